@@ -1,0 +1,71 @@
+import type { LlmProxyRouter } from '@codelab/llm-proxy/router';
+import {
+  CodelabError,
+  type CompletionChunk,
+  type CompletionRequest,
+  type ModelList,
+  toWireError,
+} from '@codelab/protocol';
+import { createRpcClient, type Logger, toCodelabError } from '@codelab/service-kit';
+
+/** How long llm-proxy may be out of reach before a completion fails. */
+const LOST_AFTER_MS = 5_000;
+
+/** The language models, as the run loop sees them. */
+export interface Llm {
+  /** Never throws; ends with exactly one `finish` or `error`, or just ends when `signal` aborts, and so does the provider's request. */
+  stream(
+    request: CompletionRequest,
+    options: { signal: AbortSignal; requestId: string },
+  ): AsyncGenerator<CompletionChunk, void, undefined>;
+  models(requestId: string): Promise<ModelList>;
+  close(): void;
+}
+
+export interface LlmOptions {
+  url: string;
+  key: string;
+  log: Logger;
+}
+
+/** The only caller of llm-proxy. */
+export function createLlm({ url, key, log }: LlmOptions): Llm {
+  const rpc = createRpcClient<LlmProxyRouter>({
+    url,
+    key,
+    log,
+    name: 'llm-proxy',
+    variable: 'AGENT_RUNTIME__LLM_PROXY_URL',
+  });
+  return {
+    async *stream(request, { signal, requestId }) {
+      const chunks = rpc.stream<{ data: CompletionChunk }>(
+        (trpc, observer) => trpc.completion.stream.subscribe({ request, requestId }, observer),
+        {
+          signal,
+          size: ({ data }) => ('text' in data ? 100 + data.text.length * 2 : 300),
+          lostAfterMs: LOST_AFTER_MS,
+          onOverflow: () => new CodelabError('INTERNAL', 'The answer came faster than it could be stored.'),
+        },
+      );
+      try {
+        for await (const { data } of chunks) {
+          yield data;
+          if (data.type === 'finish' || data.type === 'error') return;
+        }
+        if (signal.aborted) return;
+        yield {
+          type: 'error',
+          error: toWireError(
+            new CodelabError('PROVIDER_STREAM_LOST', 'llm-proxy ended the answer before it was complete.'),
+            requestId,
+          ),
+        };
+      } catch (error) {
+        if (!signal.aborted) yield { type: 'error', error: toWireError(toCodelabError(error), requestId) };
+      }
+    },
+    models: (requestId) => rpc.call((trpc, options) => trpc.model.list.query({ requestId }, options)),
+    close: () => rpc.close(),
+  };
+}

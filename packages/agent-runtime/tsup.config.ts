@@ -1,0 +1,3 @@
+import { serviceConfig } from '../../tsup.service.ts';
+
+export default serviceConfig('agent-runtime');

@@ -1,0 +1,42 @@
+import { createLogger, type Logger, type RunningService, serve } from '@codelab/service-kit';
+import { createAuthorize } from './authorize.ts';
+import type { Env } from './env.ts';
+import { eventsRoute } from './http/events.ts';
+import { messageRoute } from './http/message.ts';
+import { openApiRoute } from './http/openapi.ts';
+import { restRoutesPlugin } from './http/rest.ts';
+import { createRouter } from './router.ts';
+import { createRuntime } from './runtime.ts';
+import { createLegacyDoor } from './ws/legacy.ts';
+
+export async function startGateway(
+  env: Env,
+  log: Logger = createLogger({ service: 'gateway', level: env.LOG_LEVEL }),
+): Promise<RunningService> {
+  const runtime = createRuntime({ url: env.AGENT_RUNTIME_URL, key: env.AGENT_RUNTIME_API_KEY, log });
+  const router = createRouter(runtime);
+  const service = await serve({
+    name: 'gateway',
+    version: env.VERSION,
+    host: env.HOST,
+    port: env.PORT,
+    log,
+    router,
+    authorize: createAuthorize({ key: env.INTERNAL_API_KEY, host: env.HOST, allowedOrigins: env.ALLOWED_ORIGINS }),
+    routes: (app, makeContext) => {
+      const options = { router, makeContext };
+      app.register(messageRoute(options));
+      app.register(restRoutesPlugin(options));
+      app.register(eventsRoute(options));
+      app.register(openApiRoute({ version: env.VERSION }));
+    },
+    door: createLegacyDoor(router),
+  });
+  return {
+    ...service,
+    async close(timeoutMs) {
+      await service.close(timeoutMs);
+      runtime.close();
+    },
+  };
+}

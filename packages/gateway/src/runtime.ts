@@ -1,0 +1,101 @@
+import type { AgentRuntimeRouter } from '@codelab/agent-runtime/router';
+import { CodelabError, mergeDeltas, type SessionEvent, type SessionEvents, type TrackedEvent } from '@codelab/protocol';
+import { createRpcClient, type Logger, type RpcClient, type ServiceContext } from '@codelab/service-kit';
+
+/** How long agent-runtime may be out of reach before a watcher is told. */
+const LOST_AFTER_MS = 30_000;
+const RESUBSCRIBE_MS = 100;
+
+/** agent-runtime, as gateway sees it. */
+export interface Runtime {
+  call: RpcClient<AgentRuntimeRouter>['call'];
+  /** The events of a session, over cuts and restarts of agent-runtime, until `signal` aborts or gateway stops. */
+  events(
+    input: SessionEvents,
+    context: ServiceContext,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<TrackedEvent, void, undefined>;
+  close(): void;
+}
+
+export interface RuntimeOptions {
+  url: string;
+  key: string;
+  log: Logger;
+}
+
+/** The only caller of agent-runtime. */
+export function createRuntime({ url, key, log }: RuntimeOptions): Runtime {
+  const rpc = createRpcClient<AgentRuntimeRouter>({
+    url,
+    key,
+    log,
+    name: 'agent-runtime',
+    variable: 'GATEWAY__AGENT_RUNTIME_URL',
+  });
+
+  return {
+    call: rpc.call,
+    async *events({ sessionId, from, ...input }, { requestId, lifecycle, flow }, signal) {
+      let lastEventId = input.lastEventId;
+      let isIdle = false;
+      const stop = new AbortController();
+      // When gateway stops, a watcher of a session with nothing running goes at once; others see their run's end first.
+      const onStop = () => {
+        if (signal?.aborted || isIdle) stop.abort();
+      };
+      signal?.addEventListener('abort', onStop);
+      lifecycle.draining.addEventListener('abort', onStop);
+      try {
+        while (!stop.signal.aborted) {
+          const events = rpc.stream<{ id: string; data: SessionEvent }>(
+            (trpc, observer) => trpc.session.events.subscribe({ sessionId, lastEventId, from, requestId }, observer),
+            {
+              signal: stop.signal,
+              size: ({ data }) => weigh(data),
+              merge,
+              lostAfterMs: LOST_AFTER_MS,
+              onOverflow: () => {
+                flow.cut();
+                return new CodelabError('OVERLOADED', 'The reader is too slow: reconnect and resume.', { requestId });
+              },
+            },
+          );
+          for await (const { id, data: event } of events) {
+            lastEventId = id;
+            yield { id, event };
+            if (event.type === 'session.state' || event.type === 'stream.synced') isIdle = event.state === 'idle';
+            if (isIdle && lifecycle.draining.aborted) return;
+          }
+          // agent-runtime ended the subscription: it stops, or the session was deleted. Asking again tells which.
+          if (!stop.signal.aborted) await new Promise((resolve) => setTimeout(resolve, RESUBSCRIBE_MS));
+        }
+      } finally {
+        signal?.removeEventListener('abort', onStop);
+        lifecycle.draining.removeEventListener('abort', onStop);
+      }
+    },
+    close: () => rpc.close(),
+  };
+}
+
+type Tracked = { id: string; data: SessionEvent };
+
+function merge(earlier: Tracked, later: Tracked): Tracked | undefined {
+  const data = mergeDeltas(earlier.data, later.data);
+  return data === undefined ? undefined : { id: later.id, data };
+}
+
+/** About how much memory an event takes. */
+function weigh(event: SessionEvent): number {
+  switch (event.type) {
+    case 'item.delta':
+      return 150 + event.text.length * 2;
+    case 'item.completed':
+      return 300 + event.item.text.length * 2;
+    case 'input.accepted':
+      return 300 + event.input.content.length * 2;
+    default:
+      return 300;
+  }
+}

@@ -1,0 +1,129 @@
+import {
+  CodelabError,
+  createLegacyFrames,
+  LegacyClientFrame,
+  type LegacyFrame,
+  newId,
+  type SessionEvent,
+  SessionId,
+  toErrorFrame,
+} from '@codelab/protocol';
+import {
+  logFailure,
+  type SocketConnection,
+  type SocketDoor,
+  toCodelabError,
+  toValidationError,
+} from '@codelab/service-kit';
+import { toInputId } from '../input-id.ts';
+import type { createRouter } from '../router.ts';
+
+const PATH = /^\/ws\/([^/]*)$/;
+/** Messages of one connection that wait for their turn. */
+const MAX_WAITING = 100;
+
+/** `/ws/{session_id}`: the raw WebSocket of older IDE clients. PROTOCOL.md §8. */
+export function createLegacyDoor(router: ReturnType<typeof createRouter>): SocketDoor {
+  return {
+    matches: (path) => PATH.test(path),
+    open: (connection) => openConnection(router, connection),
+  };
+}
+
+function openConnection(router: ReturnType<typeof createRouter>, { socket, url, context, closed }: SocketConnection) {
+  const sessionId = decode(PATH.exec(url.pathname)?.[1] ?? '');
+  const validId = SessionId.safeParse(sessionId);
+  const caller = router.createCaller(context, { signal: closed });
+  const connectionId = context.requestId;
+
+  const send = (frame: LegacyFrame | { status: 'received'; message_id: string }) => {
+    if (socket.readyState === socket.OPEN) socket.send(JSON.stringify(frame));
+  };
+  const refuse = (error: CodelabError, requestId = newId('req')) => {
+    logFailure(context.log.child({ requestId }), error, '/ws/{session_id}');
+    send(toErrorFrame(error, requestId));
+  };
+
+  /** Resolves when what the session does next is seen here: then a message may be sent into it. */
+  let watching: Promise<void> | undefined;
+  const watch = (lastEventId?: string): Promise<void> =>
+    new Promise((ready) => {
+      const follow = async () => {
+        const frames = createLegacyFrames();
+        const events = await caller.session.events({ sessionId, lastEventId });
+        for await (const [, event] of events as AsyncIterable<[string, SessionEvent]>) {
+          ready();
+          for (const frame of frames.push(event)) send(frame);
+          await context.flow.writable(closed);
+        }
+      };
+      follow()
+        .catch((thrown) => {
+          if (!closed.aborted) refuse(toCodelabError(thrown));
+        })
+        .finally(() => {
+          watching = undefined;
+          ready();
+        });
+    });
+
+  const take = async (text: string): Promise<void> => {
+    const requestId = newId('req');
+    try {
+      if (!validId.success) throw toValidationError(validId.error);
+      const { content, message_id: messageId } = parseFrame(text);
+      // A client that numbers its messages starts anew with each connection.
+      const inputId = messageId === undefined ? newId('in') : toInputId(connectionId, messageId);
+      const { eventId } = await caller.input.send({ sessionId, inputId, content, createSession: true, requestId });
+      if (messageId !== undefined) send({ status: 'received', message_id: messageId });
+      watching ??= watch(eventId);
+    } catch (thrown) {
+      refuse(toCodelabError(thrown), requestId);
+    }
+  };
+
+  // Where the session exists, what others ask in it is seen from the start; else it begins with the first message.
+  const arrive = async () => {
+    if (!validId.success) return refuse(toValidationError(validId.error));
+    const exists = await caller.session.get({ sessionId }).then(
+      () => true,
+      () => false,
+    );
+    if (!exists) return;
+    watching = watch();
+    await watching;
+  };
+
+  let waiting = 0;
+  let turn = arrive();
+  return {
+    receive(text: string) {
+      if (waiting >= MAX_WAITING)
+        return refuse(new CodelabError('OVERLOADED', `${MAX_WAITING} messages of this connection wait already.`));
+      waiting++;
+      turn = turn.then(() => take(text)).finally(() => waiting--);
+    },
+    refuse,
+  };
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Throws `VALIDATION`. */
+function parseFrame(text: string) {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new CodelabError('VALIDATION', `The frame is not JSON: ${(cause as Error).message}`, { cause });
+  }
+  const frame = LegacyClientFrame.safeParse(json);
+  if (!frame.success) throw toValidationError(frame.error);
+  return frame.data;
+}

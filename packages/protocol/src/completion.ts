@@ -1,0 +1,76 @@
+import { z } from 'zod';
+import { EventError, Usage } from './run.ts';
+import { ModelName } from './session.ts';
+
+const Text = z.object({ type: z.literal('text'), text: z.string() });
+const MessageContent = z.union(
+  [z.string(), z.array(z.union([Text, z.looseObject({ type: z.string() })]))],
+  'content must be a string or a list of parts',
+);
+
+const ToolCall = z.looseObject({
+  id: z.string(),
+  type: z.literal('function').default('function'),
+  function: z.looseObject({ name: z.string(), arguments: z.string() }),
+});
+
+const Message = z.discriminatedUnion(
+  'role',
+  [
+    z.looseObject({ role: z.enum(['system', 'developer']), content: MessageContent }),
+    z.looseObject({ role: z.literal('user'), content: MessageContent }),
+    z.looseObject({
+      role: z.literal('assistant'),
+      content: MessageContent.nullish(),
+      tool_calls: z.array(ToolCall).optional(),
+    }),
+    z.looseObject({ role: z.literal('tool'), content: MessageContent, tool_call_id: z.string() }),
+  ],
+  'message.role must be one of system, developer, user, assistant, tool',
+);
+export type CompletionMessage = z.infer<typeof Message>;
+
+const Tool = z.looseObject({
+  type: z.literal('function'),
+  function: z.looseObject({
+    name: z.string(),
+    description: z.string().optional(),
+    parameters: z.record(z.string(), z.unknown()).optional(),
+  }),
+});
+
+/**
+ * The body of OpenAI's chat completions; fields that are not named here are kept.
+ * Source: https://platform.openai.com/docs/api-reference/chat/create
+ */
+export const CompletionRequest = z.looseObject({
+  model: ModelName,
+  messages: z.array(Message, 'messages must be a list').min(1, 'messages must not be empty'),
+  tools: z.array(Tool).optional(),
+  temperature: z.number('temperature must be a number').min(0).max(2).nullish(),
+  max_tokens: z.int().positive().nullish(),
+  max_completion_tokens: z.int().positive().nullish(),
+});
+export type CompletionRequest = z.infer<typeof CompletionRequest>;
+
+export const FinishReason = z.enum(['stop', 'length', 'tool_calls', 'content_filter']);
+export type FinishReason = z.infer<typeof FinishReason>;
+
+/** What llm-proxy streams. Ends with exactly one `finish` or `error`. PROTOCOL.md §9. */
+export const CompletionChunk = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('start'), model: z.string(), provider: z.string() }),
+  z.object({ type: z.literal('text'), text: z.string() }),
+  z.object({ type: z.literal('reasoning'), text: z.string() }),
+  z.object({
+    type: z.literal('tool_call'),
+    index: z.int().nonnegative(),
+    callId: z.string().optional(),
+    name: z.string().optional(),
+    /** A fragment of the JSON text of the arguments: fragments of one index concatenate. */
+    arguments: z.string(),
+  }),
+  z.object({ type: z.literal('usage'), usage: Usage }),
+  z.object({ type: z.literal('finish'), finishReason: FinishReason }),
+  z.object({ type: z.literal('error'), error: EventError }),
+]);
+export type CompletionChunk = z.infer<typeof CompletionChunk>;

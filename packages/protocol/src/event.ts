@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import { InputId, ItemId, RunId } from './ids.ts';
+import { Input } from './input.ts';
+import { Item } from './item.ts';
+import { EventError, RunStatus, Usage } from './run.ts';
+import { Session, SessionState } from './session.ts';
+
+function event<const T extends string, S extends z.ZodRawShape>(type: T, shape: S) {
+  return z.object({
+    type: z.literal(type),
+    /** Strictly increases within a session; gaps are normal. */
+    seq: z.int().nonnegative(),
+    /** Milliseconds since 1970. */
+    ts: z.number(),
+    ...shape,
+  });
+}
+
+/** What happens in a session: the one union that IDEs see. PROTOCOL.md §4. */
+export const SessionEvent = z.discriminatedUnion('type', [
+  event('session.updated', { session: Session }),
+  event('session.state', SessionState.shape),
+  event('input.accepted', { input: Input }),
+  event('input.delivered', { inputId: InputId, runId: RunId }),
+  event('input.cancelled', { inputId: InputId }),
+  event('run.started', { runId: RunId, inputId: InputId, model: z.string() }),
+  event('step.started', { runId: RunId, model: z.string() }),
+  event('item.started', { item: Item }),
+  event('item.delta', { itemId: ItemId, text: z.string(), offset: z.int().nonnegative() }),
+  event('item.completed', { item: Item }),
+  event('step.finished', { runId: RunId, model: z.string(), usage: Usage, finishReason: z.string() }),
+  event('run.finished', {
+    runId: RunId,
+    status: RunStatus.exclude(['running']),
+    usage: Usage,
+    error: EventError.optional(),
+  }),
+  event('stream.synced', SessionState.shape),
+  event('stream.reset', {
+    reason: z.enum(['cursor_expired', 'restarted']),
+    items: z.array(Item),
+    nextCursor: z.string().optional(),
+  }),
+]);
+export type SessionEvent = z.infer<typeof SessionEvent>;
+
+type WithoutNumber<E> = E extends unknown ? Omit<E, 'seq' | 'ts'> : never;
+
+/** An event before the log has numbered it. */
+export type NewSessionEvent = WithoutNumber<SessionEvent>;
+
+/** An event with the cursor that a reader resumes from. */
+export interface TrackedEvent {
+  id: string;
+  event: SessionEvent;
+}

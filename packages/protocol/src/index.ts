@@ -1,0 +1,41 @@
+export { CompletionChunk, type CompletionMessage, CompletionRequest, FinishReason } from './completion.ts';
+export {
+  CodelabError,
+  type CodelabErrorOptions,
+  type ErrorCode,
+  errorCatalogue,
+  fromWireError,
+  isErrorCode,
+  toWireError,
+  type WireError,
+} from './errors.ts';
+export { type NewSessionEvent, SessionEvent, type TrackedEvent } from './event.ts';
+export { InputId, RequestId, SessionId } from './ids.ts';
+export { Content, Input, InputSend, type InputSent } from './input.ts';
+export { Item, type ItemPage } from './item.ts';
+export {
+  LegacyClientFrame,
+  type LegacyErrorFrame,
+  type LegacyTokenFrame,
+  MessageBody,
+  MessageStreamBody,
+} from './legacy.ts';
+export { createLegacyFrames, isLastFrame, type LegacyFrame, type LegacyFrames, toErrorFrame } from './legacy-frames.ts';
+export { mergeDeltas } from './merge-deltas.ts';
+export { Model, type ModelList } from './model.ts';
+export { newId } from './new-id.ts';
+export { addUsage, noUsage, Run, RunCancel, RunRef, Usage } from './run.ts';
+export {
+  Session,
+  SessionCreate,
+  SessionEvents,
+  SessionItems,
+  SessionList,
+  SessionRef,
+  SessionState,
+  SessionUpdate,
+  Traced,
+} from './session.ts';
+export { createStreamQueue, type StreamQueue } from './stream-queue.ts';
+export { createSurrogateJoiner, utf8Length } from './text.ts';
+export { transformer } from './transformer.ts';

@@ -1,0 +1,58 @@
+import { z } from 'zod';
+import { InputId, RunId, SessionId } from './ids.ts';
+import { ModelName } from './session.ts';
+
+/** Tokens. `cachedTokens` are part of `inputTokens`, `reasoningTokens` of `outputTokens`. */
+export const Usage = z.object({
+  inputTokens: z.int().nonnegative(),
+  outputTokens: z.int().nonnegative(),
+  cachedTokens: z.int().nonnegative(),
+  reasoningTokens: z.int().nonnegative(),
+});
+export type Usage = z.infer<typeof Usage>;
+
+export const noUsage: Usage = Object.freeze({
+  inputTokens: 0,
+  outputTokens: 0,
+  cachedTokens: 0,
+  reasoningTokens: 0,
+});
+
+export function addUsage(a: Usage, b: Usage): Usage {
+  return {
+    inputTokens: a.inputTokens + b.inputTokens,
+    outputTokens: a.outputTokens + b.outputTokens,
+    cachedTokens: a.cachedTokens + b.cachedTokens,
+    reasoningTokens: a.reasoningTokens + b.reasoningTokens,
+  };
+}
+
+/** An error inside an event: PROTOCOL.md §7. */
+export const EventError = z.object({
+  code: z.string(),
+  message: z.string(),
+  retryable: z.boolean(),
+  requestId: z.string(),
+  retryAfterMs: z.number().optional(),
+  details: z.unknown().optional(),
+});
+
+export const RunStatus = z.enum(['running', 'completed', 'cancelled', 'failed', 'limit']);
+
+export const Run = z.object({
+  runId: RunId,
+  sessionId: SessionId,
+  inputId: InputId,
+  model: ModelName,
+  status: RunStatus,
+  usage: Usage,
+  error: EventError.optional(),
+  startedAt: z.date(),
+  finishedAt: z.date().optional(),
+});
+export type Run = z.infer<typeof Run>;
+
+export const RunRef = z.object({ sessionId: SessionId, runId: RunId });
+
+export const RunCancel = z.object({ sessionId: SessionId, runId: RunId.optional() });
+export type RunCancel = z.infer<typeof RunCancel>;

@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import { RequestId, RunId, SessionId } from './ids.ts';
+
+/** What each procedure's input may carry besides its own fields. */
+export const Traced = z.object({ requestId: RequestId.optional() });
+
+/** A model's name: `provider/model`, a bare model name, or `default`. */
+export const ModelName = z
+  .string('model must be a string')
+  .min(1, 'model must not be empty')
+  .max(200, 'model must have at most 200 characters');
+
+const Title = z.string().max(200, 'title must have at most 200 characters');
+/** The client's own labels: at most 50, each value up to 1,000 characters. */
+const Metadata = z
+  .record(z.string().max(100), z.string().max(1000))
+  .refine((value) => Object.keys(value).length <= 50, 'metadata may have at most 50 entries');
+
+export const Session = z.object({
+  sessionId: SessionId,
+  title: Title,
+  model: ModelName,
+  metadata: Metadata,
+  createdAt: z.date(),
+  updatedAt: z.date(),
+});
+export type Session = z.infer<typeof Session>;
+
+/** Whether the agent is at work, and how many inputs wait behind it. */
+export const SessionState = z.object({
+  state: z.enum(['idle', 'running']),
+  runId: RunId.optional(),
+  queued: z.int().nonnegative(),
+});
+export type SessionState = z.infer<typeof SessionState>;
+
+export const SessionCreate = z.object({
+  sessionId: SessionId.optional(),
+  title: Title.optional(),
+  model: ModelName.optional(),
+  metadata: Metadata.optional(),
+});
+export type SessionCreate = z.infer<typeof SessionCreate>;
+
+export const SessionRef = z.object({ sessionId: SessionId });
+
+export const SessionUpdate = z.object({
+  sessionId: SessionId,
+  title: Title.optional(),
+  model: ModelName.optional(),
+  metadata: Metadata.optional(),
+});
+export type SessionUpdate = z.infer<typeof SessionUpdate>;
+
+const Cursor = z.string().min(1).max(200);
+const limit = z.int('limit must be an integer').min(1).max(200).default(50);
+
+export const SessionList = z.object({ cursor: Cursor.optional(), limit });
+export type SessionList = z.infer<typeof SessionList>;
+
+export const SessionItems = z.object({ sessionId: SessionId, cursor: Cursor.optional(), limit });
+export type SessionItems = z.infer<typeof SessionItems>;
+
+export const SessionEvents = z.object({
+  sessionId: SessionId,
+  /** The id of the last event that the reader has. What follows it is sent. */
+  lastEventId: z.string().max(200).nullish(),
+  /** Where to begin without a `lastEventId`. */
+  from: z.enum(['now', 'start']).default('now'),
+});
+export type SessionEvents = z.infer<typeof SessionEvents>;

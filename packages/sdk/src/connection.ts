@@ -1,0 +1,177 @@
+import type { GatewayRouter } from '@codelab/gateway/router';
+import { CodelabError, createStreamQueue, fromWireError, mergeDeltas, transformer } from '@codelab/protocol';
+import { createTRPCClient, createWSClient, type TRPCClient, TRPCClientError, wsLink } from '@trpc/client';
+import type { SessionEvent, TrackedSessionEvent } from './types.ts';
+import { WebSocketClass } from './websocket.ts';
+
+const QUEUE_BYTES = 4 * 1024 * 1024;
+const MAX_BACKOFF_MS = 2_000;
+
+export interface ConnectionOptions {
+  url: string;
+  token: string | undefined;
+  timeoutMs: number;
+  WebSocket: typeof globalThis.WebSocket | undefined;
+}
+
+export interface WatchOptions {
+  sessionId: string;
+  lastEventId?: string | undefined;
+  from?: 'now' | 'start' | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** The socket to gateway, and what makes its cuts invisible. tRPC goes no further than this file. */
+export interface Connection {
+  /** Calls something that is harmless to call twice: after a cut it is called again. Throws `CodelabError`. */
+  call<T>(run: (trpc: TRPCClient<GatewayRouter>, options: { signal: AbortSignal }) => Promise<T>): Promise<T>;
+  /** The events of a session, over cuts, until `signal` aborts or the connection is closed. Throws `CodelabError`. */
+  watch(options: WatchOptions): AsyncGenerator<TrackedSessionEvent, void, undefined>;
+  close(): void;
+}
+
+type Tracked = { id: string; data: SessionEvent };
+
+/** The reader was slower than the stream: nothing is lost, it is read again from the cursor. */
+const overflow = Symbol('overflow');
+
+export function createConnection(options: ConnectionOptions): Connection {
+  const { token, timeoutMs } = options;
+  const closed = new AbortController();
+  const socket = createWSClient({
+    url: `${options.url.replace(/^http/, 'ws').replace(/\/+$/, '')}/trpc`,
+    WebSocket: options.WebSocket ?? WebSocketClass,
+    ...(token === undefined ? {} : { connectionParams: () => ({ token }) }),
+    retryDelayMs: (attempt) => Math.min(50 * 2 ** attempt, MAX_BACKOFF_MS),
+    keepAlive: { enabled: true, intervalMs: 10_000, pongTimeoutMs: 5_000 },
+    lazy: { enabled: true, closeMs: 30_000 },
+  });
+  const trpc = createTRPCClient<GatewayRouter>({ links: [wsLink({ client: socket, transformer })] });
+
+  const unreachable = (cause?: unknown) =>
+    new CodelabError('OVERLOADED', `The service cannot be reached at ${options.url}. Is it running?`, { cause });
+
+  return {
+    async call(run) {
+      const deadline = AbortSignal.any([AbortSignal.timeout(timeoutMs), closed.signal]);
+      for (let attempt = 0; ; attempt++) {
+        if (closed.signal.aborted) throw closedError();
+        try {
+          return await run(trpc, { signal: deadline });
+        } catch (error) {
+          const known = fromRpcError(error);
+          if (known !== undefined && known.code !== 'OVERLOADED') throw known;
+          if (closed.signal.aborted) throw closedError();
+          if (deadline.aborted) throw known ?? unreachable(error);
+          await pause(known?.retryAfterMs ?? backoff(attempt), deadline);
+          if (deadline.aborted && known !== undefined) throw known;
+        }
+      }
+    },
+
+    async *watch({ sessionId, from, lastEventId: cursor, signal }) {
+      const stop = signal === undefined ? closed.signal : AbortSignal.any([signal, closed.signal]);
+      let lastEventId = cursor;
+      let failures = 0;
+      let failingSince = 0;
+      while (!stop.aborted) {
+        try {
+          for await (const { id, data } of subscribe(
+            trpc,
+            { sessionId, lastEventId, from: from ?? 'now' },
+            stop,
+            timeoutMs,
+            unreachable,
+          )) {
+            lastEventId = id;
+            failures = 0;
+            yield { ...data, id };
+          }
+        } catch (error) {
+          if (error === overflow) continue;
+          const known = error instanceof CodelabError ? error : unreachable(error);
+          if (known.code !== 'OVERLOADED') throw known;
+          if (failures++ === 0) failingSince = Date.now();
+          if (Date.now() - failingSince >= timeoutMs) throw known;
+        }
+        // The service stops, or has cut us off: it is asked again.
+        if (!stop.aborted) await pause(backoff(failures), stop);
+      }
+    },
+
+    close() {
+      closed.abort();
+      socket.close();
+    },
+  };
+}
+
+/** One subscription, until it ends, fails, or overflows. */
+async function* subscribe(
+  trpc: TRPCClient<GatewayRouter>,
+  input: { sessionId: string; lastEventId: string | undefined; from: 'now' | 'start' },
+  stop: AbortSignal,
+  lostAfterMs: number,
+  unreachable: () => CodelabError,
+): AsyncGenerator<Tracked, void, undefined> {
+  const queue = createStreamQueue<Tracked>({
+    size: ({ data }) =>
+      data.type === 'item.delta' ? 150 + data.text.length * 2 : 'item' in data ? 300 + data.item.text.length * 2 : 300,
+    limitBytes: QUEUE_BYTES,
+    merge: (earlier, later) => {
+      const data = mergeDeltas(earlier.data, later.data);
+      return data === undefined ? undefined : { id: later.id, data };
+    },
+    onOverflow: () => overflow,
+  });
+  let lost: ReturnType<typeof setTimeout> | undefined;
+  const subscription = trpc.session.events.subscribe(input, {
+    onData: (tracked) => queue.push(tracked),
+    onError: (error) => queue.fail(fromRpcError(error) ?? unreachable()),
+    onComplete: () => queue.end(),
+    onConnectionStateChange: ({ state }) => {
+      if (state === 'pending') {
+        clearTimeout(lost);
+        lost = undefined;
+      } else lost ??= setTimeout(() => queue.fail(unreachable()), lostAfterMs);
+    },
+  });
+  const end = () => queue.end();
+  stop.addEventListener('abort', end);
+  try {
+    yield* queue;
+  } finally {
+    clearTimeout(lost);
+    stop.removeEventListener('abort', end);
+    subscription.unsubscribe();
+  }
+}
+
+function fromRpcError(error: unknown): CodelabError | undefined {
+  if (error instanceof CodelabError) return error;
+  if (!(error instanceof TRPCClientError)) return undefined;
+  const known = fromWireError(error.data, error);
+  if (known !== undefined) return known;
+  return error.data == null ? undefined : new CodelabError('INTERNAL', error.message, { cause: error });
+}
+
+function closedError(): CodelabError {
+  return new CodelabError('OVERLOADED', 'The client is closed.');
+}
+
+function backoff(attempt: number): number {
+  return Math.min(100 * 2 ** attempt, MAX_BACKOFF_MS);
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done);
+    if (signal.aborted) done();
+  });
+}

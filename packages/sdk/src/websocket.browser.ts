@@ -1,0 +1,1 @@
+export const WebSocketClass = globalThis.WebSocket;

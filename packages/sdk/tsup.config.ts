@@ -1,0 +1,39 @@
+import { defineConfig } from 'tsup';
+
+const shared = {
+  outDir: 'dist',
+  target: 'es2022' as const,
+  sourcemap: true,
+  // The package carries all it needs but `ws`, so that nobody who installs it has to match our versions of tRPC.
+  noExternal: [/^@codelab\//, /^@trpc\//, 'superjson', 'copy-anything', 'is-what'],
+  treeshake: true,
+};
+
+export default defineConfig([
+  {
+    ...shared,
+    entry: { index: 'src/index.ts' },
+    format: ['esm', 'cjs'],
+    platform: 'node',
+    external: ['ws'],
+    // tsup sets baseUrl by itself, which TypeScript 6 calls deprecated.
+    dts: { resolve: [/^@codelab\//], compilerOptions: { ignoreDeprecations: '6.0' } },
+    clean: true,
+  },
+  {
+    ...shared,
+    entry: { browser: 'src/index.ts' },
+    format: ['esm'],
+    platform: 'browser',
+    esbuildPlugins: [
+      {
+        name: 'browser-websocket',
+        setup(build) {
+          build.onResolve({ filter: /\/websocket\.ts$/ }, ({ resolveDir }) => ({
+            path: `${resolveDir}/websocket.browser.ts`,
+          }));
+        },
+      },
+    ],
+  },
+]);

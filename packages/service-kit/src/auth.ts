@@ -1,0 +1,43 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { CodelabError } from '@codelab/protocol';
+
+/** What a caller shows of itself. */
+export interface Credentials {
+  headers: IncomingHttpHeaders;
+  /** From tRPC's `connectionParams` or from `?token=`, where a browser can't send headers. */
+  token?: string | undefined;
+}
+
+/** Says why a caller is turned away, or undefined if it may pass. */
+export type Authorize = (credentials: Credentials) => CodelabError | undefined;
+
+/** The token that a caller sent: `X-Internal-Auth`, then `Authorization: Bearer`, then `token`. */
+export function tokenOf({ headers, token }: Credentials): string | undefined {
+  const internal = headers['x-internal-auth'];
+  if (typeof internal === 'string') return internal;
+  const bearer = /^Bearer +(.+)$/i.exec(headers.authorization ?? '');
+  if (bearer?.[1] !== undefined) return bearer[1];
+  // An Authorization header of another kind is a token all the same: a wrong one.
+  return headers.authorization ?? token;
+}
+
+/** Compares in constant time, whatever the lengths. */
+export function isSameKey(given: string, expected: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(given), digest(expected));
+}
+
+/** Lets those pass who have the service's own key. `variable` is where a person finds it. */
+export function requireKey(key: string, variable: string): Authorize {
+  return (credentials) => {
+    const token = tokenOf(credentials);
+    if (token !== undefined && isSameKey(token, key)) return undefined;
+    return new CodelabError(
+      'UNAUTHORIZED',
+      token === undefined
+        ? `This needs a key: send the value of ${variable} in the header X-Internal-Auth.`
+        : `The key is wrong: it must be the value of ${variable}.`,
+    );
+  };
+}

@@ -1,0 +1,151 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parse } from 'dotenv';
+import { z } from 'zod';
+
+/** Values by full variable name, `GATEWAY__PORT`. */
+export type Variables = Record<string, string | undefined>;
+
+/** The environment as it is now, over the nearest `.env` from `cwd` up to the repository's root. */
+export function readVariables(cwd = process.cwd()): Variables {
+  const file = findEnvFile(cwd);
+  return { ...(file === undefined ? {} : parse(readFileSync(file))), ...process.env };
+}
+
+function findEnvFile(from: string): string | undefined {
+  for (let folder = from; ; folder = dirname(folder)) {
+    const file = join(folder, '.env');
+    if (existsSync(file)) return file;
+    if (existsSync(join(folder, 'turbo.json')) || dirname(folder) === folder) return undefined;
+  }
+}
+
+/** A setting's mistakes, all of them, as the person who made them should read them. */
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError';
+  constructor(readonly mistakes: string[]) {
+    super(
+      `${mistakes.length === 1 ? 'A setting is' : `${mistakes.length} settings are`} wrong:\n${mistakes.map((m) => `  - ${m}`).join('\n')}`,
+    );
+  }
+}
+
+/**
+ * Reads the variables `<prefix><NAME>` of `shape` and checks them all. An empty value counts as none.
+ * Throws `SettingsError`.
+ */
+export function loadSettings<S extends z.ZodRawShape>(
+  variables: Variables,
+  prefix: string,
+  shape: S,
+): z.infer<z.ZodObject<S>> {
+  const values: Record<string, string> = {};
+  for (const name of Object.keys(shape)) {
+    const value = variables[prefix + name]?.trim();
+    if (value !== undefined && value !== '') values[name] = value;
+  }
+  const result = z.object(shape).safeParse(values);
+  if (result.success) return result.data;
+  throw new SettingsError(
+    result.error.issues.map((issue) => {
+      const name = prefix + String(issue.path[0]);
+      const given = variables[name];
+      if (given === undefined || given === '') return `${name} is missing: ${issue.message}`;
+      return `${name}=${/KEY|TOKEN|SECRET/.test(name) ? '…' : given}: ${issue.message}`;
+    }),
+  );
+}
+
+/** Names with this prefix that no setting has: most likely misspelt. */
+export function unknownSettings(variables: Variables, prefix: string, shape: z.ZodRawShape): string[] {
+  return Object.keys(variables).filter(
+    (name) => name.startsWith(prefix) && !Object.hasOwn(shape, name.slice(prefix.length)),
+  );
+}
+
+export const port = z.coerce
+  .number('must be a port number')
+  .int('must be a port number')
+  .min(0, 'must be a port number, 0 to 65535')
+  .max(65535, 'must be a port number, 0 to 65535');
+
+export const milliseconds = z.coerce
+  .number('must be a number of milliseconds')
+  .int('must be a whole number of milliseconds')
+  .min(0, 'must not be negative');
+
+export const httpUrl = z
+  .url({ protocol: /^https?$/, error: 'must be a URL that starts with http:// or https://' })
+  .transform((url) => url.replace(/\/+$/, ''));
+
+/** The settings that every service has. */
+export function commonSettings(defaults: { port: number }) {
+  return {
+    HOST: z.string().default('127.0.0.1'),
+    PORT: port.default(defaults.port),
+    INTERNAL_API_KEY: z.string().default(LOOPBACK_KEY),
+    LOG_LEVEL: z
+      .string()
+      .toLowerCase()
+      .pipe(
+        z.enum(
+          ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+          'must be one of trace, debug, info, warn, error, fatal, silent',
+        ),
+      )
+      .default('info'),
+    VERSION: z.string().default('1.0.0'),
+    SHUTDOWN_TIMEOUT_MS: milliseconds.default(10_000),
+  };
+}
+
+/** The key of services that nobody configured: good on loopback only. */
+const LOOPBACK_KEY = 'loopback-only-key';
+const PLACEHOLDERS = [LOOPBACK_KEY, 'your-internal-key', 'change-me', 'changeme', 'secret', 'password'];
+
+/** Whether a key keeps anybody out. */
+function isRealKey(key: string): boolean {
+  return key.length >= 16 && !PLACEHOLDERS.includes(key.toLowerCase());
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** Throws `SettingsError` where a service would be open to others: beyond loopback, or in production, without real keys. */
+export function requireRealKeys(options: {
+  prefix: string;
+  host: string;
+  production: boolean;
+  keys: Record<string, string>;
+}): void {
+  const exposed = !isLoopback(options.host);
+  if (!exposed && !options.production) return;
+  const why = exposed ? `${options.prefix}HOST=${options.host} is not a loopback address` : 'NODE_ENV is production';
+  const mistakes = Object.entries(options.keys)
+    .filter(([, key]) => !isRealKey(key))
+    .map(
+      ([name]) =>
+        `${name} must be a key of your own, of at least 16 characters, because ${why}. Make one with: openssl rand -hex 24`,
+    );
+  if (mistakes.length > 0) throw new SettingsError(mistakes);
+}
+
+/** Runs each check and throws all mistakes of all of them at once. */
+export function collectMistakes<T>(...checks: [() => T, ...Array<(settings: T) => void>]): T {
+  const mistakes: string[] = [];
+  const attempt = <R>(check: () => R): R | undefined => {
+    try {
+      return check();
+    } catch (error) {
+      if (!(error instanceof SettingsError)) throw error;
+      mistakes.push(...error.mistakes);
+      return undefined;
+    }
+  };
+  const [load, ...rest] = checks;
+  const settings = attempt(load);
+  if (settings !== undefined) for (const check of rest) attempt(() => check(settings));
+  if (settings === undefined || mistakes.length > 0) throw new SettingsError(mistakes);
+  return settings;
+}

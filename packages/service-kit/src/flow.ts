@@ -1,0 +1,51 @@
+import type { WebSocket } from 'ws';
+
+const HIGH_WATER_BYTES = 1024 * 1024;
+const STALL_MS = 30_000;
+const POLL_MS = 10;
+/** WebSocket close code: try again later. */
+const SLOW_READER = 1013;
+
+/** Lets a stream wait for its reader. */
+export interface Flow {
+  /** Resolves when the reader can take more. Rejects, and the reader is cut off, if it takes nothing for 30 s. */
+  writable(signal?: AbortSignal): Promise<void> | undefined;
+  /** Cuts the reader off: it resumes from its cursor. */
+  cut(): void;
+}
+
+/** The flow of a WebSocket: tRPC's adapter never looks at `bufferedAmount`, so whoever yields must. */
+export function createSocketFlow(socket: WebSocket, stallMs = STALL_MS): Flow {
+  const cut = () => {
+    socket.close(SLOW_READER, 'too slow: reconnect and resume');
+    // A reader that doesn't read doesn't read the close frame either.
+    setTimeout(() => socket.terminate(), 1000).unref();
+  };
+  return {
+    writable(signal) {
+      if (socket.bufferedAmount <= HIGH_WATER_BYTES) return undefined;
+      return new Promise<void>((resolve, reject) => {
+        let least = socket.bufferedAmount;
+        let since = Date.now();
+        const timer = setInterval(() => {
+          const waiting = socket.bufferedAmount;
+          if (waiting <= HIGH_WATER_BYTES || signal?.aborted || socket.readyState !== socket.OPEN) {
+            clearInterval(timer);
+            resolve();
+          } else if (waiting < least) {
+            least = waiting;
+            since = Date.now();
+          } else if (Date.now() - since > stallMs) {
+            clearInterval(timer);
+            cut();
+            reject(new Error('the reader took nothing for too long'));
+          }
+        }, POLL_MS);
+      });
+    },
+    cut,
+  };
+}
+
+/** The flow of a reader whose transport has backpressure of its own. */
+export const freeFlow: Flow = { writable: () => undefined, cut: () => {} };

@@ -1,0 +1,23 @@
+export { type Authorize, type Credentials, isSameKey, requireKey, tokenOf } from './auth.ts';
+export {
+  collectMistakes,
+  commonSettings,
+  httpUrl,
+  isLoopback,
+  loadSettings,
+  milliseconds,
+  readVariables,
+  requireRealKeys,
+  SettingsError,
+  unknownSettings,
+  type Variables,
+} from './env.ts';
+export { statusOf, toCodelabError, toErrorBody, toValidationError } from './error-shape.ts';
+export type { Flow } from './flow.ts';
+export type { Lifecycle } from './lifecycle.ts';
+export { createLogger, type Logger } from './logger.ts';
+export { createRpcClient, type RpcClient } from './rpc-client.ts';
+export { runService } from './run-service.ts';
+export { type RunningService, type SocketConnection, type SocketDoor, serve, toHttpError } from './serve.ts';
+export { clientGone, type SseMessage, sendEventStream } from './sse.ts';
+export { logFailure, procedure, router, type ServiceContext } from './trpc.ts';

@@ -1,0 +1,75 @@
+import type { ServerResponse } from 'node:http';
+
+const COMMENT_MS = 15_000;
+const STALL_MS = 30_000;
+
+/** One server-sent event. Format: https://html.spec.whatwg.org/multipage/server-sent-events.html */
+export interface SseMessage {
+  event?: string;
+  id?: string;
+  /** A string is sent as it is (it has no line breaks), anything else as JSON. */
+  data: unknown;
+}
+
+/** Aborted when the client has gone. */
+export function clientGone(response: ServerResponse): AbortSignal {
+  const controller = new AbortController();
+  response.once('close', () => controller.abort());
+  return controller.signal;
+}
+
+/**
+ * Writes `messages` as an event stream and ends the response: waits for a slow client, comments every 15 s so that nobody in
+ * between takes the silence for death, and gives up on a client that takes nothing for 30 s. The first message is awaited
+ * before the head is sent, so that what fails before it can still get a status of its own.
+ */
+export async function sendEventStream(
+  response: ServerResponse,
+  messages: AsyncIterable<SseMessage>,
+  headers: Record<string, string> = {},
+): Promise<void> {
+  const iterator = messages[Symbol.asyncIterator]();
+  try {
+    let next = await iterator.next();
+    response.socket?.setNoDelay(true);
+    response.writeHead(200, {
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-cache, no-transform',
+      connection: 'keep-alive',
+      'x-accel-buffering': 'no',
+      ...headers,
+    });
+    response.flushHeaders();
+    const comments = setInterval(() => response.write(': keep-alive\n\n'), COMMENT_MS);
+    try {
+      while (!next.done && !response.destroyed) {
+        if (!response.write(toText(next.value))) await drained(response);
+        next = await iterator.next();
+      }
+    } finally {
+      clearInterval(comments);
+    }
+  } finally {
+    await iterator.return?.();
+    if (response.headersSent) response.end();
+  }
+}
+
+function toText({ event, id, data }: SseMessage): string {
+  const text = typeof data === 'string' ? data : JSON.stringify(data);
+  return `${event === undefined ? '' : `event: ${event}\n`}${id === undefined ? '' : `id: ${id}\n`}data: ${text}\n\n`;
+}
+
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(stalled);
+      response.off('drain', done);
+      response.off('close', done);
+      resolve();
+    };
+    const stalled = setTimeout(() => response.destroy(), STALL_MS);
+    response.once('drain', done);
+    response.once('close', done);
+  });
+}

@@ -1,0 +1,58 @@
+import { CodelabError, newId, RequestId, Traced, transformer } from '@codelab/protocol';
+import { initTRPC } from '@trpc/server';
+import { toCodelabError, toTrpcShape } from './error-shape.ts';
+import type { Flow } from './flow.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { Logger } from './logger.ts';
+
+/** What every procedure of every service gets. */
+export interface ServiceContext {
+  /** The call's id, or the connection's until a call brings its own. */
+  requestId: string;
+  /** Why the caller is turned away, if it is. tRPC can't say so from createContext. */
+  refusal: CodelabError | undefined;
+  log: Logger;
+  lifecycle: Lifecycle;
+  flow: Flow;
+}
+
+function requestIdOf(input: unknown): string | undefined {
+  if (typeof input !== 'object' || input === null) return undefined;
+  const parsed = RequestId.safeParse((input as { requestId?: unknown }).requestId);
+  return parsed.success ? parsed.data : undefined;
+}
+
+const t = initTRPC.context<ServiceContext>().create({
+  transformer,
+  isDev: false,
+  sse: { ping: { enabled: true, intervalMs: 15_000 } },
+  errorFormatter: ({ error, ctx, input }) =>
+    toTrpcShape(toCodelabError(error), requestIdOf(input) ?? ctx?.requestId ?? newId('req')),
+});
+
+export const router = t.router;
+
+/** A procedure for callers who may: authorised, traced, refused while the service stops, its failures logged. */
+export const procedure = t.procedure
+  .use(({ ctx, type, next }) => {
+    if (ctx.refusal !== undefined) throw ctx.refusal;
+    if (type !== 'query' && ctx.lifecycle.draining.aborted)
+      throw new CodelabError('OVERLOADED', 'The service is stopping. Try again shortly.', { retryAfterMs: 1000 });
+    return next();
+  })
+  .input(Traced.prefault({}))
+  .use(async ({ ctx, input, path, type, next }) => {
+    const requestId = input.requestId ?? newId('req');
+    const log = ctx.log.child({ requestId });
+    const done = type === 'mutation' ? ctx.lifecycle.begin() : undefined;
+    const result = await next({ ctx: { requestId, log } });
+    done?.();
+    if (!result.ok) logFailure(log, toCodelabError(result.error), path);
+    return result;
+  });
+
+/** Our bugs with their stack, everything else in a line. */
+export function logFailure(log: Logger, error: CodelabError, path: string): void {
+  if (error.code === 'INTERNAL') log.error({ path, err: error.cause ?? error }, `${path} failed`);
+  else log.info({ path, code: error.code }, `${path} refused`);
+}

@@ -1,0 +1,57 @@
+// What `npm start`, `npm test`, `npm run dev` and `npm run chat` do first, on a clone that has nothing yet.
+import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const MIN_NODE = [20, 19];
+
+/** @param {string} command @param {string[]} args @param {string} what */
+function runOrExit(command, args, what) {
+  const { status, error } = spawnSync(command, args, {
+    cwd: root,
+    stdio: 'inherit',
+    shell: process.platform === 'win32',
+    env: { ...process.env, TURBO_TELEMETRY_DISABLED: '1' },
+  });
+  if (status === 0) return;
+  process.stderr.write(`${what} failed${error === undefined ? '' : `: ${error.message}`}. See above.\n`);
+  process.exit(1);
+}
+
+function requireNode() {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (major > MIN_NODE[0] || (major === MIN_NODE[0] && minor >= MIN_NODE[1])) return;
+  process.stderr.write(`This needs Node ${MIN_NODE.join('.')} or newer, and this is ${process.versions.node}.\n`);
+  process.exit(1);
+}
+
+/** Installs what package-lock.json asks for, where that is not what is there. */
+export function install() {
+  requireNode();
+  const installed = join(root, 'node_modules', '.package-lock.json');
+  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(root, 'package-lock.json')).mtimeMs) return;
+  process.stdout.write('Installing packages…\n');
+  runOrExit('npm', ['ci', '--no-fund', '--no-audit', '--loglevel=error'], 'npm ci');
+}
+
+/** Builds what has changed. */
+export function build() {
+  const turbo = join(root, 'node_modules', '.bin', 'turbo');
+  runOrExit(turbo, ['run', 'build', '--output-logs=errors-only', '--log-order=grouped'], 'The build');
+}
+
+/** Writes .env with random keys, where there is none. */
+export function writeEnv() {
+  const file = join(root, '.env');
+  if (existsSync(file)) return;
+  const example = readFileSync(join(root, '.env.example'), 'utf8');
+  const text = example.replace(
+    /^(\w+__INTERNAL_API_KEY)=$/gm,
+    (_, name) => `${name}=${randomBytes(24).toString('hex')}`,
+  );
+  writeFileSync(file, text, { mode: 0o600, flag: 'wx' });
+  process.stdout.write('Wrote .env with random keys (only you can read it).\n');
+}
