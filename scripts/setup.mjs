@@ -8,16 +8,22 @@ import { fileURLToPath } from 'node:url';
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const MIN_NODE = [20, 19];
 
-/** @param {string} command @param {string[]} args @param {string} what */
+/**
+ * Runs a command whose output matters only when it fails.
+ * @param {string} command @param {string[]} args @param {string} what
+ */
 function runOrExit(command, args, what) {
-  const { status, error } = spawnSync(command, args, {
+  const { status, error, stdout, stderr } = spawnSync(command, args, {
     cwd: root,
-    stdio: 'inherit',
+    encoding: 'utf8',
     shell: process.platform === 'win32',
     env: { ...process.env, TURBO_TELEMETRY_DISABLED: '1' },
+    maxBuffer: 64 * 1024 * 1024,
   });
   if (status === 0) return;
-  process.stderr.write(`${what} failed${error === undefined ? '' : `: ${error.message}`}. See above.\n`);
+  process.stderr.write(
+    `${stdout ?? ''}${stderr ?? ''}${what} failed${error === undefined ? '' : `: ${error.message}`}.\n`,
+  );
   process.exit(1);
 }
 
@@ -40,6 +46,7 @@ export function install() {
 /** Builds what has changed. */
 export function build() {
   const turbo = join(root, 'node_modules', '.bin', 'turbo');
+  process.stdout.write('Building…\n');
   runOrExit(turbo, ['run', 'build', '--output-logs=errors-only', '--log-order=grouped'], 'The build');
 }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import {
+  type Item,
   type ItemPage,
   mergeDeltas,
   type NewSessionEvent,
@@ -62,6 +63,8 @@ export interface EventLogOptions {
   /** The newest page of the session's items, open ones included. */
   snapshot: () => ItemPage;
   state: () => SessionState;
+  /** The item that is being written, with its text so far. */
+  openItem: () => Item | undefined;
   sessionBytes?: number;
 }
 
@@ -143,6 +146,7 @@ export function createEventLog(options: EventLogOptions): EventLog {
     async *read({ lastEventId, from, signal, draining }) {
       let reset: 'restarted' | 'cursor_expired' | undefined;
       let index = end();
+      let isNew = lastEventId == null && from === 'now';
       if (lastEventId != null) {
         const found = locate(lastEventId);
         if (typeof found === 'number') index = found;
@@ -177,6 +181,14 @@ export function createEventLog(options: EventLogOptions): EventLog {
             // A loop that never waits would keep everybody else from running.
             if (++withoutWait % 64 === 0) await new Promise((resolve) => setImmediate(resolve));
             yield { id: idOf(event.seq), event };
+          } else if (isNew) {
+            // Whoever comes in the middle of an answer gets what has been said of it.
+            isNew = false;
+            const item = options.openItem();
+            if (item === undefined) continue;
+            const { itemId, text } = item;
+            yield own({ type: 'item.started', item: { ...item, text: '' } });
+            if (text !== '') yield own({ type: 'item.delta', itemId, text, offset: 0 });
           } else if (!synced) {
             synced = true;
             yield own({ type: 'stream.synced', ...options.state() });

@@ -126,6 +126,7 @@ export function createSessions({ llm, defaultModel, maxSessions }: SessionsOptio
         budget,
         snapshot: () => toPage(record, { limit: SNAPSHOT_ITEMS }),
         state: () => stateOf(record),
+        openItem: () => record.open,
       }),
     };
     records.set(record.session.sessionId, record);

@@ -149,5 +149,5 @@ function inputOf(request: FastifyRequest, schema: z.ZodObject): unknown {
 
 function isNumeric(schema: z.ZodObject, name: string): boolean {
   const field = schema.shape[name] as z.ZodType | undefined;
-  return field?.safeParse(1).success && !field.safeParse('x').success;
+  return field?.safeParse(1).success === true && !field.safeParse('x').success;
 }

@@ -1,0 +1,129 @@
+import { on } from 'node:events';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { type FakeProvider, startFakeProvider } from '../support/fake-provider.ts';
+import { keys, type Stack, startStack } from '../support/stack.ts';
+
+let provider: FakeProvider;
+let stack: Stack;
+beforeEach(async () => {
+  provider = await startFakeProvider();
+  stack = await startStack({ providerUrl: provider.url });
+});
+afterEach(async () => {
+  await stack.close();
+  await provider.close();
+});
+
+it('a cancel reaches the provider, and the run ends once, keeping what was said', async () => {
+  const session = await stack.client().sessions.create();
+  const run = session.send('go');
+  const call = await provider.next();
+  await call.text('half');
+  const tokens = run.textStream[Symbol.asyncIterator]();
+  expect((await tokens.next()).value).toBe('half');
+  await run.cancel();
+  await call.aborted;
+  expect((await tokens.next()).done).toBe(true);
+  expect(await run.finished()).toMatchObject({ status: 'cancelled', text: 'half' });
+  await run.cancel();
+  const { items } = await session.items();
+  expect(items).toMatchObject([
+    { kind: 'user_message' },
+    { kind: 'assistant_message', text: 'half', status: 'incomplete' },
+  ]);
+  const ends = [];
+  for await (const event of session.events({ from: 'start' })) {
+    if (event.type === 'run.finished') ends.push(event.status);
+    if (event.type === 'stream.synced') break;
+  }
+  expect(ends).toEqual(['cancelled']);
+});
+
+it('a cancel before the provider has said anything reaches it too', async () => {
+  const session = await stack.client().sessions.create();
+  const run = session.send('go');
+  const call = await provider.next();
+  await session.cancel();
+  await call.aborted;
+  expect(await run.finished()).toMatchObject({ status: 'cancelled', text: '' });
+});
+
+it('a client that goes away cancels nothing: the run goes on and is there when it is back', async () => {
+  const client = stack.client();
+  const session = await client.sessions.create();
+  const run = session.send('go');
+  const call = await provider.next();
+  await call.text('one');
+  await run.textStream[Symbol.asyncIterator]().next();
+  client.close();
+  await call.text(' two');
+  await call.finish();
+  const again = await stack.client().sessions.get(session.id);
+  expect((await again.send('go', { inputId: run.inputId }).finished()).text).toBe('one two');
+  expect(provider.calls).toHaveLength(1);
+});
+
+it('closing one raw WebSocket leaves the run and the other watcher alone', async () => {
+  const open = async () => {
+    const socket = new WebSocket(`${stack.gateway.url.replace('http', 'ws')}/ws/shared-session`, {
+      headers: { 'x-internal-auth': keys.gateway },
+    });
+    await new Promise((resolve) => socket.once('open', resolve));
+    return socket;
+  };
+  const first = await open();
+  first.send(JSON.stringify({ type: 'user_message', content: 'go' }));
+  const call = await provider.next();
+  await call.text('one');
+  const second = await open();
+  const frames = on(second, 'message');
+  const nextFrame = async () => JSON.parse(String((await frames.next()).value[0]));
+  // Whoever comes in the middle gets what has been said.
+  expect(await nextFrame()).toMatchObject({ token: 'one' });
+  first.terminate();
+  await call.text(' two');
+  expect(await nextFrame()).toMatchObject({ token: ' two' });
+  await call.finish();
+  expect(await nextFrame()).toEqual({ token: '', is_final: true, type: 'assistant_message' });
+  second.close();
+});
+
+it('llm-proxy aborts the provider when its own client goes away, stream or not', async () => {
+  for (const stream of [true, false]) {
+    const gone = new AbortController();
+    const request = fetch(`${stack.llmProxy.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'x-internal-auth': keys.llmProxy },
+      body: JSON.stringify({ model: 'fake-1', stream, messages: [{ role: 'user', content: 'go' }] }),
+      signal: gone.signal,
+    });
+    request.catch(() => {});
+    const call = await provider.next();
+    await call.text('one');
+    if (stream) await (await request).body?.getReader().read();
+    gone.abort();
+    await call.aborted;
+  }
+});
+
+it('deleting a session ends its run and what waits in its queue', async () => {
+  const client = stack.client();
+  const session = await client.sessions.create();
+  const first = session.send('one');
+  const call = await provider.next();
+  const second = session.send('two');
+  const secondEnds = expect(second.finished()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  const firstEnds = first.finished().then(
+    ({ status }) => status,
+    (error) => error.code,
+  );
+  // Once the watchers are there.
+  for await (const event of session.events({ from: 'start' }))
+    if (event.type === 'session.state' && event.queued === 1) break;
+  await session.delete();
+  await call.aborted;
+  await secondEnds;
+  expect(['cancelled', 'NOT_FOUND']).toContain(await firstEnds);
+  await expect(client.sessions.get(session.id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+});

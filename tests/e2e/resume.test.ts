@@ -1,0 +1,166 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startAgentRuntime } from '../../packages/agent-runtime/src/app.ts';
+import { loadEnv } from '../../packages/agent-runtime/src/env.ts';
+import { type FakeProvider, startFakeProvider } from '../support/fake-provider.ts';
+import { keys, type Stack, startStack } from '../support/stack.ts';
+
+let provider: FakeProvider;
+let stack: Stack;
+beforeEach(async () => {
+  provider = await startFakeProvider();
+  stack = await startStack({ providerUrl: provider.url });
+});
+afterEach(async () => {
+  await stack.close();
+  await provider.close();
+});
+
+const words = Array.from({ length: 200 }, (_, index) => ` word${index}`);
+
+describe.each([
+  ['the SDK and gateway', () => stack.front],
+  ['gateway and agent-runtime', () => stack.back],
+])('a cut between %s', (_, proxy) => {
+  it('loses no token and repeats none, however often it happens', async () => {
+    const session = await stack.client().sessions.create();
+    const run = session.send('go');
+    const call = await provider.next();
+    let text = '';
+    let onText = () => {};
+    const speak = async () => {
+      for (const [index, word] of words.entries()) {
+        await call.text(word);
+        if (index % 20 !== 10) continue;
+        const back = proxy().nextConnection();
+        proxy().cut();
+        // Said while nobody is connected.
+        const missed = ` meanwhile${index}`;
+        await call.text(missed);
+        await back;
+        const caughtUp = new Promise<void>((resolve) => {
+          onText = () => text.endsWith(missed) && resolve();
+        });
+        onText();
+        await caughtUp;
+      }
+      await call.finish();
+    };
+    const speaking = speak();
+    let seq = 0;
+    for await (const event of run.events) {
+      expect(event.seq).toBeGreaterThan(seq);
+      seq = event.seq;
+      if (event.type !== 'item.delta') continue;
+      expect(event.offset).toBe(text.length);
+      text += event.text;
+      onText();
+    }
+    await speaking;
+    expect(text).toBe(words.map((word, index) => (index % 20 === 10 ? `${word} meanwhile${index}` : word)).join(''));
+    expect(proxy().connections).toBeGreaterThanOrEqual(11);
+    expect(provider.calls).toHaveLength(1);
+  });
+
+  it('does not lose a message that is sent at that moment, nor send it twice', async () => {
+    const client = stack.client();
+    const session = await client.sessions.create();
+    for (let round = 0; round < 10; round++) {
+      const run = session.send(`message ${round}`);
+      // Before, while and after the message crosses: microtasks later each time.
+      for (let tick = 0; tick < round * 3; tick++) await new Promise((resolve) => setImmediate(resolve));
+      proxy().cut();
+      const call = await provider.next();
+      await call.text(`answer ${round}`);
+      await call.finish();
+      expect((await run.finished()).text).toBe(`answer ${round}`);
+    }
+    expect(provider.calls).toHaveLength(10);
+    const { items } = await session.items({ limit: 200 });
+    expect(items.map(({ text }) => text)).toEqual(
+      Array.from({ length: 10 }, (_, round) => [`message ${round}`, `answer ${round}`]).flat(),
+    );
+  });
+});
+
+it('goes on from a cursor in another client, with what came in between', async () => {
+  const session = await stack.client().sessions.create();
+  const run = session.send('go');
+  const call = await provider.next();
+  await call.text('one');
+  let lastEventId = '';
+  for await (const event of run.events) {
+    lastEventId = event.id;
+    if (event.type === 'item.delta') break;
+  }
+  await call.text(' two');
+  await call.text(' three');
+  await call.finish();
+  await run.finished();
+  const again = await stack.client().sessions.get(session.id);
+  const types: string[] = [];
+  let text = '';
+  for await (const event of again.events({ lastEventId })) {
+    types.push(event.type);
+    if (event.type === 'item.delta') text += event.text;
+    if (event.type === 'stream.synced') break;
+  }
+  expect(text).toBe(' two three');
+  expect(types.filter((type) => type !== 'item.delta')).toEqual([
+    'item.completed',
+    'step.finished',
+    'run.finished',
+    'session.state',
+    'stream.synced',
+  ]);
+});
+
+it('answers a cursor of another epoch, or of nothing, with a snapshot', async () => {
+  const session = await stack.client().sessions.create();
+  const run = session.send('go');
+  const call = await provider.next();
+  await call.text('said');
+  await call.finish();
+  await run.finished();
+  for (const [lastEventId, reason] of [
+    ['0123456789ab-3', 'restarted'],
+    ['rubbish', 'cursor_expired'],
+  ] as const) {
+    const events = [];
+    for await (const event of session.events({ lastEventId })) {
+      events.push(event);
+      if (event.type === 'stream.synced') break;
+    }
+    expect(events).toMatchObject([
+      { type: 'stream.reset', reason, items: [{ text: 'go' }, { text: 'said' }] },
+      { type: 'stream.synced', state: 'idle' },
+    ]);
+  }
+});
+
+it('tells the watcher of a run that agent-runtime has forgotten, instead of waiting for ever', async () => {
+  const session = await stack.client().sessions.create();
+  const run = session.send('go');
+  const call = await provider.next();
+  await call.text('half an ans');
+  const tokens = run.textStream[Symbol.asyncIterator]();
+  expect((await tokens.next()).value).toBe('half an ans');
+  const { port } = stack.runtime;
+  const lost = tokens.next();
+  lost.catch(() => {});
+  await stack.runtime.close();
+  stack.runtime = await startAgentRuntime(
+    loadEnv({
+      AGENT_RUNTIME__PORT: String(port),
+      AGENT_RUNTIME__INTERNAL_API_KEY: keys.runtime,
+      AGENT_RUNTIME__LOG_LEVEL: 'silent',
+      AGENT_RUNTIME__LLM_PROXY_URL: stack.llmProxy.url,
+      AGENT_RUNTIME__LLM_PROXY_API_KEY: keys.llmProxy,
+    }),
+  );
+  const outcome = await lost.then(
+    ({ done }) => (done ? 'ended' : 'went on'),
+    (error) => error.code,
+  );
+  // The run was cancelled by the stop, which is its end, or the session is gone: memory is all it was in.
+  expect(['ended', 'NOT_FOUND']).toContain(outcome);
+});

@@ -1,0 +1,82 @@
+import { startAgentRuntime } from '../../packages/agent-runtime/src/app.ts';
+import { loadEnv as loadAgentRuntimeEnv } from '../../packages/agent-runtime/src/env.ts';
+import { startGateway } from '../../packages/gateway/src/app.ts';
+import { loadEnv as loadGatewayEnv } from '../../packages/gateway/src/env.ts';
+import { startLlmProxy } from '../../packages/llm-proxy/src/app.ts';
+import { loadEnv as loadLlmProxyEnv } from '../../packages/llm-proxy/src/env.ts';
+import { type Client, createClient } from '../../packages/sdk/src/index.ts';
+import type { RunningService } from '../../packages/service-kit/src/index.ts';
+import { type CuttableProxy, startCuttableProxy } from './cuttable-proxy.ts';
+
+export const keys = {
+  gateway: 'test-key-of-the-gateway',
+  runtime: 'test-key-of-agent-runtime',
+  llmProxy: 'test-key-of-llm-proxy',
+};
+
+export interface Stack {
+  gateway: RunningService;
+  runtime: RunningService;
+  llmProxy: RunningService;
+  /** Between the SDK and gateway. */
+  front: CuttableProxy;
+  /** Between gateway and agent-runtime. */
+  back: CuttableProxy;
+  /** A client of its own, through `front`; closed with the stack. */
+  client(): Client;
+  close(): Promise<void>;
+}
+
+export interface StackOptions {
+  /** The base URL of an OpenAI-like provider. */
+  providerUrl?: string;
+  variables?: Record<string, string>;
+}
+
+/** All three services in this process, on free ports, over real sockets. */
+export async function startStack(options: StackOptions = {}): Promise<Stack> {
+  const variables = {
+    LLM_PROXY__PORT: '0',
+    LLM_PROXY__INTERNAL_API_KEY: keys.llmProxy,
+    LLM_PROXY__LOG_LEVEL: 'silent',
+    LLM_PROXY__BUILTIN_DELAY_MS: '0',
+    AGENT_RUNTIME__PORT: '0',
+    AGENT_RUNTIME__INTERNAL_API_KEY: keys.runtime,
+    AGENT_RUNTIME__LOG_LEVEL: 'silent',
+    GATEWAY__PORT: '0',
+    GATEWAY__INTERNAL_API_KEY: keys.gateway,
+    GATEWAY__LOG_LEVEL: 'silent',
+    ...(options.providerUrl === undefined
+      ? {}
+      : { LLM_PROXY__OPENAI_BASE_URL: options.providerUrl, LLM_PROXY__OPENAI_API_KEY: 'sk-test' }),
+    ...options.variables,
+  };
+  const llmProxy = await startLlmProxy(loadLlmProxyEnv(variables));
+  const runtime = await startAgentRuntime(
+    loadAgentRuntimeEnv({ ...variables, AGENT_RUNTIME__LLM_PROXY_URL: llmProxy.url }),
+  );
+  const back = await startCuttableProxy(runtime.url);
+  const gateway = await startGateway(loadGatewayEnv({ ...variables, GATEWAY__AGENT_RUNTIME_URL: back.url }));
+  const front = await startCuttableProxy(gateway.url);
+  const clients: Client[] = [];
+  return {
+    gateway,
+    runtime,
+    llmProxy,
+    front,
+    back,
+    client() {
+      const client = createClient({ url: front.url, token: keys.gateway, timeoutMs: 10_000 });
+      clients.push(client);
+      return client;
+    },
+    async close() {
+      for (const client of clients) client.close();
+      await front.close();
+      await gateway.close();
+      await back.close();
+      await runtime.close();
+      await llmProxy.close();
+    },
+  };
+}
