@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import {
+  eventBytes,
   type Item,
   type ItemPage,
   mergeDeltas,
@@ -129,7 +130,7 @@ export function createEventLog(options: EventLogOptions): EventLog {
   return {
     append(event) {
       lastSeq++;
-      const entry = { event: { ...event, seq: lastSeq, ts: Date.now() } as SessionEvent, bytes: weigh(event) };
+      const entry = { event: { ...event, seq: lastSeq, ts: Date.now() } as SessionEvent, bytes: eventBytes(event) };
       entries.push(entry);
       bytes += entry.bytes;
       budget.changed(self, entry.bytes);
@@ -214,18 +215,4 @@ export function createEventLog(options: EventLogOptions): EventLog {
       wake();
     },
   };
-}
-
-/** About how much memory an event takes. */
-function weigh(event: NewSessionEvent): number {
-  switch (event.type) {
-    case 'item.delta':
-      return 150 + event.text.length * 2;
-    case 'item.completed':
-      return 300 + event.item.text.length * 2;
-    case 'input.accepted':
-      return 300 + event.input.content.length * 2;
-    default:
-      return 300;
-  }
 }

@@ -44,6 +44,7 @@ export function createLlm({ url, key, log }: LlmOptions): Llm {
         {
           signal,
           size: ({ data }) => ('text' in data ? 100 + data.text.length * 2 : 300),
+          merge: mergeTexts,
           lostAfterMs: LOST_AFTER_MS,
           onOverflow: () => new CodelabError('INTERNAL', 'The answer came faster than it could be stored.'),
         },
@@ -68,4 +69,11 @@ export function createLlm({ url, key, log }: LlmOptions): Llm {
     models: (requestId) => rpc.call((trpc, options) => trpc.model.list.query({ requestId }, options)),
     close: () => rpc.close(),
   };
+}
+
+/** Neighbouring pieces of text wait as one, so that a fast provider can't fill the queue with small ones. */
+function mergeTexts<C extends { data: CompletionChunk }>(earlier: C, later: C): C | undefined {
+  const [a, b] = [earlier.data, later.data];
+  if ((a.type !== 'text' && a.type !== 'reasoning') || a.type !== b.type) return undefined;
+  return { ...later, data: { type: a.type, text: a.text + b.text } };
 }

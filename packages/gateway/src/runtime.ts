@@ -1,5 +1,12 @@
 import type { AgentRuntimeRouter } from '@codelab/agent-runtime/router';
-import { CodelabError, mergeDeltas, type SessionEvent, type SessionEvents, type TrackedEvent } from '@codelab/protocol';
+import {
+  CodelabError,
+  mergeDeltas,
+  type SessionEvent,
+  type SessionEvents,
+  type TrackedEvent,
+  waitingBytes,
+} from '@codelab/protocol';
 import { createRpcClient, type Logger, type RpcClient, type ServiceContext } from '@codelab/service-kit';
 
 /** How long agent-runtime may be out of reach before a watcher is told. */
@@ -52,7 +59,7 @@ export function createRuntime({ url, key, log }: RuntimeOptions): Runtime {
             (trpc, observer) => trpc.session.events.subscribe({ sessionId, lastEventId, from, requestId }, observer),
             {
               signal: stop.signal,
-              size: ({ data }) => weigh(data),
+              size: ({ data }) => waitingBytes(data),
               merge,
               lostAfterMs: LOST_AFTER_MS,
               onOverflow: () => {
@@ -84,18 +91,4 @@ type Tracked = { id: string; data: SessionEvent };
 function merge(earlier: Tracked, later: Tracked): Tracked | undefined {
   const data = mergeDeltas(earlier.data, later.data);
   return data === undefined ? undefined : { id: later.id, data };
-}
-
-/** About how much memory an event takes. */
-function weigh(event: SessionEvent): number {
-  switch (event.type) {
-    case 'item.delta':
-      return 150 + event.text.length * 2;
-    case 'item.completed':
-      return 300 + event.item.text.length * 2;
-    case 'input.accepted':
-      return 300 + event.input.content.length * 2;
-    default:
-      return 300;
-  }
 }

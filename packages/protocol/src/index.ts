@@ -10,6 +10,7 @@ export {
   type WireError,
 } from './errors.ts';
 export { type NewSessionEvent, SessionEvent, type TrackedEvent } from './event.ts';
+export { eventBytes, waitingBytes } from './event-bytes.ts';
 export { InputId, RequestId, SessionId } from './ids.ts';
 export { Content, Input, InputSend, type InputSent } from './input.ts';
 export { Item, type ItemPage } from './item.ts';

@@ -1,5 +1,12 @@
 import type { GatewayRouter } from '@codelab/gateway/router';
-import { CodelabError, createStreamQueue, fromWireError, mergeDeltas, transformer } from '@codelab/protocol';
+import {
+  CodelabError,
+  createStreamQueue,
+  fromWireError,
+  mergeDeltas,
+  transformer,
+  waitingBytes,
+} from '@codelab/protocol';
 import { createTRPCClient, createWSClient, type TRPCClient, TRPCClientError, wsLink } from '@trpc/client';
 import type { SessionEvent, TrackedSessionEvent } from './types.ts';
 import { WebSocketClass } from './websocket.ts';
@@ -115,8 +122,7 @@ async function* subscribe(
   unreachable: () => CodelabError,
 ): AsyncGenerator<Tracked, void, undefined> {
   const queue = createStreamQueue<Tracked>({
-    size: ({ data }) =>
-      data.type === 'item.delta' ? 150 + data.text.length * 2 : 'item' in data ? 300 + data.item.text.length * 2 : 300,
+    size: ({ data }) => waitingBytes(data),
     limitBytes: QUEUE_BYTES,
     merge: (earlier, later) => {
       const data = mergeDeltas(earlier.data, later.data);

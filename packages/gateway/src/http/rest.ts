@@ -143,7 +143,7 @@ function inputOf(request: FastifyRequest, schema: z.ZodObject): unknown {
       .map(([name, value]) => [name, isNumeric(schema, name) && value.trim() !== '' ? Number(value) : value]),
   );
   const { body } = request;
-  if (body !== undefined && body !== null && (typeof body !== 'object' || Array.isArray(body))) return body;
+  if (body !== undefined && (typeof body !== 'object' || body === null || Array.isArray(body))) return body;
   return { ...query, ...(body as object | undefined), ...(request.params as object) };
 }
 

@@ -1,0 +1,148 @@
+import OpenAI from 'openai';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type FakeProvider, startFakeProvider } from '../support/fake-provider.ts';
+import { keys, type Stack, startStack } from '../support/stack.ts';
+
+let provider: FakeProvider;
+let stack: Stack;
+let openai: OpenAI;
+beforeAll(async () => {
+  provider = await startFakeProvider();
+  stack = await startStack({ providerUrl: provider.url });
+  openai = new OpenAI({ baseURL: `${stack.llmProxy.url}/v1`, apiKey: keys.llmProxy, maxRetries: 0 });
+});
+afterAll(async () => {
+  await stack.close();
+  await provider.close();
+});
+
+const messages = [{ role: 'user' as const, content: 'Say hello!' }];
+
+it('the official package streams through llm-proxy, each token as it comes', async () => {
+  const asked = openai.chat.completions.create({
+    model: 'fake-1',
+    messages,
+    stream: true,
+    temperature: 1,
+    stream_options: { include_usage: true },
+  });
+  const call = await provider.next();
+  expect(call.body).toMatchObject({ model: 'fake-1', messages, temperature: 1, stream: true });
+  await call.text('Hel');
+  const chunks = (await asked)[Symbol.asyncIterator]();
+  expect((await chunks.next()).value?.choices[0]?.delta.role).toBe('assistant');
+  expect((await chunks.next()).value?.choices[0]?.delta.content).toBe('Hel');
+  await call.text('lo');
+  expect((await chunks.next()).value?.choices[0]?.delta.content).toBe('lo');
+  await call.finish();
+  expect((await chunks.next()).value?.choices[0]?.finish_reason).toBe('stop');
+  expect((await chunks.next()).value).toMatchObject({
+    choices: [],
+    usage: { prompt_tokens: 3, completion_tokens: 5, total_tokens: 8 },
+  });
+  expect((await chunks.next()).done).toBe(true);
+});
+
+it('gives a whole answer, with tool calls put together', async () => {
+  const answer = openai.chat.completions.create({ model: 'openai/fake-1', messages });
+  const call = await provider.next();
+  await call.delta({ role: 'assistant', content: null });
+  await call.delta({
+    tool_calls: [{ index: 0, id: 'call_a', type: 'function', function: { name: 'look', arguments: '{"at":' } }],
+  });
+  await call.delta({
+    tool_calls: [{ index: 1, id: 'call_b', type: 'function', function: { name: 'list', arguments: '' } }],
+  });
+  await call.delta({ tool_calls: [{ index: 0, function: { arguments: '"x"}' } }] });
+  await call.finish('tool_calls');
+  expect((await answer).choices[0]).toMatchObject({
+    finish_reason: 'tool_calls',
+    message: {
+      content: null,
+      tool_calls: [
+        { id: 'call_a', type: 'function', function: { name: 'look', arguments: '{"at":"x"}' } },
+        { id: 'call_b', type: 'function', function: { name: 'list', arguments: '' } },
+      ],
+    },
+  });
+});
+
+it.each([
+  [401, {}, OpenAI.InternalServerError, 502],
+  [404, {}, OpenAI.NotFoundError, 404],
+  [429, { 'retry-after': '7' }, OpenAI.RateLimitError, 429],
+  [500, {}, OpenAI.InternalServerError, 502],
+  [400, {}, OpenAI.BadRequestError, 400],
+])(
+  "turns the provider's %i into an error of OpenAI's shape, before and after the stream was asked for",
+  async (status, headers, kind, expected) => {
+    for (const stream of [true, false]) {
+      const answer = openai.chat.completions.create({ model: 'fake-1', messages, stream });
+      answer.catch(() => {});
+      const call = await provider.next();
+      call.response.writeHead(status, { 'content-type': 'application/json', ...headers });
+      call.response.end(JSON.stringify({ error: { message: 'because', type: 'x', code: null, param: null } }));
+      const error = await answer.then(
+        () => undefined,
+        (thrown) => thrown,
+      );
+      expect(error).toBeInstanceOf(kind);
+      expect(error).toMatchObject({ status: expected, message: expect.stringContaining('because') });
+      if (status === 429) expect(error.headers.get('retry-after')).toBe('7');
+    }
+  },
+);
+
+it('a stream that breaks is an error, not an end', async () => {
+  const asked = openai.chat.completions.create({ model: 'fake-1', messages, stream: true });
+  const call = await provider.next();
+  await call.text('Half');
+  const stream = await asked;
+  const read = async () => {
+    for await (const _ of stream) call.response.destroy();
+  };
+  await expect(read()).rejects.toMatchObject({ code: 'provider_stream_lost' });
+});
+
+it('refuses a wrong key and a wrong body as OpenAI does', async () => {
+  const stranger = new OpenAI({ baseURL: `${stack.llmProxy.url}/v1`, apiKey: 'wrong', maxRetries: 0 });
+  await expect(stranger.models.list()).rejects.toBeInstanceOf(OpenAI.AuthenticationError);
+  await expect(openai.chat.completions.create({ model: 'fake-1', messages: [] })).rejects.toBeInstanceOf(
+    OpenAI.BadRequestError,
+  );
+});
+
+it('lists the models, the default one first', async () => {
+  const models = (await openai.models.list()).data.map(({ id }) => id);
+  expect(models).toEqual(['openai/fake-1', 'builtin/agent', 'builtin/echo']);
+});
+
+it('builtin/agent calls the tool of a command, and tells what it answered', async () => {
+  const tools = ['read_file', 'list_files', 'write_file', 'run_command'].map((name) => ({
+    type: 'function' as const,
+    function: { name },
+  }));
+  for (const [said, name, args] of [
+    ['read src/index.ts', 'read_file', { path: 'src/index.ts' }],
+    ['list .', 'list_files', { path: '.' }],
+    ['write a.txt: привет: мир', 'write_file', { path: 'a.txt', content: 'привет: мир' }],
+    ['run npm test', 'run_command', { command: 'npm test' }],
+  ] as const) {
+    const asked = [{ role: 'user' as const, content: said }];
+    const { choices } = await openai.chat.completions.create({ model: 'builtin/agent', messages: asked, tools });
+    expect(choices[0]?.finish_reason).toBe('tool_calls');
+    const call = choices[0]?.message.tool_calls?.[0];
+    if (call?.type !== 'function') throw new Error('there is no function call');
+    expect([call.function.name, JSON.parse(call.function.arguments)]).toEqual([name, args]);
+    const after = await openai.chat.completions.create({
+      model: 'builtin/agent',
+      tools,
+      messages: [
+        ...asked,
+        { role: 'assistant', tool_calls: [call] },
+        { role: 'tool', tool_call_id: call.id, content: 'the result' },
+      ],
+    });
+    expect(after.choices[0]?.message.content).toContain('the result');
+  }
+});

@@ -1,0 +1,68 @@
+import { connect, type Socket } from 'node:net';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { type FakeProvider, startFakeProvider } from '../support/fake-provider.ts';
+import { keys, type Stack, startStack } from '../support/stack.ts';
+
+let provider: FakeProvider;
+let stack: Stack;
+beforeEach(async () => {
+  provider = await startFakeProvider();
+  stack = await startStack({ providerUrl: provider.url });
+});
+afterEach(async () => {
+  await stack.close();
+  await provider.close();
+});
+
+/** A raw WebSocket to `path` that asks, and then never reads. */
+async function deafSocket(path: string, hello: string): Promise<Socket> {
+  const socket = connect(stack.gateway.port, '127.0.0.1');
+  socket.write(
+    `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Internal-Auth: ${keys.gateway}\r\n\r\n`,
+  );
+  await new Promise((resolve) => socket.once('data', resolve));
+  const payload = Buffer.from(hello);
+  const head =
+    payload.length < 126
+      ? Buffer.of(0x81, 0x80 | payload.length)
+      : Buffer.of(0x81, 0x80 | 126, payload.length >> 8, payload.length & 255);
+  socket.write(Buffer.concat([head, Buffer.alloc(4), payload]));
+  socket.pause();
+  return socket;
+}
+
+it('slows neither the run nor another reader', async () => {
+  const client = stack.client();
+  const session = await client.sessions.create({ sessionId: 'slow-reader' });
+  const subscribe = {
+    id: 1,
+    method: 'subscription',
+    params: { path: 'session.events', input: { json: { sessionId: session.id } } },
+  };
+  const deaf = [
+    await deafSocket('/trpc', JSON.stringify(subscribe)),
+    await deafSocket('/ws/slow-reader', JSON.stringify({ type: 'user_message', content: 'go' })),
+  ];
+  const call = await provider.next();
+  const watcher = session.events({ from: 'start' })[Symbol.asyncIterator]();
+  const nextEvent = async () => {
+    const { value, done } = await watcher.next();
+    if (done) throw new Error('the watcher has ended');
+    return value;
+  };
+
+  // 40 MB: far more than the limits (4 MiB a subscriber, 1 MiB a socket: stream-queue.test.ts, flow.test.ts) and what the kernel holds.
+  const piece = 'x'.repeat(100_000);
+  let read = 0;
+  for (let sent = 0; sent < 400; sent++) {
+    await call.text(piece);
+    while (read < (sent + 1) * piece.length) {
+      const event = await nextEvent();
+      if (event.type === 'item.delta') read += event.text.length;
+    }
+  }
+  await call.finish();
+  while ((await nextEvent()).type !== 'run.finished');
+  expect(read).toBe(400 * piece.length);
+  for (const socket of deaf) socket.destroy();
+});

@@ -1,0 +1,61 @@
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { type FakeProvider, startFakeProvider } from '../support/fake-provider.ts';
+import { keys, type Stack, startStack } from '../support/stack.ts';
+
+let provider: FakeProvider;
+let stack: Stack;
+beforeEach(async () => {
+  provider = await startFakeProvider();
+  stack = await startStack({ providerUrl: provider.url });
+});
+afterEach(async () => {
+  await stack.close();
+  await provider.close();
+});
+
+it('lets a running answer finish through all three services, and takes nothing new', async () => {
+  const session = await stack.client().sessions.create();
+  const run = session.send('go');
+  const call = await provider.next();
+  await call.text('one');
+  const tokens = run.textStream[Symbol.asyncIterator]();
+  expect((await tokens.next()).value).toBe('one');
+
+  const stopped = Promise.all([stack.gateway.close(10_000), stack.runtime.close(10_000), stack.llmProxy.close(10_000)]);
+  for (const { url } of [stack.gateway, stack.runtime, stack.llmProxy]) {
+    await expect(fetch(`${url}/health`, { headers: { connection: 'close' } })).rejects.toThrow();
+  }
+  await call.text(' two');
+  expect((await tokens.next()).value).toBe(' two');
+  await call.finish();
+  expect((await tokens.next()).done).toBe(true);
+  expect(await run.finished()).toMatchObject({ status: 'completed', text: 'one two' });
+  await stopped;
+});
+
+it('ends what does not finish in time: the provider is let go, and the watcher is told', async () => {
+  const answer = fetch(`${stack.runtime.url}/agent/message/stream`, {
+    method: 'POST',
+    headers: { 'x-internal-auth': keys.runtime },
+    body: JSON.stringify({ session_id: 'slow', type: 'user_message', content: 'go' }),
+  }).then((response) => response.text());
+  const call = await provider.next();
+  await call.text('one');
+  await stack.runtime.close(50);
+  await call.aborted;
+  const text = await answer;
+  expect(text).toContain('"token":"one"');
+  expect(text.trimEnd().endsWith('data: [DONE]')).toBe(true);
+});
+
+it('stops at once when nothing runs, however many watch', async () => {
+  const client = stack.client();
+  const session = await client.sessions.create();
+  const events = session.events()[Symbol.asyncIterator]();
+  expect((await events.next()).value?.type).toBe('stream.synced');
+  const ended = events.next().catch(() => undefined);
+  // The limit is beyond the test's own: waiting for it would fail.
+  await Promise.all([stack.gateway.close(60_000), stack.runtime.close(60_000), stack.llmProxy.close(60_000)]);
+  client.close();
+  await ended;
+});
