@@ -1,7 +1,7 @@
 // `npm run dev`: `turbo dev` on a clone that may have nothing yet, and one that leaves nothing behind.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { install, root, writeEnv } from './setup.mjs';
+import { install, onParentGone, root, writeEnv } from './setup.mjs';
 
 install();
 writeEnv();
@@ -12,4 +12,5 @@ const turbo = spawn(join(root, 'node_modules', '.bin', 'turbo'), ['run', 'dev', 
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
   process.on(signal, () => turbo.kill(signal === 'SIGHUP' ? 'SIGTERM' : signal));
+onParentGone(() => turbo.kill('SIGTERM'));
 turbo.once('exit', (code) => process.exit(code ?? 0));

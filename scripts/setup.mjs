@@ -34,6 +34,20 @@ function requireNode() {
   process.exit(1);
 }
 
+/**
+ * Calls `callback` when the process that started this one is gone: npm's shell does not pass on a SIGTERM that only npm got.
+ * @param {() => void} callback
+ */
+export function onParentGone(callback) {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    callback();
+  }, 200);
+  timer.unref();
+}
+
 /** Installs what package-lock.json asks for, where that is not what is there. */
 export function install() {
   requireNode();

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { build, install, root, writeEnv } from './setup.mjs';
+import { build, install, onParentGone, root, writeEnv } from './setup.mjs';
 
 const SERVICES = [
   { name: 'llm-proxy', prefix: 'LLM_PROXY__', port: 8002, colour: 35 },
@@ -42,6 +42,7 @@ async function main() {
   }
 
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stop(0));
+  onParentGone(() => stop(0));
   const { paint, prettyLines } = await import('./log-lines.mjs');
   const width = Math.max(...services.map(({ name }) => name.length));
   for (const { name, prefix, colour } of services) {

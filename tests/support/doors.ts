@@ -182,7 +182,7 @@ interface SseText {
   data: string;
 }
 
-export async function* readSse(response: Response): AsyncGenerator<SseText> {
+async function* readSse(response: Response): AsyncGenerator<SseText> {
   let rest = '';
   for await (const part of (response.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream())) {
     rest += part;

@@ -63,7 +63,7 @@ export function unknownSettings(variables: Variables, prefix: string, shape: z.Z
   );
 }
 
-export const port = z.coerce
+const port = z.coerce
   .number('must be a port number')
   .int('must be a port number')
   .min(0, 'must be a port number, 0 to 65535')

@@ -16,7 +16,7 @@ import type { Logger } from './logger.ts';
 import { logFailure, type ServiceContext } from './trpc.ts';
 
 /** The most a body or a WebSocket message may have. */
-export const MAX_BODY_BYTES = 8 * 1024 * 1024;
+const MAX_BODY_BYTES = 8 * 1024 * 1024;
 /** A WebSocket message over `MAX_BODY_BYTES` gets an error; one over this ends its connection (1009). */
 const MAX_FRAME_BYTES = 64 * 1024 * 1024;
 const HEARTBEAT_MS = 15_000;
@@ -177,7 +177,7 @@ function createApp(options: ServeOptions, lifecycle: Lifecycle): FastifyInstance
 }
 
 /** Throws `VALIDATION` for what is not UTF-8 or not JSON. */
-export function parseJson(body: Buffer): unknown {
+function parseJson(body: Buffer): unknown {
   if (!isUtf8(body)) throw new CodelabError('VALIDATION', 'The body is not valid UTF-8.');
   if (body.length === 0) throw new CodelabError('VALIDATION', 'The body is empty: it must be a JSON object.');
   try {

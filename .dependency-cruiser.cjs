@@ -1,0 +1,64 @@
+// The dependency rule of ARCHITECTURE.md.
+const services = ['llm-proxy', 'agent-runtime', 'gateway'];
+const inPackage = (name) => `^packages/${name}/`;
+const tests = '\\.(test|test-d)\\.ts$';
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    {
+      name: 'no-circular',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+    {
+      name: 'protocol-imports-nobody',
+      comment: 'protocol has schemas and pure functions: it imports zod and superjson only.',
+      severity: 'error',
+      from: { path: inPackage('protocol'), pathNot: tests },
+      to: { pathNot: [inPackage('protocol'), 'node_modules/(zod|superjson)/'] },
+    },
+    {
+      name: 'service-kit-imports-protocol-only',
+      severity: 'error',
+      from: { path: inPackage('service-kit') },
+      to: { path: '^packages/(?!service-kit/|protocol/)' },
+    },
+    ...services.map((name) => ({
+      name: `${name}-takes-only-types-of-others`,
+      comment: "A service takes another one's types only, by its ./router.",
+      severity: 'error',
+      from: { path: inPackage(name) },
+      to: { path: `^packages/(?!${name}/|protocol/|service-kit/)`, dependencyTypesNot: ['type-only'] },
+    })),
+    {
+      name: 'sdk-has-no-server-code',
+      severity: 'error',
+      from: { path: inPackage('sdk'), pathNot: tests },
+      to: {
+        pathNot: [inPackage('sdk'), inPackage('protocol'), 'node_modules/(@trpc/client|ws|@types/ws)/'],
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
+      name: 'sdk-takes-only-gateways-types',
+      severity: 'error',
+      from: { path: inPackage('sdk') },
+      to: { path: '^packages/(llm-proxy|agent-runtime|service-kit)/' },
+    },
+    {
+      name: 'no-tests-in-products',
+      severity: 'error',
+      from: { path: '^packages/[^/]+/src/', pathNot: tests },
+      to: { path: `^tests/|${tests}` },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '/dist/' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['types', 'import', 'node', 'default'] },
+  },
+};

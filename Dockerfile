@@ -1,0 +1,35 @@
+# One file for the three services: docker build --build-arg SERVICE=gateway .
+ARG NODE_IMAGE=docker.io/library/node:22-slim
+
+FROM ${NODE_IMAGE} AS manifests
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+COPY packages/protocol/package.json packages/protocol/
+COPY packages/service-kit/package.json packages/service-kit/
+COPY packages/llm-proxy/package.json packages/llm-proxy/
+COPY packages/agent-runtime/package.json packages/agent-runtime/
+COPY packages/gateway/package.json packages/gateway/
+COPY packages/sdk/package.json packages/sdk/
+
+FROM manifests AS build
+ARG SERVICE
+RUN npm ci --ignore-scripts
+COPY tsconfig.json tsup.service.ts ./
+COPY scripts scripts
+COPY packages packages
+RUN npm run build -w "packages/${SERVICE}"
+
+FROM manifests AS dependencies
+ARG SERVICE
+RUN npm ci --omit=dev --ignore-scripts -w "packages/${SERVICE}"
+
+FROM ${NODE_IMAGE}
+ARG SERVICE
+ENV NODE_ENV=production
+WORKDIR /app/packages/${SERVICE}
+COPY --from=dependencies /app/node_modules /app/node_modules
+COPY --from=build /app/packages/${SERVICE}/dist dist
+COPY --from=build /app/packages/${SERVICE}/package.json ./
+# Not root; any number will do, for no file is written.
+USER 10001:10001
+CMD ["node", "--enable-source-maps", "dist/main.js"]
