@@ -1,0 +1,92 @@
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { z } from 'zod';
+import {
+  collectMistakes,
+  commonSettings,
+  httpUrl,
+  loadSettings,
+  readVariables,
+  requireRealKeys,
+  SettingsError,
+  unknownSettings,
+} from './env.ts';
+
+const shape = { ...commonSettings({ port: 9 }), URL: httpUrl, NAME: z.string() };
+
+it('reads its own prefix, with defaults, an empty value counting as none', () => {
+  const settings = loadSettings({ X__URL: 'http://host:1/', X__NAME: 'n', X__PORT: '', Y__PORT: '5' }, 'X__', shape);
+  expect(settings).toMatchObject({ URL: 'http://host:1', NAME: 'n', PORT: 9, HOST: '127.0.0.1', LOG_LEVEL: 'info' });
+});
+
+it('names every mistake at once, and shows no key', () => {
+  const wrong = {
+    X__PORT: 'many',
+    X__URL: 'ftp://x',
+    X__LOG_LEVEL: 'loud',
+    X__SHUTDOWN_TIMEOUT_MS: '-1',
+    X__INTERNAL_API_KEY: 'visible',
+  };
+  try {
+    loadSettings(wrong, 'X__', { ...shape, INTERNAL_API_KEY: z.string().min(16, 'is too short') });
+    expect.unreachable();
+  } catch (error) {
+    expect((error as SettingsError).mistakes.sort()).toEqual([
+      'X__INTERNAL_API_KEY=…: is too short',
+      'X__LOG_LEVEL=loud: must be one of trace, debug, info, warn, error, fatal, silent',
+      expect.stringMatching(/^X__NAME is missing/),
+      'X__PORT=many: must be a port number',
+      'X__SHUTDOWN_TIMEOUT_MS=-1: must not be negative',
+      'X__URL=ftp://x: must be a URL that starts with http:// or https://',
+    ]);
+  }
+});
+
+it.each([
+  ['127.0.0.1', false, 'x', true],
+  ['::1', false, 'x', true],
+  ['localhost', false, 'x', true],
+  ['0.0.0.0', false, 'x', false],
+  ['192.168.0.1', false, 'change-me', false],
+  ['127.0.0.1.evil.example', false, 'x', false],
+  ['127.0.0.1', true, 'loopback-only-key', false],
+  ['0.0.0.0', true, 'f3a9c1d2e4b5f6a7', true],
+])('host %s, production %s, key %s: allowed %s', (host, production, key, allowed) => {
+  const check = () => requireRealKeys({ prefix: 'X__', host, production, keys: { X__KEY: key } });
+  if (allowed) check();
+  else expect(check).toThrow(SettingsError);
+});
+
+it('collects the mistakes of all checks', () => {
+  const fail = (text: string) => () => {
+    throw new SettingsError([text]);
+  };
+  expect(() => collectMistakes(() => 1, fail('a'), fail('b'))).toThrow(/a\n.*b/);
+  expect(
+    collectMistakes(
+      () => 1,
+      () => {},
+    ),
+  ).toBe(1);
+});
+
+it('finds misspelt names', () => {
+  expect(unknownSettings({ X__PORT: '1', X__PROT: '2', Y__PROT: '3' }, 'X__', shape)).toEqual(['X__PROT']);
+});
+
+it('finds .env above, up to the root of the repository; the environment wins', () => {
+  const root = mkdtempSync(join(tmpdir(), 'env-'));
+  const folder = join(root, 'packages', 'x');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(root, 'turbo.json'), '{}');
+  expect(readVariables(folder).ENV_TEST_A).toBeUndefined();
+  writeFileSync(join(root, '.env'), 'ENV_TEST_A=file\nENV_TEST_B="привет # мир"\n');
+  process.env.ENV_TEST_A = 'environment';
+  try {
+    expect(readVariables(folder)).toMatchObject({ ENV_TEST_A: 'environment', ENV_TEST_B: 'привет # мир' });
+  } finally {
+    delete process.env.ENV_TEST_A;
+  }
+});
