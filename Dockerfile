@@ -13,7 +13,7 @@ COPY packages/sdk/package.json packages/sdk/
 
 FROM manifests AS build
 ARG SERVICE
-RUN npm ci --ignore-scripts
+RUN npm install --no-save --ignore-scripts
 COPY tsconfig.json tsup.service.ts ./
 COPY scripts scripts
 COPY packages packages
@@ -21,7 +21,7 @@ RUN npm run build -w "packages/${SERVICE}"
 
 FROM manifests AS dependencies
 ARG SERVICE
-RUN npm ci --omit=dev --ignore-scripts -w "packages/${SERVICE}"
+RUN npm install --no-save --omit=dev --ignore-scripts -w "packages/${SERVICE}"
 
 FROM ${NODE_IMAGE}
 ARG SERVICE
