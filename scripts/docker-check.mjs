@@ -2,9 +2,20 @@
 // podman as root where there is none; podman builds the base image from Debian's packages, so that no image registry is needed.
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { parse, stringify } from 'yaml';
 import { root } from './setup.mjs';
 
 const SERVICES = ['llm-proxy', 'agent-runtime', 'gateway'];
@@ -46,6 +57,8 @@ function withDocker() {
   return {
     build: () => run('docker', [...compose, 'build']),
     up: () => run('docker', [...compose, 'up', '-d', '--wait']),
+    // `up --wait` has seen its healthcheck pass.
+    health: () => {},
     user: (name) => run('docker', [...compose, 'exec', '-T', name, 'id', '-u']).output.trim(),
     stop: (name) => run('docker', [...compose, 'stop', name]),
     logs: () => run('docker', [...compose, 'logs'], { allowFailure: true }).output,
@@ -77,7 +90,7 @@ function withPodman() {
     CONTAINERS_STORAGE_CONF: join(work, 'storage.conf'),
     BUILDAH_ISOLATION: 'chroot',
   };
-  const compose = (...args) => ['-f', 'docker-compose.yml', '-p', 'codelab-check', ...args];
+  const compose = (...args) => ['-f', podmanComposeFile(), '-p', 'codelab-check', ...args];
   return {
     build() {
       if (!run('podman', ['image', 'exists', NODE_IMAGE], { allowFailure: true }).ok) importNodeImage();
@@ -97,7 +110,11 @@ function withPodman() {
       }
     },
     up() {
-      run('podman-compose', [...compose('--podman-run-args=--no-healthcheck --pull=never', 'up', '-d', '--no-build')]);
+      run('podman-compose', compose('--podman-run-args=--pull=never', 'up', '-d', '--no-build'));
+    },
+    health(name) {
+      const [, ...command] = composeFile().services[name].healthcheck.test;
+      run('podman', ['exec', `codelab-check_${name}_1`, ...command]);
     },
     user: (name) => run('podman', ['exec', `codelab-check_${name}_1`, 'id', '-u']).output.trim(),
     stop: (name) => run('podman', ['stop', '-t', '15', `codelab-check_${name}_1`]),
@@ -107,6 +124,22 @@ function withPodman() {
       ),
     down: () => run('podman-compose', compose('down'), { allowFailure: true }),
   };
+}
+
+const composeFile = () => parse(readFileSync(join(root, 'docker-compose.yml'), 'utf8'), { merge: true });
+
+/** docker-compose.yml without what Debian's podman-compose does not know: profiles, host-gateway, and healthchecks, which want systemd. */
+function podmanComposeFile() {
+  const { services } = composeFile();
+  const known = Object.entries(services).flatMap(
+    ([name, { healthcheck: _h, extra_hosts: _e, depends_on: _d, build: _b, ...rest }]) =>
+      rest.profiles === undefined
+        ? [[name, { ...rest, image: `localhost/${rest.image}`, env_file: join(root, '.env') }]]
+        : [],
+  );
+  const file = join(work, 'compose.yml');
+  writeFileSync(file, stringify({ services: Object.fromEntries(known) }));
+  return file;
 }
 
 /** How npm reaches its registry on this machine, for the build's own npm. */
@@ -178,9 +211,8 @@ if (madeEnv)
     { mode: 0o600 },
   );
 else {
-  const { parse } = await import('dotenv');
-  const { readFileSync } = await import('node:fs');
-  const own = parse(readFileSync(join(root, '.env')));
+  const { parse: parseEnv } = await import('dotenv');
+  const own = parseEnv(readFileSync(join(root, '.env')));
   for (const name of Object.keys(keys)) keys[name] = own[name] || keys[name];
 }
 const engine = has('docker', 'info') ? withDocker() : withPodman();
@@ -191,6 +223,7 @@ try {
   engine.up();
   for (const name of SERVICES) {
     await untilHealthy(name);
+    engine.health(name);
     if (engine.user(name) === '0') throw new Error(`${name} runs as root`);
     say(`${name} is healthy, and not root`);
   }

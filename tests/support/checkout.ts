@@ -8,6 +8,7 @@ import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 const root = new URL('../..', import.meta.url).pathname;
+const SETTINGS = /^(GATEWAY|AGENT_RUNTIME|LLM_PROXY)__/;
 const LEFT_OUT = ['node_modules', '.git', '.turbo', 'dist', '.env', 'coverage'];
 
 /** A copy of the working tree that a test may run and change, with its packages installed. */
@@ -57,7 +58,8 @@ export interface Running {
 }
 
 export function run(command: string, args: string[], options: { cwd: string; env?: Record<string, string> }): Running {
-  const { GATEWAY__PORT: _, ...inherited } = process.env;
+  // Whoever runs the tests may have settings of their own in the environment.
+  const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !SETTINGS.test(name)));
   const child: ChildProcess = spawn(command, args, {
     cwd: options.cwd,
     env: { ...inherited, NO_COLOR: '1', NODE_ENV: '', ...options.env },
