@@ -8,10 +8,11 @@ const { createClient } = await import('../packages/sdk/dist/index.js');
 const url = process.env.CODELAB_URL ?? 'http://localhost:8000';
 const token = process.env.CODELAB_TOKEN;
 const client = createClient({ url, timeoutMs: 10_000, ...(token === undefined ? {} : { token }) });
-const terminal = createInterface({ input: process.stdin, output: process.stdout, prompt: '> ' });
 
 try {
   const session = await client.sessions.create({ title: 'npm run chat' });
+  // Not before somebody listens: what was typed ahead would be lost.
+  const terminal = createInterface({ input: process.stdin, output: process.stdout, prompt: '> ' });
   process.stdout.write(`Session ${session.id} at ${url}. Empty line or Ctrl+D ends; Ctrl+C stops an answer.\n`);
   let run;
   terminal.on('SIGINT', () => (run === undefined ? terminal.close() : run.cancel()));
@@ -28,10 +29,10 @@ try {
     process.stdout.write('\n');
     terminal.prompt();
   }
+  terminal.close();
 } catch (error) {
   process.stderr.write(`[${error.code ?? 'error'}] ${error.message}\n`);
   process.exitCode = 1;
 } finally {
-  terminal.close();
   client.close();
 }

@@ -80,23 +80,21 @@ export async function check(error: CodelabError): Promise<string> {
 `,
     );
   }
-  await writeFile(join(folder, 'package.json'), '{"type":"module"}');
-  const options = [
-    '--noEmit',
-    '--strict',
-    '--exactOptionalPropertyTypes',
-    '--skipLibCheck',
-    'false',
-    '--types',
-    '',
-    '--lib',
-    'es2022,dom',
-    '--target',
-    'es2022',
-    '--module',
-    'nodenext',
-  ];
-  const compiled = exec(join(root, 'node_modules/.bin/tsc'), [...options, 'check.mts', 'check.cts'], { cwd: folder });
+  const compilerOptions = {
+    noEmit: true,
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    skipLibCheck: false,
+    types: [],
+    lib: ['es2022', 'dom'],
+    target: 'es2022',
+    module: 'nodenext',
+  };
+  await writeFile(
+    join(folder, 'tsconfig.json'),
+    JSON.stringify({ compilerOptions, files: ['check.mts', 'check.cts'] }),
+  );
+  const compiled = exec(join(root, 'node_modules/.bin/tsc'), ['-p', '.'], { cwd: folder });
   expect((await compiled.catch((error) => error)).stdout).toBe('');
 });
 
