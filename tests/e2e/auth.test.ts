@@ -140,6 +140,44 @@ describe('gateway on loopback', () => {
   });
 });
 
+it('pages of allowed origins may read the answers, streams included; others may not', async () => {
+  const ask = (origin: string, path: string, method = 'GET') =>
+    fetch(`${stack.gateway.url}${path}`, { method, headers: { origin, 'x-internal-auth': keys.gateway } });
+  await stack.client().sessions.create({ sessionId: 'cors' });
+  for (const path of [
+    '/api/v1/sessions',
+    '/api/v1/sessions/cors/events',
+    '/trpc/session.list?input=%7B%22json%22%3A%7B%7D%7D',
+  ]) {
+    const allowed = await ask('vscode-webview://abc', path);
+    expect([allowed.status, allowed.headers.get('access-control-allow-origin')]).toEqual([200, 'vscode-webview://abc']);
+    await allowed.body?.cancel();
+    const other = await ask('https://evil.example', path);
+    expect(other.headers.get('access-control-allow-origin')).toBeNull();
+    await other.body?.cancel();
+  }
+  const preflight = await ask('vscode-webview://abc', '/api/v1/message', 'OPTIONS');
+  expect([preflight.status, preflight.headers.get('access-control-allow-methods')]).toEqual([
+    204,
+    expect.stringContaining('POST'),
+  ]);
+});
+
+it('an EventSource may bring its token in the URL', async () => {
+  const exposed = await startStack({ variables: { GATEWAY__HOST: '0.0.0.0' } });
+  const base = `http://127.0.0.1:${exposed.gateway.port}/api/v1/sessions`;
+  await fetch(base, {
+    method: 'POST',
+    headers: { 'x-internal-auth': keys.gateway },
+    body: '{"sessionId":"event-source"}',
+  });
+  expect((await fetch(`${base}/event-source/events`)).status).toBe(401);
+  const events = await fetch(`${base}/event-source/events?token=${keys.gateway}`);
+  expect(events.status).toBe(200);
+  await events.body?.cancel();
+  await exposed.close();
+});
+
 it('gateway beyond loopback refuses whoever has no token', async () => {
   const exposed = await startStack({ variables: { GATEWAY__HOST: '0.0.0.0' } });
   try {

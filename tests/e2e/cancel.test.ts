@@ -107,23 +107,39 @@ it('llm-proxy aborts the provider when its own client goes away, stream or not',
   }
 });
 
+it('a message that still waits is taken back without waiting for its turn', async () => {
+  const session = await stack.client().sessions.create();
+  const first = session.send('one');
+  const call = await provider.next();
+  const second = session.send('two');
+  await second.cancel();
+  expect(await second.finished()).toMatchObject({ status: 'cancelled', text: '' });
+  await second.cancel();
+  await call.text('1');
+  await call.finish();
+  expect((await first.finished()).text).toBe('1');
+  expect((await session.items()).items.map(({ text }) => text)).toEqual(['one', '1']);
+  expect(provider.calls).toHaveLength(1);
+});
+
 it('deleting a session ends its run and what waits in its queue', async () => {
   const client = stack.client();
   const session = await client.sessions.create();
   const first = session.send('one');
   const call = await provider.next();
   const second = session.send('two');
-  const secondEnds = expect(second.finished()).rejects.toMatchObject({ code: 'NOT_FOUND' });
-  const firstEnds = first.finished().then(
-    ({ status }) => status,
-    (error) => error.code,
+  // A watcher that comes after the session has gone learns just that.
+  const outcomes = [first, second].map((run) =>
+    run.finished().then(
+      ({ status }) => status,
+      (error) => error.code,
+    ),
   );
   // Once the watchers are there.
   for await (const event of session.events({ from: 'start' }))
     if (event.type === 'session.state' && event.queued === 1) break;
   await session.delete();
   await call.aborted;
-  await secondEnds;
-  expect(['cancelled', 'NOT_FOUND']).toContain(await firstEnds);
+  for (const outcome of await Promise.all(outcomes)) expect(['cancelled', 'NOT_FOUND']).toContain(outcome);
   await expect(client.sessions.get(session.id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
 });

@@ -2,6 +2,7 @@ import {
   CodelabError,
   type CompletionMessage,
   type Input,
+  type InputRef,
   type InputSend,
   type InputSent,
   type Item,
@@ -65,6 +66,8 @@ export interface Sessions {
   items(input: SessionItems): ItemPage;
   events(input: SessionEvents, options: ReadEventsOptions): AsyncGenerator<TrackedEvent, void, undefined>;
   send(input: InputSend, options: CallOptions): InputSent;
+  /** Takes back an input that still waits. Throws `INPUT_ALREADY_DELIVERED`, with `{runId}` as details, where it is too late. */
+  cancelInput(input: InputRef): { status: 'cancelled' };
   run(sessionId: string, runId: string): Run;
   cancel(input: RunCancel): { status: 'cancelling' | 'already_finished' };
   /** Cancels every active run and waits until each has ended. */
@@ -180,6 +183,7 @@ export function createSessions({ llm, defaultModel, maxSessions }: SessionsOptio
     const said: Item = {
       itemId: newId('item'),
       runId,
+      inputId: input.inputId,
       kind: 'user_message',
       text: '',
       status: 'in_progress',
@@ -244,11 +248,7 @@ export function createSessions({ llm, defaultModel, maxSessions }: SessionsOptio
       const record = records.get(sessionId);
       if (record === undefined) return { deleted: false };
       records.delete(sessionId);
-      for (const inputId of record.queue.splice(0)) {
-        const sent = record.inputs.get(inputId);
-        if (sent !== undefined) sent.input.status = 'cancelled';
-        record.log.append({ type: 'input.cancelled', inputId });
-      }
+      for (const inputId of record.queue.splice(0)) cancelQueued(record, inputId);
       record.active?.abort.abort();
       await record.active?.done;
       record.log.close();
@@ -291,6 +291,21 @@ export function createSessions({ llm, defaultModel, maxSessions }: SessionsOptio
       return { inputId, status: input.status, replayed: false, eventId };
     },
 
+    cancelInput({ sessionId, inputId }) {
+      const record = find(sessionId);
+      const input = record.inputs.get(inputId)?.input;
+      if (input === undefined)
+        throw new CodelabError('NOT_FOUND', `There is no input "${inputId}" in the session "${sessionId}".`);
+      if (input.status === 'delivered')
+        throw new CodelabError('INPUT_ALREADY_DELIVERED', undefined, { details: { runId: input.runId } });
+      if (input.status === 'queued') {
+        record.queue.splice(record.queue.indexOf(inputId), 1);
+        cancelQueued(record, inputId);
+        record.log.append({ type: 'session.state', ...stateOf(record) });
+      }
+      return { status: 'cancelled' };
+    },
+
     run(sessionId, runId) {
       const run = find(sessionId).runs.get(runId);
       if (run === undefined)
@@ -318,6 +333,12 @@ export function createSessions({ llm, defaultModel, maxSessions }: SessionsOptio
       await Promise.all(active.map(({ done }) => done));
     },
   };
+}
+
+function cancelQueued(record: SessionRecord, inputId: string): void {
+  const sent = record.inputs.get(inputId);
+  if (sent !== undefined) sent.input.status = 'cancelled';
+  record.log.append({ type: 'input.cancelled', inputId });
 }
 
 function stateOf({ active, queue }: SessionRecord): SessionState {

@@ -1,6 +1,7 @@
 import { createLogger, type Logger, type RunningService, serve } from '@codelab/service-kit';
-import { createAuthorize } from './authorize.ts';
+import { createAuthorize, createOriginFilter } from './authorize.ts';
 import type { Env } from './env.ts';
+import { allowOrigins } from './http/cors.ts';
 import { eventsRoute } from './http/events.ts';
 import { messageRoute } from './http/message.ts';
 import { openApiRoute } from './http/openapi.ts';
@@ -25,6 +26,7 @@ export async function startGateway(
     authorize: createAuthorize({ key: env.INTERNAL_API_KEY, host: env.HOST, allowedOrigins: env.ALLOWED_ORIGINS }),
     routes: (app, makeContext) => {
       const options = { router, makeContext };
+      allowOrigins(app, createOriginFilter(env.ALLOWED_ORIGINS));
       app.register(messageRoute(options));
       app.register(restRoutesPlugin(options));
       app.register(eventsRoute(options));

@@ -12,7 +12,7 @@ export {
 export { type NewSessionEvent, SessionEvent, type TrackedEvent } from './event.ts';
 export { eventBytes, waitingBytes } from './event-bytes.ts';
 export { InputId, RequestId, SessionId } from './ids.ts';
-export { Content, Input, InputSend, type InputSent } from './input.ts';
+export { Content, Input, InputRef, InputSend, type InputSent } from './input.ts';
 export { Item, type ItemPage } from './item.ts';
 export {
   LegacyClientFrame,
@@ -25,7 +25,7 @@ export { createLegacyFrames, isLastFrame, type LegacyFrame, type LegacyFrames, t
 export { mergeDeltas } from './merge-deltas.ts';
 export { Model, type ModelList } from './model.ts';
 export { newId } from './new-id.ts';
-export { addUsage, noUsage, Run, RunCancel, RunRef, Usage } from './run.ts';
+export { Run, RunCancel, RunRef, Usage } from './run.ts';
 export {
   Session,
   SessionCreate,
@@ -40,3 +40,4 @@ export {
 export { createStreamQueue, type StreamQueue } from './stream-queue.ts';
 export { createSurrogateJoiner, utf8Length } from './text.ts';
 export { transformer } from './transformer.ts';
+export { addUsage, noUsage } from './usage.ts';

@@ -35,6 +35,9 @@ export const InputSend = z.object({
 });
 export type InputSend = z.infer<typeof InputSend>;
 
+export const InputRef = z.object({ sessionId: SessionId, inputId: InputId });
+export type InputRef = z.infer<typeof InputRef>;
+
 export interface InputSent {
   inputId: string;
   status: Input['status'];

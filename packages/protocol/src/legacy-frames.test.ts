@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import type { NewSessionEvent, SessionEvent } from './event.ts';
 import type { Item } from './item.ts';
 import { createLegacyFrames, isLastFrame, type LegacyFrame } from './legacy-frames.ts';
-import { noUsage } from './run.ts';
+import { noUsage } from './usage.ts';
 
 const item = (itemId: string, text: string, overrides: Partial<Item> = {}): Item => ({
   itemId,

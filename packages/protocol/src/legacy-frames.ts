@@ -10,6 +10,7 @@ export interface LegacyFrames {
   push(event: SessionEvent): LegacyFrame[];
 }
 
+const GONE = 'The answer to this message is older than what the service keeps.';
 const final: LegacyTokenFrame = Object.freeze({ token: '', is_final: true, type: 'assistant_message' });
 
 export function isLastFrame(frame: LegacyFrame): boolean {
@@ -68,11 +69,18 @@ export function createLegacyFrames(options: { inputId?: string } = {}): LegacyFr
         }
         case 'stream.reset':
           wasReset = true;
+          wantedRun ??= event.items.find(
+            (item) => item.inputId !== undefined && item.inputId === options.inputId,
+          )?.runId;
+          for (const item of event.items) {
+            if (item.kind === 'assistant_message' && wants(item.runId) && options.inputId !== undefined)
+              sent.set(item.itemId, sent.get(item.itemId) ?? 0);
+          }
           return event.items.flatMap((item) => (sent.has(item.itemId) ? token(item.itemId, item.text, 0) : []));
         case 'stream.synced':
           // The run ended in the part of the log that is gone.
-          if (!wasReset || wantedRun === undefined || event.runId === wantedRun) return [];
-          return [final];
+          if (!wasReset || options.inputId === undefined || event.state !== 'idle') return [];
+          return [wantedRun === undefined ? toErrorFrame(new CodelabError('NOT_FOUND', GONE), '') : final];
         default:
           return [];
       }

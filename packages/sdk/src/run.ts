@@ -1,4 +1,4 @@
-import { CodelabError, fromWireError } from '@codelab/protocol';
+import { CodelabError, fromWireError, noUsage } from '@codelab/protocol';
 import type { Connection } from './connection.ts';
 import type { RunEnd, TrackedSessionEvent, Usage } from './types.ts';
 
@@ -18,7 +18,7 @@ export interface Run {
   readonly inputId: string;
   /** The answer, piece by piece, from its beginning. Throws `CodelabError` if the run fails. */
   readonly textStream: AsyncIterable<string>;
-  /** All events of the run, `run.finished` last. Throws `CodelabError` if they can't be read. */
+  /** All events of the run, `run.finished` last, or `input.cancelled` if it never began. Throws `CodelabError` if they can't be read. */
   readonly events: AsyncIterable<TrackedSessionEvent>;
   /** Resolves when the run is over. Throws `CodelabError` if it failed. */
   finished(): Promise<RunResult>;
@@ -40,32 +40,38 @@ export function createRun({ connection, sessionId, inputId, accepted }: RunOptio
   let result: RunResult | CodelabError | undefined;
   let runId: string | undefined;
 
-  /** The run's events, in any number of independent readings. The last one is `run.finished`. */
+  /** The run's events, in any number of independent readings. */
   async function* read(): AsyncGenerator<TrackedSessionEvent, void, undefined> {
     const lastEventId = await accepted;
     const stop = new AbortController();
     const items = new Set<string>();
     const text = createTextCollector();
+    let wasReset = false;
     try {
       for await (const event of connection.watch({ sessionId, lastEventId, signal: stop.signal })) {
         if (event.type === 'input.cancelled' && event.inputId === inputId) {
-          throw new CodelabError(
-            'NOT_FOUND',
-            'The message was cancelled before the agent got it: the session was deleted.',
-          );
+          result ??= { runId: '', status: 'cancelled', text: '', usage: noUsage };
+          yield event;
+          return;
         }
         if (event.type === 'input.delivered' && event.inputId === inputId) runId = event.runId;
-        if (event.type === 'stream.reset' || event.type === 'stream.synced') {
+        if (event.type === 'stream.reset') {
+          wasReset = true;
+          runId ??= event.items.find((item) => item.inputId === inputId)?.runId;
+          for (const item of event.items) if (item.runId === runId) items.add(item.itemId);
           text.push(event, runId);
           yield event;
-          // After a reset the run's end may lie in what is gone.
-          if (event.type === 'stream.reset') {
-            const end = await endOf(connection, sessionId, runId);
-            if (end === undefined) continue;
-            result ??= toResult(end, text.whole());
-            yield { ...end, id: event.id, seq: event.seq, ts: event.ts };
-            return;
-          }
+          // The run's end may lie in what is gone.
+          const end = await endOf(connection, sessionId, runId);
+          if (end === undefined) continue;
+          result ??= toResult(end, text.whole());
+          yield { ...end, id: event.id, seq: event.seq, ts: event.ts };
+          return;
+        }
+        if (event.type === 'stream.synced') {
+          yield event;
+          if (wasReset && runId === undefined && event.state === 'idle')
+            throw new CodelabError('NOT_FOUND', 'The answer to this message is older than what the service keeps.');
           continue;
         }
         if (runId === undefined || !belongs(event, runId, inputId, items)) continue;
@@ -99,29 +105,18 @@ export function createRun({ connection, sessionId, inputId, accepted }: RunOptio
       return result as unknown as RunResult;
     },
     async cancel() {
-      const lastEventId = await accepted;
-      if (runId === undefined) runId = await findRun(connection, { sessionId, lastEventId, inputId });
-      const id = runId;
-      await connection.call((trpc, options) => trpc.run.cancel.mutate({ sessionId, runId: id }, options));
+      await accepted;
+      try {
+        await connection.call((trpc, options) => trpc.input.cancel.mutate({ sessionId, inputId }, options));
+      } catch (error) {
+        if (!(error instanceof CodelabError) || error.code !== 'INPUT_ALREADY_DELIVERED') throw error;
+        const delivered = error.details as { runId: string };
+        await connection.call((trpc, options) =>
+          trpc.run.cancel.mutate({ sessionId, runId: delivered.runId }, options),
+        );
+      }
     },
   };
-}
-
-/** Waits until the message is delivered. */
-async function findRun(
-  connection: Connection,
-  { sessionId, lastEventId, inputId }: { sessionId: string; lastEventId: string; inputId: string },
-): Promise<string> {
-  const stop = new AbortController();
-  try {
-    for await (const event of connection.watch({ sessionId, lastEventId, signal: stop.signal })) {
-      if (event.type === 'input.delivered' && event.inputId === inputId) return event.runId;
-      if (event.type === 'input.cancelled' && event.inputId === inputId) break;
-    }
-    throw new CodelabError('RUN_NOT_ACTIVE', 'The message was cancelled before the agent got it.');
-  } finally {
-    stop.abort();
-  }
 }
 
 function belongs(event: TrackedSessionEvent, runId: string, inputId: string, items: Set<string>): boolean {

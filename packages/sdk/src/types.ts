@@ -23,6 +23,8 @@ export interface Usage {
 export interface Item {
   itemId: string;
   runId: string;
+  /** Of a `user_message`: the input that it came with. */
+  inputId?: string | undefined;
   kind: 'user_message' | 'assistant_message' | 'reasoning';
   text: string;
   /** `incomplete`: the run was cancelled or failed before the item was whole. */

@@ -19,6 +19,8 @@ import { logFailure, type ServiceContext } from './trpc.ts';
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
 /** A WebSocket message over `MAX_BODY_BYTES` gets an error; one over this ends its connection (1009). */
 const MAX_FRAME_BYTES = 64 * 1024 * 1024;
+/** Calls in one tRPC batch. A client that reconnects sends all its subscriptions in one. */
+const MAX_BATCH = 1000;
 const HEARTBEAT_MS = 15_000;
 /** WebSocket close code: the service restarts. */
 const SERVICE_RESTART = 1012;
@@ -91,6 +93,7 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
         res: reply.raw,
         path: (request.params as { '*': string })['*'],
         maxBodySize: MAX_BODY_BYTES,
+        maxBatchSize: MAX_BATCH,
         createContext: ({ info }) =>
           makeContext({ headers: request.headers, token: info.connectionParams?.token ?? undefined }, request.id),
       });
@@ -233,6 +236,7 @@ function createSocketServer(
   const connectTrpc = getWSConnectionHandler({
     wss: server,
     router,
+    maxBatchSize: MAX_BATCH,
     createContext: ({ req, res, info }) =>
       makeContext(
         { headers: req.headers, token: info.connectionParams?.token ?? tokenParameter(urlOf(req)) },

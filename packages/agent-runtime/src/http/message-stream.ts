@@ -1,10 +1,18 @@
-import { createLegacyFrames, isLastFrame, MessageStreamBody, newId, type SessionEvent } from '@codelab/protocol';
+import {
+  createLegacyFrames,
+  isLastFrame,
+  MessageStreamBody,
+  newId,
+  type SessionEvent,
+  toErrorFrame,
+} from '@codelab/protocol';
 import {
   type Credentials,
   clientGone,
   type ServiceContext,
   type SseMessage,
   sendEventStream,
+  toCodelabError,
   toValidationError,
 } from '@codelab/service-kit';
 import type { FastifyInstance } from 'fastify';
@@ -30,19 +38,26 @@ export function messageStreamRoute({ router, makeContext }: MessageStreamOptions
       const { eventId } = await caller.input.send({ sessionId, inputId, content, createSession: true, requestId });
       const events = await caller.session.events({ sessionId, lastEventId: eventId, requestId });
       reply.hijack();
-      await sendEventStream(reply.raw, toMessages(events, inputId), { 'x-request-id': requestId });
+      await sendEventStream(reply.raw, toMessages(events, inputId, requestId), { 'x-request-id': requestId });
     });
   };
 }
 
-async function* toMessages(events: AsyncIterable<unknown>, inputId: string): AsyncGenerator<SseMessage> {
+async function* toMessages(
+  events: AsyncIterable<unknown>,
+  inputId: string,
+  requestId: string,
+): AsyncGenerator<SseMessage> {
   const frames = createLegacyFrames({ inputId });
-  for await (const [, event] of events as AsyncIterable<[string, SessionEvent]>) {
-    for (const frame of frames.push(event)) {
-      yield { data: frame };
-      if (!isLastFrame(frame)) continue;
-      yield { data: '[DONE]' };
-      return;
+  try {
+    read: for await (const [, event] of events as AsyncIterable<[string, SessionEvent]>) {
+      for (const frame of frames.push(event)) {
+        yield { data: frame };
+        if (isLastFrame(frame)) break read;
+      }
     }
+  } catch (thrown) {
+    yield { data: toErrorFrame(toCodelabError(thrown), requestId) };
   }
+  yield { data: '[DONE]' };
 }

@@ -7,9 +7,10 @@ import {
   newId,
   noUsage,
   type SessionEvent,
+  toErrorFrame,
   type Usage,
 } from '@codelab/protocol';
-import { clientGone, type SseMessage, sendEventStream, toValidationError } from '@codelab/service-kit';
+import { clientGone, type SseMessage, sendEventStream, toCodelabError, toValidationError } from '@codelab/service-kit';
 import type { FastifyInstance } from 'fastify';
 import { toInputId } from '../input-id.ts';
 import type { RouteOptions } from './rest.ts';
@@ -37,7 +38,7 @@ export function messageRoute({ router, makeContext }: RouteOptions) {
 
       if (stream || request.headers.accept?.includes('text/event-stream')) {
         reply.hijack();
-        await sendEventStream(reply.raw, toMessages(answer(events, inputId)), { 'x-request-id': requestId });
+        await sendEventStream(reply.raw, toMessages(answer(events, inputId), requestId), { 'x-request-id': requestId });
         return;
       }
       let text = '';
@@ -73,8 +74,15 @@ async function* answer(
   }
 }
 
-async function* toMessages(frames: AsyncIterable<{ frame: LegacyFrame }>): AsyncGenerator<SseMessage> {
-  for await (const { frame } of frames) yield { data: frame };
+async function* toMessages(
+  frames: AsyncIterable<{ frame: LegacyFrame }>,
+  requestId: string,
+): AsyncGenerator<SseMessage> {
+  try {
+    for await (const { frame } of frames) yield { data: frame };
+  } catch (thrown) {
+    yield { data: toErrorFrame(toCodelabError(thrown), requestId) };
+  }
   yield { data: '[DONE]' };
 }
 

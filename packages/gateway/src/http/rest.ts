@@ -1,4 +1,5 @@
 import {
+  InputRef,
   InputSend,
   RunCancel,
   RunRef,
@@ -91,6 +92,13 @@ export const restRoutes: RestRoute[] = [
     input: InputSend,
     status: 202,
     call: (caller, input) => caller.input.send(input),
+  }),
+  route({
+    method: 'POST',
+    path: '/api/v1/sessions/{sessionId}/inputs/{inputId}/cancel',
+    summary: 'Take back a message that still waits',
+    input: InputRef,
+    call: (caller, input) => caller.input.cancel(input),
   }),
   route({
     method: 'POST',

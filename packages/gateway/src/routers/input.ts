@@ -1,4 +1,4 @@
-import { InputSend } from '@codelab/protocol';
+import { InputRef, InputSend } from '@codelab/protocol';
 import { procedure, router } from '@codelab/service-kit';
 import type { Runtime } from '../runtime.ts';
 
@@ -9,5 +9,10 @@ export function createInputRouter(runtime: Runtime) {
       log.info({ sessionId: input.sessionId, inputId: input.inputId, replayed: sent.replayed }, 'input sent');
       return sent;
     }),
+    cancel: procedure
+      .input(InputRef)
+      .mutation(({ input, ctx: { requestId } }) =>
+        runtime.call((trpc, options) => trpc.input.cancel.mutate({ ...input, requestId }, options)),
+      ),
   });
 }

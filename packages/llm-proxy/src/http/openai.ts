@@ -36,7 +36,11 @@ export function openAiRoutes({ router, makeContext }: OpenAiRoutesOptions) {
   return async (app: FastifyInstance) => {
     app.setErrorHandler(async (thrown, request, reply) => {
       const error = toHttpError(thrown);
-      logFailure(makeContext(request, request.id).log.child({ requestId: request.id }), error, request.url);
+      logFailure(
+        makeContext(request, request.id).log.child({ requestId: request.id }),
+        error,
+        `${request.method} ${request.routeOptions.url}`,
+      );
       reply.header('x-codelab-error', error.code);
       if (error.retryAfterMs !== undefined) reply.header('retry-after', Math.ceil(error.retryAfterMs / 1000));
       return reply.status(statusOf(error)).send(toOpenAiError(error));
