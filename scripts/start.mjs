@@ -10,9 +10,9 @@ const SERVICES = [
   { name: 'gateway', prefix: 'GATEWAY__', port: 8000, colour: 34 },
 ];
 const HEALTHY_WITHIN_MS = 30_000;
-/** Ctrl+C is to be done within 2 s: what still streams gets one. */
-const GRACE_MS = 1000;
-const KILL_MS = 1600;
+/** Ctrl+C is to be done within 2 s: what still streams gets a moment. */
+const GRACE_MS = 800;
+const KILL_MS = 1400;
 
 let stopping = false;
 /** @type {import('node:child_process').ChildProcess[]} */
