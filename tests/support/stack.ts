@@ -40,6 +40,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     LLM_PROXY__INTERNAL_API_KEY: keys.llmProxy,
     LLM_PROXY__LOG_LEVEL: 'silent',
     LLM_PROXY__BUILTIN_DELAY_MS: '0',
+    LLM_PROXY__MAX_RETRIES: '0',
     AGENT_RUNTIME__PORT: '0',
     AGENT_RUNTIME__INTERNAL_API_KEY: keys.runtime,
     AGENT_RUNTIME__LOG_LEVEL: 'silent',

@@ -1,6 +1,5 @@
 import {
   CodelabError,
-  type CompletionMessage,
   type Input,
   type InputRef,
   type InputSend,
@@ -24,13 +23,13 @@ import {
 } from '@codelab/protocol';
 import type { Lifecycle, Logger } from '@codelab/service-kit';
 import { createEventLog, createLogBudget, type EventLog } from './event-log.ts';
+import { type History, parseCursor, toCursor, toMessages, toPage } from './history.ts';
 import type { Llm } from './llm.ts';
 import { runLoop } from './run-loop.ts';
 
-const PAGE_BYTES = 1024 * 1024;
 const SNAPSHOT_ITEMS = 200;
 
-interface SessionRecord {
+interface SessionRecord extends History {
   /** Sessions are listed by it, newest first. */
   number: number;
   session: Session;
@@ -39,8 +38,6 @@ interface SessionRecord {
   inputs: Map<string, { input: Input; sentWith: string; eventId: string; requestId: string }>;
   queue: string[];
   runs: Map<string, Run>;
-  items: Item[];
-  open: Item | undefined;
   active: { runId: string; abort: AbortController; done: Promise<void> } | undefined;
   log: EventLog;
 }
@@ -369,39 +366,6 @@ function apply(record: SessionRecord, event: NewSessionEvent): void {
       if (event.error !== undefined) run.error = event.error;
     }
   }
-}
-
-/** The newest items before index `before`, limited by count and by bytes; at least one. */
-function toPage(record: SessionRecord, { limit, before }: { limit: number; before?: number }): ItemPage {
-  const all = record.open === undefined ? record.items : [...record.items, { ...record.open }];
-  const end = Math.min(before ?? all.length, all.length);
-  let start = end;
-  let bytes = 0;
-  while (start > 0 && end - start < limit) {
-    bytes += (all[start - 1] as Item).text.length * 2;
-    if (bytes > PAGE_BYTES && start < end) break;
-    start--;
-  }
-  return { items: all.slice(start, end), ...(start > 0 ? { nextCursor: toCursor(start) } : {}) };
-}
-
-function toMessages(items: Item[]): CompletionMessage[] {
-  return items.flatMap((item): CompletionMessage[] => {
-    if (item.kind === 'user_message') return [{ role: 'user', content: item.text }];
-    if (item.kind === 'assistant_message' && item.text !== '') return [{ role: 'assistant', content: item.text }];
-    return [];
-  });
-}
-
-function toCursor(index: number): string {
-  return Buffer.from(`i${index}`).toString('base64url');
-}
-
-function parseCursor(cursor: string): number {
-  const [, digits] = /^i(\d{1,15})$/.exec(Buffer.from(cursor, 'base64url').toString('latin1')) ?? [];
-  if (digits === undefined)
-    throw new CodelabError('VALIDATION', 'The cursor is not one of ours: pass a nextCursor as it came.');
-  return Number(digits);
 }
 
 function sorted(metadata: { [name: string]: string } | undefined): Array<[string, string]> | undefined {

@@ -3,24 +3,27 @@ import type { Env } from './env.ts';
 import { openAiRoutes } from './http/openai.ts';
 import { createModels } from './models.ts';
 import { createBuiltinProvider } from './providers/builtin.ts';
-import { createOpenAiProvider } from './providers/openai.ts';
+import { createProviders } from './providers/configured.ts';
 import { createRouter } from './router.ts';
 
 export function startLlmProxy(
   env: Env,
   log: Logger = createLogger({ service: 'llm-proxy', level: env.LOG_LEVEL }),
 ): Promise<RunningService> {
-  const hasProvider = env.OPENAI_API_KEY !== undefined || env.OPENAI_BASE_URL !== undefined;
+  const { configured, discovered } = createProviders(env);
   const models = createModels({
-    builtin: createBuiltinProvider({ delayMs: env.BUILTIN_DELAY_MS, hasProvider }),
-    // A local server that speaks OpenAI's wire often wants no key; the package insists on one.
-    upstream: hasProvider
-      ? createOpenAiProvider({ apiKey: env.OPENAI_API_KEY ?? 'none', baseUrl: env.OPENAI_BASE_URL })
-      : undefined,
+    builtin: createBuiltinProvider({ delayMs: env.BUILTIN_DELAY_MS, hasProvider: configured.length > 0 }),
+    configured,
+    discovered,
     defaultModel: env.DEFAULT_MODEL,
     log,
   });
-  const router = createRouter(models);
+  const router = createRouter(models, {
+    maxRetries: env.MAX_RETRIES,
+    firstTokenMs: env.FIRST_TOKEN_TIMEOUT_MS,
+    idleMs: env.IDLE_TIMEOUT_MS,
+    totalMs: env.TOTAL_TIMEOUT_MS,
+  });
   return serve({
     name: 'llm-proxy',
     version: env.VERSION,

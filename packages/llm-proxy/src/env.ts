@@ -16,7 +16,24 @@ const shape = {
   ...commonSettings({ port: 8002 }),
   OPENAI_API_KEY: z.string().optional(),
   OPENAI_BASE_URL: httpUrl.optional(),
+  ANTHROPIC_API_KEY: z.string().optional(),
+  ANTHROPIC_BASE_URL: httpUrl.optional(),
+  OLLAMA_API_KEY: z.string().optional(),
+  OLLAMA_BASE_URL: httpUrl.optional(),
+  LITELLM_API_KEY: z.string().optional(),
+  LITELLM_BASE_URL: httpUrl.optional(),
   DEFAULT_MODEL: z.string().optional(),
+  /** How often a request is tried again before the first token. */
+  MAX_RETRIES: z.coerce
+    .number('must be a number')
+    .int('must be a whole number')
+    .min(0, 'must not be negative')
+    .max(10, 'must be at most 10')
+    .default(2),
+  /** How long a provider may take until its first token, between two, and in all. */
+  FIRST_TOKEN_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(300_000),
+  IDLE_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(120_000),
+  TOTAL_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(1_800_000),
   /** How long `builtin/*` waits between two words. */
   BUILTIN_DELAY_MS: milliseconds.max(1000, 'must be at most 1000').default(15),
 };

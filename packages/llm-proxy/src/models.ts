@@ -4,9 +4,12 @@ import type { Provider } from './providers/provider.ts';
 
 const LIST_TIMEOUT_MS = 3_000;
 const LIST_FRESH_MS = 60_000;
-/** The names of providers that a key would bring. */
-const KNOWN_ELSEWHERE = /^(gpt-|chatgpt-|o\d)/;
-const PREFERRED = ['gpt-4.1-mini', 'gpt-4o-mini'];
+/** Where a bare name belongs, whoever else has one of that name too. */
+const FAMILIES: Array<[RegExp, string]> = [
+  [/^(gpt-|chatgpt-|o\d)/, 'openai'],
+  [/^claude-/, 'anthropic'],
+];
+const PREFERRED = ['gpt-4.1-mini', 'gpt-4o-mini', 'claude-haiku-4-5', 'claude-3-5-haiku-latest'];
 
 export interface Models {
   list(): Promise<ModelList>;
@@ -16,49 +19,70 @@ export interface Models {
 
 export interface ModelsOptions {
   builtin: Provider;
-  /** The configured provider, if there is one. */
-  upstream: Provider | undefined;
+  /** Those that somebody has configured, in the order of preference. */
+  configured: Provider[];
+  /** Those that are only there when a server answers on its default port. */
+  discovered: Provider[];
   /** `LLM_PROXY__DEFAULT_MODEL`. */
   defaultModel: string | undefined;
   log: Logger;
 }
 
-export function createModels({ builtin, upstream, defaultModel, log }: ModelsOptions): Models {
-  const providers = upstream === undefined ? [builtin] : [upstream, builtin];
-  let upstreamNames: { names: Promise<string[]>; until: number } | undefined;
+interface Listing {
+  names: Promise<string[]>;
+  until: number;
+}
 
-  const listUpstream = (): Promise<string[]> => {
-    if (upstream === undefined) return Promise.resolve([]);
-    if (upstreamNames !== undefined && Date.now() < upstreamNames.until) return upstreamNames.names;
-    const names = upstream.models(AbortSignal.timeout(LIST_TIMEOUT_MS)).catch((error: unknown) => {
-      log.warn(
-        { provider: upstream.id, reason: error instanceof Error ? error.message : String(error) },
-        'the provider did not list its models',
-      );
-      upstreamNames = undefined;
+export function createModels({ builtin, configured, discovered, defaultModel, log }: ModelsOptions): Models {
+  const upstreams = [...configured, ...discovered];
+  const providers = [...upstreams, builtin];
+  const listings = new Map<Provider, Listing>();
+
+  /** A provider's models; none, and asked again next time, where it can't say. */
+  const namesOf = (provider: Provider): Promise<string[]> => {
+    const known = listings.get(provider);
+    if (known !== undefined && Date.now() < known.until) return known.names;
+    const names = provider.models(AbortSignal.timeout(LIST_TIMEOUT_MS)).catch((error: unknown) => {
+      listings.delete(provider);
+      if (configured.includes(provider)) {
+        const reason = error instanceof Error ? error.message : String(error);
+        log.warn({ provider: provider.id, reason }, 'the provider did not list its models');
+      }
       return [];
     });
-    upstreamNames = { names, until: Date.now() + LIST_FRESH_MS };
+    listings.set(provider, { names, until: Date.now() + LIST_FRESH_MS });
     return names;
   };
 
   const defaultName = async (): Promise<string> => {
     if (defaultModel !== undefined) return defaultModel;
-    if (upstream === undefined) return 'builtin/agent';
-    const names = await listUpstream();
-    const name = PREFERRED.find((preferred) => names.includes(preferred)) ?? names[0] ?? PREFERRED[0];
-    return `${upstream.id}/${name}`;
+    const [first] = configured;
+    if (first === undefined) return 'builtin/agent';
+    const names = await namesOf(first);
+    const preferred = PREFERRED.find((candidate) => names.some((name) => name.startsWith(candidate)));
+    const name = names.find((candidate) => preferred !== undefined && candidate.startsWith(preferred)) ?? names[0];
+    return `${first.id}/${name ?? PREFERRED[0]}`;
+  };
+
+  const find = (id: string | undefined) => providers.find((provider) => provider.id === id);
+
+  /** Whose model a name without a provider is. */
+  const ownerOf = async (name: string): Promise<Provider | undefined> => {
+    const family = FAMILIES.find(([pattern]) => pattern.test(name))?.[1];
+    const known = configured.find((provider) => provider.id === family);
+    if (known !== undefined) return known;
+    // With a single one configured there is no question, and its list may be incomplete.
+    if (configured.length === 1) return configured[0];
+    const lists = await Promise.all(upstreams.map(namesOf));
+    return upstreams.find((_, index) => lists[index]?.includes(name));
   };
 
   return {
     async list() {
-      const toModel =
-        (provider: Provider) =>
-        (name: string): Model => ({ id: `${provider.id}/${name}`, provider: provider.id, name });
-      const models = [
-        ...(upstream === undefined ? [] : (await listUpstream()).map(toModel(upstream))),
-        ...(await builtin.models(AbortSignal.timeout(LIST_TIMEOUT_MS))).map(toModel(builtin)),
-      ];
+      const lists = await Promise.all(providers.map(namesOf));
+      const models = providers.flatMap((provider, index) =>
+        (lists[index] ?? []).map((name): Model => ({ id: `${provider.id}/${name}`, provider: provider.id, name })),
+      );
       const chosen = await defaultName();
       const isDefault = (model: Model) => model.id === chosen || model.name === chosen;
       models.sort((a, b) => Number(isDefault(b)) - Number(isDefault(a)));
@@ -67,15 +91,19 @@ export function createModels({ builtin, upstream, defaultModel, log }: ModelsOpt
 
     async resolve(name) {
       const wanted = name === 'default' ? await defaultName() : name;
-      for (const provider of providers) {
-        if (wanted.startsWith(`${provider.id}/`)) return { provider, model: wanted.slice(provider.id.length + 1) };
-      }
-      if (upstream !== undefined) return { provider: upstream, model: wanted };
+      const slash = wanted.indexOf('/');
+      const named = slash > 0 ? find(wanted.slice(0, slash)) : undefined;
+      if (named !== undefined) return { provider: named, model: wanted.slice(slash + 1) };
+      const owner = await ownerOf(wanted);
+      if (owner !== undefined) return { provider: owner, model: wanted };
       // The documented commands name gpt-4: with no key, builtin/agent answers and says how to add one.
-      if (KNOWN_ELSEWHERE.test(wanted)) return { provider: builtin, model: 'agent' };
+      if (configured.length === 0 && FAMILIES.some(([pattern]) => pattern.test(wanted)))
+        return { provider: builtin, model: 'agent' };
       throw new CodelabError(
         'MODEL_NOT_FOUND',
-        `There is no model "${wanted}". With no provider configured there are builtin/agent and builtin/echo; LLM_PROXY__OPENAI_API_KEY adds OpenAI's.`,
+        configured.length === 0
+          ? `There is no model "${wanted}". With no provider configured there are builtin/agent and builtin/echo; LLM_PROXY__OPENAI_API_KEY adds OpenAI's.`
+          : `No configured provider has a model "${wanted}". GET /v1/models lists those there are; write provider/model to choose.`,
       );
     },
   };

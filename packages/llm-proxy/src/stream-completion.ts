@@ -2,12 +2,20 @@ import { CodelabError, type CompletionChunk, type CompletionRequest, toWireError
 import { type Logger, toCodelabError } from '@codelab/service-kit';
 import type { Models } from './models.ts';
 import type { ProviderChunk } from './providers/provider.ts';
+import { retryDelay } from './retry-delay.ts';
 
-/** A provider that says nothing for so long has failed. */
-const IDLE_MS = 120_000;
+export interface CompletionLimits {
+  /** How often a request is tried again, as long as nothing of the answer has come. */
+  maxRetries: number;
+  /** How long the provider may take until its first token, between two tokens, and in all. Milliseconds. */
+  firstTokenMs: number;
+  idleMs: number;
+  totalMs: number;
+}
 
 export interface CompletionCall {
   signal: AbortSignal | undefined;
+  limits: CompletionLimits;
   requestId: string;
   log: Logger;
 }
@@ -19,75 +27,114 @@ export interface CompletionCall {
 export async function* streamCompletion(
   models: Models,
   request: CompletionRequest,
-  { signal, requestId, log }: CompletionCall,
+  { signal, limits, requestId, log }: CompletionCall,
 ): AsyncGenerator<CompletionChunk, void, undefined> {
-  const upstream = new AbortController();
-  const onAbort = () => upstream.abort();
-  signal?.addEventListener('abort', onAbort);
   const startedAt = performance.now();
   let firstAt: number | undefined;
   let served = { provider: 'none', model: request.model };
   let outcome: CompletionChunk | undefined;
+  let retries = 0;
+  let isOpen = false;
   try {
-    if (signal?.aborted) return;
     const { provider, model } = await models.resolve(request.model);
     served = { provider: provider.id, model };
-    for await (const chunk of withIdleLimit(provider.stream({ ...request, model }, upstream.signal), upstream)) {
-      firstAt ??= performance.now();
-      if (chunk.type === 'finish') {
-        outcome = chunk;
-        break;
+    while (outcome === undefined && !signal?.aborted) {
+      try {
+        for await (const chunk of withTimeouts(
+          (stop) => provider.stream({ ...request, model }, stop),
+          limits,
+          signal,
+        )) {
+          if (chunk.type === 'start') {
+            if (!isOpen) yield chunk;
+            isOpen = true;
+          } else if (chunk.type === 'finish') {
+            outcome = chunk;
+            break;
+          } else {
+            if (chunk.type !== 'usage') firstAt ??= performance.now();
+            yield chunk;
+          }
+        }
+        if (outcome === undefined) throw new CodelabError('PROVIDER_STREAM_LOST');
+      } catch (thrown) {
+        if (signal?.aborted) return;
+        const error = toCodelabError(thrown);
+        // Once a part has come, asking again would say it twice.
+        const delayMs = firstAt === undefined && retries < limits.maxRetries ? retryDelay(error, retries) : undefined;
+        if (delayMs === undefined) throw error;
+        retries++;
+        log.warn(
+          { ...served, code: error.code, reason: error.message, retry: retries, delayMs },
+          'the provider failed: again',
+        );
+        await pause(delayMs, signal);
       }
-      yield chunk;
     }
-    if (signal?.aborted) return;
-    outcome ??= { type: 'error', error: toWireError(new CodelabError('PROVIDER_STREAM_LOST'), requestId) };
   } catch (thrown) {
-    if (signal?.aborted) return;
     const error = toCodelabError(thrown);
     const level = error.code === 'INTERNAL' ? 'error' : 'warn';
-    log[level](
-      { ...served, code: error.code, err: error.code === 'INTERNAL' ? error.cause : undefined, reason: error.message },
-      'the completion failed',
-    );
+    const err = error.code === 'INTERNAL' ? error.cause : undefined;
+    log[level]({ ...served, code: error.code, err, reason: error.message }, 'the completion failed');
     outcome = { type: 'error', error: toWireError(error, requestId) };
   } finally {
-    signal?.removeEventListener('abort', onAbort);
-    upstream.abort();
-    log.info(
-      {
-        ...served,
-        outcome: outcome?.type ?? 'cancelled',
-        firstChunkMs: firstAt === undefined ? undefined : Math.round(firstAt - startedAt),
-        totalMs: Math.round(performance.now() - startedAt),
-      },
-      'completion',
-    );
+    const firstChunkMs = firstAt === undefined ? undefined : Math.round(firstAt - startedAt);
+    const totalMs = Math.round(performance.now() - startedAt);
+    log.info({ ...served, outcome: outcome?.type ?? 'cancelled', retries, firstChunkMs, totalMs }, 'completion');
   }
-  yield outcome;
+  if (outcome !== undefined) yield outcome;
 }
 
-async function* withIdleLimit(
-  chunks: AsyncIterable<ProviderChunk>,
-  upstream: AbortController,
+/** The chunks of one attempt, whose upstream request ends with it, when `signal` aborts, and when the provider is too slow. */
+async function* withTimeouts(
+  stream: (stop: AbortSignal) => AsyncIterable<ProviderChunk>,
+  { firstTokenMs, idleMs, totalMs }: CompletionLimits,
+  signal: AbortSignal | undefined,
 ): AsyncGenerator<ProviderChunk, void, undefined> {
-  let timedOut = false;
-  const timer = setTimeout(() => {
-    timedOut = true;
-    upstream.abort();
-  }, IDLE_MS);
+  const upstream = new AbortController();
+  let late: string | undefined;
+  const expire = (why: string, ms: number) =>
+    setTimeout(() => {
+      late = why;
+      upstream.abort();
+    }, ms);
+  const onAbort = () => upstream.abort();
+  signal?.addEventListener('abort', onAbort);
+  const total = expire(`was not done after ${totalMs / 1000} s`, totalMs);
+  let silence = expire(`said nothing for ${firstTokenMs / 1000} s`, firstTokenMs);
+  let isFirst = true;
   try {
-    for await (const chunk of chunks) {
-      timer.refresh();
+    if (signal?.aborted) return;
+    for await (const chunk of stream(upstream.signal)) {
+      if (isFirst && chunk.type !== 'start') {
+        isFirst = false;
+        clearTimeout(silence);
+        silence = expire(`said nothing more for ${idleMs / 1000} s`, idleMs);
+      } else if (!isFirst) silence.refresh();
       yield chunk;
     }
+    if (late !== undefined) throw new Error(late);
   } catch (error) {
-    if (timedOut)
-      throw new CodelabError('PROVIDER_UNAVAILABLE', `The provider said nothing for ${IDLE_MS / 1000} s.`, {
-        cause: error,
-      });
-    throw error;
+    if (late === undefined) throw error;
+    const code = isFirst ? 'PROVIDER_UNAVAILABLE' : 'PROVIDER_STREAM_LOST';
+    throw new CodelabError(code, `The provider ${late}.`, { cause: error });
   } finally {
-    clearTimeout(timer);
+    clearTimeout(total);
+    clearTimeout(silence);
+    signal?.removeEventListener('abort', onAbort);
+    upstream.abort();
   }
+}
+
+/** Resolves after `ms`, or when `signal` aborts. */
+function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener('abort', done);
+  });
 }

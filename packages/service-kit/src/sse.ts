@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 
 const COMMENT_MS = 15_000;
 const STALL_MS = 30_000;
+const HEAD_AFTER_MS = 10_000;
 
 /** One server-sent event. Format: https://html.spec.whatwg.org/multipage/server-sent-events.html */
 export interface SseMessage {
@@ -18,19 +19,27 @@ export function clientGone(response: ServerResponse): AbortSignal {
   return controller.signal;
 }
 
+export interface EventStreamOptions {
+  headers?: Record<string, string>;
+  /** How long the head waits for the first message, so that a failure before it can have a status. Milliseconds, default 10,000. */
+  headAfterMs?: number;
+  /** What is sent last when the messages fail after the head. Without it the stream just ends. */
+  onFailure?: (thrown: unknown) => SseMessage;
+}
+
 /**
  * Writes `messages` as an event stream and ends the response: waits for a slow client, comments every 15 s so that nobody in
- * between takes the silence for death, and gives up on a client that takes nothing for 30 s. The first message is awaited
- * before the head is sent, so that what fails before it can still get a status of its own.
+ * between takes the silence for death, and gives up on a client that takes nothing for 30 s. Throws, with nothing written, what the
+ * messages throw before the head is sent.
  */
 export async function sendEventStream(
   response: ServerResponse,
   messages: AsyncIterable<SseMessage>,
-  headers: Record<string, string> = {},
+  { headers = {}, headAfterMs = HEAD_AFTER_MS, onFailure }: EventStreamOptions = {},
 ): Promise<void> {
   const iterator = messages[Symbol.asyncIterator]();
-  try {
-    let next = await iterator.next();
+  const sendHead = () => {
+    if (response.headersSent || response.destroyed) return;
     response.socket?.setNoDelay(true);
     response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
@@ -40,16 +49,24 @@ export async function sendEventStream(
       ...headers,
     });
     response.flushHeaders();
-    const comments = setInterval(() => response.write(': keep-alive\n\n'), COMMENT_MS);
-    try {
-      while (!next.done && !response.destroyed) {
-        if (!response.write(toText(next.value))) await drained(response);
-        next = await iterator.next();
-      }
-    } finally {
-      clearInterval(comments);
+  };
+  const head = setTimeout(sendHead, headAfterMs);
+  const comments = setInterval(() => {
+    if (response.headersSent && !response.writableNeedDrain) response.write(': keep-alive\n\n');
+  }, COMMENT_MS);
+  try {
+    let next = await iterator.next();
+    sendHead();
+    while (!next.done && !response.destroyed) {
+      if (!response.write(toText(next.value))) await drained(response);
+      next = await iterator.next();
     }
+  } catch (thrown) {
+    if (!response.headersSent) throw thrown;
+    if (onFailure !== undefined) response.write(toText(onFailure(thrown)));
   } finally {
+    clearTimeout(head);
+    clearInterval(comments);
     await iterator.return?.();
     if (response.headersSent) response.end();
   }

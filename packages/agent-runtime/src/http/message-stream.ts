@@ -38,7 +38,9 @@ export function messageStreamRoute({ router, makeContext }: MessageStreamOptions
       const { eventId } = await caller.input.send({ sessionId, inputId, content, createSession: true, requestId });
       const events = await caller.session.events({ sessionId, lastEventId: eventId, requestId });
       reply.hijack();
-      await sendEventStream(reply.raw, toMessages(events, inputId, requestId), { 'x-request-id': requestId });
+      await sendEventStream(reply.raw, toMessages(events, inputId, requestId), {
+        headers: { 'x-request-id': requestId },
+      });
     });
   };
 }

@@ -31,7 +31,9 @@ export function eventsRoute({ router, makeContext }: RouteOptions) {
         await caller.session.get({ sessionId: input.data.sessionId, requestId });
         const events = await caller.session.events({ ...input.data, requestId });
         reply.hijack();
-        await sendEventStream(reply.raw, toMessages(events, requestId, context.log), { 'x-request-id': requestId });
+        await sendEventStream(reply.raw, toMessages(events, requestId, context.log), {
+          headers: { 'x-request-id': requestId },
+        });
       },
     );
   };

@@ -38,7 +38,9 @@ export function messageRoute({ router, makeContext }: RouteOptions) {
 
       if (stream || request.headers.accept?.includes('text/event-stream')) {
         reply.hijack();
-        await sendEventStream(reply.raw, toMessages(answer(events, inputId), requestId), { 'x-request-id': requestId });
+        await sendEventStream(reply.raw, toMessages(answer(events, inputId), requestId), {
+          headers: { 'x-request-id': requestId },
+        });
         return;
       }
       let text = '';

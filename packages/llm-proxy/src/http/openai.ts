@@ -87,7 +87,10 @@ export function openAiRoutes({ router, makeContext }: OpenAiRoutesOptions) {
       reply.hijack();
       const includeUsage = streamOptions?.include_usage === true;
       try {
-        await sendEventStream(reply.raw, toMessages(chunks, includeUsage), { 'x-request-id': request.id });
+        await sendEventStream(reply.raw, toMessages(chunks, includeUsage), {
+          headers: { 'x-request-id': request.id },
+          onFailure: (thrown) => ({ data: toOpenAiError(toHttpError(thrown)) }),
+        });
       } catch (thrown) {
         // Nothing has been sent yet: the failure gets a status of its own.
         const error = toHttpError(thrown);
@@ -103,20 +106,10 @@ export function openAiRoutes({ router, makeContext }: OpenAiRoutesOptions) {
   };
 }
 
-/** Throws what the first chunk reports; a later failure is the stream's last message, in the place of `[DONE]`. */
+/** Throws the failure that ends the chunks: it gets a status while there is no head, else it is the last message. */
 async function* toMessages(chunks: AsyncIterable<CompletionChunk>, includeUsage: boolean): AsyncGenerator<SseMessage> {
   const write = createChunkWriter({ includeUsage });
-  let begun = false;
-  for await (const chunk of chunks) {
-    if (chunk.type === 'error') {
-      const error = toError(chunk.error as WireError);
-      if (!begun) throw error;
-      yield { data: toOpenAiError(error) };
-      return;
-    }
-    begun = true;
-    for (const data of write(chunk)) yield { data };
-  }
+  for await (const chunk of chunks) for (const data of write(withoutError(chunk))) yield { data };
   yield { data: '[DONE]' };
 }
 

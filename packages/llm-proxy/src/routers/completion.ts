@@ -3,7 +3,7 @@ import { procedure, router } from '@codelab/service-kit';
 import { tracked } from '@trpc/server';
 import { z } from 'zod';
 import type { Models } from '../models.ts';
-import { streamCompletion } from '../stream-completion.ts';
+import { type CompletionLimits, streamCompletion } from '../stream-completion.ts';
 
 const CompletionStream = z.object({
   request: CompletionRequest,
@@ -11,7 +11,7 @@ const CompletionStream = z.object({
   lastEventId: z.string().nullish(),
 });
 
-export function createCompletionRouter(models: Models) {
+export function createCompletionRouter(models: Models, limits: CompletionLimits) {
   return router({
     stream: procedure.input(CompletionStream).subscription(async function* ({ input, ctx, signal }) {
       // A second call of the provider would be a second answer, and a second bill.
@@ -28,6 +28,7 @@ export function createCompletionRouter(models: Models) {
         let number = 0;
         for await (const chunk of streamCompletion(models, input.request, {
           signal,
+          limits,
           requestId: ctx.requestId,
           log: ctx.log,
         })) {

@@ -1,0 +1,118 @@
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { type FakeProvider, type ProviderCall, startFakeProvider } from '../support/fake-provider.ts';
+import { keys, type Stack, startStack } from '../support/stack.ts';
+
+let provider: FakeProvider;
+let stack: Stack | undefined;
+beforeEach(async () => {
+  provider = await startFakeProvider();
+});
+afterEach(async () => {
+  await stack?.close();
+  await provider.close();
+});
+
+const start = async (variables: Record<string, string>) => {
+  stack = await startStack({ providerUrl: provider.url, variables });
+  return stack.client().sessions.create();
+};
+const fail = (call: ProviderCall, status: number, headers: Record<string, string> = {}) => {
+  call.response.writeHead(status, { 'content-type': 'application/json', ...headers });
+  call.response.end('{"error":{"message":"not now"}}');
+};
+
+it('tries again before the first token, and the answer is whole', async () => {
+  const session = await start({ LLM_PROXY__MAX_RETRIES: '3' });
+  const run = session.send('go');
+  fail(await provider.next(), 503);
+  (await provider.next()).response.destroy();
+  const silent = await provider.next();
+  silent.open();
+  silent.response.end();
+  const call = await provider.next();
+  await call.text('at last');
+  await call.finish();
+  expect(await run.finished()).toMatchObject({ status: 'completed', text: 'at last' });
+  expect(provider.calls).toHaveLength(4);
+});
+
+it('honours Retry-After', async () => {
+  const session = await start({ LLM_PROXY__MAX_RETRIES: '1' });
+  const run = session.send('go');
+  fail(await provider.next(), 429, { 'retry-after': '1' });
+  const asked = performance.now();
+  const call = await provider.next();
+  expect(performance.now() - asked).toBeGreaterThanOrEqual(990);
+  await call.finish();
+  await run.finished();
+});
+
+it('never tries again after the first token', async () => {
+  const session = await start({ LLM_PROXY__MAX_RETRIES: '3' });
+  const run = session.send('go');
+  const call = await provider.next();
+  await call.text('half');
+  await run.textStream[Symbol.asyncIterator]().next();
+  call.response.destroy();
+  await expect(run.finished()).rejects.toMatchObject({ code: 'PROVIDER_STREAM_LOST' });
+  expect(provider.calls).toHaveLength(1);
+});
+
+it('does not try again what can only fail again', async () => {
+  const session = await start({ LLM_PROXY__MAX_RETRIES: '3' });
+  const run = session.send('go');
+  fail(await provider.next(), 401);
+  await expect(run.finished()).rejects.toMatchObject({ code: 'PROVIDER_AUTH' });
+  expect(provider.calls).toHaveLength(1);
+});
+
+it('a cancel ends the wait for the next try', async () => {
+  const session = await start({ LLM_PROXY__MAX_RETRIES: '3' });
+  const run = session.send('go');
+  fail(await provider.next(), 429, { 'retry-after': '14' });
+  await run.cancel();
+  expect(await run.finished()).toMatchObject({ status: 'cancelled' });
+  expect(provider.calls).toHaveLength(1);
+});
+
+it.each([
+  ['accepts and says nothing', 'LLM_PROXY__FIRST_TOKEN_TIMEOUT_MS', async () => {}, 'PROVIDER_UNAVAILABLE'],
+  [
+    'opens the stream and says nothing',
+    'LLM_PROXY__FIRST_TOKEN_TIMEOUT_MS',
+    async (call: ProviderCall) => call.raw(': hello\n\n'),
+    'PROVIDER_UNAVAILABLE',
+  ],
+  [
+    'stops in the middle',
+    'LLM_PROXY__IDLE_TIMEOUT_MS',
+    async (call: ProviderCall) => call.text('half'),
+    'PROVIDER_STREAM_LOST',
+  ],
+  [
+    'never comes to an end',
+    'LLM_PROXY__TOTAL_TIMEOUT_MS',
+    async (call: ProviderCall) => call.text('half'),
+    'PROVIDER_STREAM_LOST',
+  ],
+])('a provider that %s is given up after %s, and let go', async (_, variable, act, code) => {
+  const session = await start({ LLM_PROXY__MAX_RETRIES: '0', [variable]: '300' });
+  const run = session.send('go');
+  const call = await provider.next();
+  await act(call);
+  await expect(run.finished()).rejects.toMatchObject({ code });
+  await call.aborted;
+});
+
+it('a redirect is followed or refused, and ends all the same', async () => {
+  stack = await startStack({ providerUrl: provider.url, variables: { LLM_PROXY__MAX_RETRIES: '0' } });
+  const asked = fetch(`${stack.llmProxy.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'x-internal-auth': keys.llmProxy },
+    body: JSON.stringify({ model: 'fake-1', messages: [{ role: 'user', content: 'go' }] }),
+  });
+  const call = await provider.next();
+  call.response.writeHead(302, { location: `${provider.url}/models` });
+  call.response.end();
+  expect((await asked).status).toBe(502);
+});
