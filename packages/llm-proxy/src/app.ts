@@ -1,6 +1,7 @@
-import { createLogger, type Logger, type RunningService, requireKey, serve } from '@codelab/service-kit';
+import { createLogger, createMetrics, type Logger, type RunningService, requireKey, serve } from '@codelab/service-kit';
 import type { Env } from './env.ts';
 import { openAiRoutes } from './http/openai.ts';
+import { createCompletionMetrics } from './metrics.ts';
 import { createModels } from './models.ts';
 import { createBuiltinProvider } from './providers/builtin.ts';
 import { createProviders } from './providers/configured.ts';
@@ -18,11 +19,16 @@ export function startLlmProxy(
     defaultModel: env.DEFAULT_MODEL,
     log,
   });
-  const router = createRouter(models, {
-    maxRetries: env.MAX_RETRIES,
-    firstTokenMs: env.FIRST_TOKEN_TIMEOUT_MS,
-    idleMs: env.IDLE_TIMEOUT_MS,
-    totalMs: env.TOTAL_TIMEOUT_MS,
+  const metrics = createMetrics('llm-proxy');
+  const router = createRouter({
+    models,
+    limits: {
+      maxRetries: env.MAX_RETRIES,
+      firstTokenMs: env.FIRST_TOKEN_TIMEOUT_MS,
+      idleMs: env.IDLE_TIMEOUT_MS,
+      totalMs: env.TOTAL_TIMEOUT_MS,
+    },
+    report: createCompletionMetrics(metrics),
   });
   return serve({
     name: 'llm-proxy',
@@ -31,6 +37,7 @@ export function startLlmProxy(
     port: env.PORT,
     log,
     router,
+    metrics,
     authorize: requireKey(env.INTERNAL_API_KEY, 'LLM_PROXY__INTERNAL_API_KEY'),
     routes: (app, makeContext) => app.register(openAiRoutes({ router, makeContext })),
   });

@@ -1,13 +1,11 @@
 import { router } from '@codelab/service-kit';
-import type { Models } from './models.ts';
-import { createCompletionRouter } from './routers/completion.ts';
+import { type CompletionOptions, createCompletionRouter } from './routers/completion.ts';
 import { createModelRouter } from './routers/model.ts';
-import type { CompletionLimits } from './stream-completion.ts';
 
-export function createRouter(models: Models, limits: CompletionLimits) {
+export function createRouter(options: CompletionOptions) {
   return router({
-    completion: createCompletionRouter(models, limits),
-    model: createModelRouter(models),
+    completion: createCompletionRouter(options),
+    model: createModelRouter(options.models),
   });
 }
 

@@ -1,5 +1,13 @@
-import { CodelabError, type CompletionChunk, type CompletionRequest, toWireError } from '@codelab/protocol';
+import {
+  CodelabError,
+  type CompletionChunk,
+  type CompletionRequest,
+  type ErrorCode,
+  toWireError,
+  type Usage,
+} from '@codelab/protocol';
 import { type Logger, toCodelabError } from '@codelab/service-kit';
+import type { CompletionReport } from './metrics.ts';
 import type { Models } from './models.ts';
 import type { ProviderChunk } from './providers/provider.ts';
 import { retryDelay } from './retry-delay.ts';
@@ -18,6 +26,8 @@ export interface CompletionCall {
   limits: CompletionLimits;
   requestId: string;
   log: Logger;
+  /** Told once, when the completion is over. */
+  report: (report: CompletionReport) => void;
 }
 
 /**
@@ -27,7 +37,7 @@ export interface CompletionCall {
 export async function* streamCompletion(
   models: Models,
   request: CompletionRequest,
-  { signal, limits, requestId, log }: CompletionCall,
+  { signal, limits, requestId, log, report }: CompletionCall,
 ): AsyncGenerator<CompletionChunk, void, undefined> {
   const startedAt = performance.now();
   let firstAt: number | undefined;
@@ -35,6 +45,8 @@ export async function* streamCompletion(
   let outcome: CompletionChunk | undefined;
   let retries = 0;
   let isOpen = false;
+  let usage: Usage | undefined;
+  let code: ErrorCode | undefined;
   try {
     const { provider, model } = await models.resolve(request.model);
     served = { provider: provider.id, model };
@@ -52,7 +64,8 @@ export async function* streamCompletion(
             outcome = chunk;
             break;
           } else {
-            if (chunk.type !== 'usage') firstAt ??= performance.now();
+            if (chunk.type === 'usage') usage = chunk.usage;
+            else firstAt ??= performance.now();
             yield chunk;
           }
         }
@@ -73,14 +86,17 @@ export async function* streamCompletion(
     }
   } catch (thrown) {
     const error = toCodelabError(thrown);
+    code = error.code;
     const level = error.code === 'INTERNAL' ? 'error' : 'warn';
     const err = error.code === 'INTERNAL' ? error.cause : undefined;
     log[level]({ ...served, code: error.code, err, reason: error.message }, 'the completion failed');
     outcome = { type: 'error', error: toWireError(error, requestId) };
   } finally {
-    const firstChunkMs = firstAt === undefined ? undefined : Math.round(firstAt - startedAt);
+    const firstTokenMs = firstAt === undefined ? undefined : Math.round(firstAt - startedAt);
     const totalMs = Math.round(performance.now() - startedAt);
-    log.info({ ...served, outcome: outcome?.type ?? 'cancelled', retries, firstChunkMs, totalMs }, 'completion');
+    const how = code !== undefined ? 'error' : outcome === undefined ? 'cancelled' : 'finish';
+    log.info({ ...served, outcome: how, retries, firstTokenMs, totalMs }, 'completion');
+    report({ ...served, outcome: how, code, retries, firstTokenMs, totalMs, usage });
   }
   if (outcome !== undefined) yield outcome;
 }

@@ -16,6 +16,7 @@ export { statusOf, toCodelabError, toErrorBody, toValidationError } from './erro
 export type { Flow } from './flow.ts';
 export type { Lifecycle } from './lifecycle.ts';
 export { createLogger, type Logger } from './logger.ts';
+export { createMetrics } from './metrics.ts';
 export { createRpcClient, type RpcClient } from './rpc-client.ts';
 export { runService } from './run-service.ts';
 export { type RunningService, serve, toHttpError } from './serve.ts';

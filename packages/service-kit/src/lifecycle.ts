@@ -1,7 +1,11 @@
+import { setMaxListeners } from 'node:events';
+
 /** What a service is doing, so that it can stop without breaking it. */
 export interface Lifecycle {
   /** Aborted when the service begins to stop: finish what runs, begin nothing. */
   readonly draining: AbortSignal;
+  /** How many pieces of work there are. */
+  readonly active: number;
   /** Counts a piece of work that stopping waits for. Call the result when it is done; calling it twice is harmless. */
   begin(): () => void;
   /** Begins to stop. Resolves when no work is left, or after `timeoutMs`. */
@@ -10,10 +14,15 @@ export interface Lifecycle {
 
 export function createLifecycle(): Lifecycle {
   const controller = new AbortController();
+  // Every stream listens to it: many are no leak.
+  setMaxListeners(0, controller.signal);
   let active = 0;
   let onIdle: (() => void) | undefined;
   return {
     draining: controller.signal,
+    get active() {
+      return active;
+    },
     begin() {
       active++;
       let ended = false;

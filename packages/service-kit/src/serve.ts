@@ -4,12 +4,14 @@ import { CodelabError, newId, RequestId } from '@codelab/protocol';
 import type { AnyRouter } from '@trpc/server';
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
 import { type FastifyInstance, fastify } from 'fastify';
+import type { Registry } from 'prom-client';
 import type { Authorize, Credentials } from './auth.ts';
 import { statusOf, toCodelabError, toErrorBody } from './error-shape.ts';
 import { type Flow, freeFlow } from './flow.ts';
 import { createLifecycle, type Lifecycle } from './lifecycle.ts';
 import { MAX_BATCH, MAX_BODY_BYTES } from './limits.ts';
 import type { Logger } from './logger.ts';
+import { addServingMetrics, createMetrics } from './metrics.ts';
 import { createSocketServer, type SocketDoor } from './sockets.ts';
 import { logFailure, type ServiceContext } from './trpc.ts';
 
@@ -27,6 +29,8 @@ export interface ServeOptions {
     makeContext: (request: Credentials, requestId: string, flow?: Flow) => ServiceContext,
   ) => void;
   door?: SocketDoor;
+  /** What `/metrics` shows. Default: the process's own metrics. */
+  metrics?: Registry;
   /** Ends what still runs when its time is over. */
   onTimeout?: () => Promise<void>;
 }
@@ -72,7 +76,15 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
     });
   });
 
+  const metrics = options.metrics ?? createMetrics(options.name);
+  app.get('/metrics', async (request, reply) => {
+    const { refusal } = makeContext(request, request.id);
+    if (refusal !== undefined) throw refusal;
+    return reply.type(metrics.contentType).send(await metrics.metrics());
+  });
+
   const sockets = createSocketServer({ ...options, lifecycle, makeContext });
+  addServingMetrics(metrics, lifecycle, sockets.count);
   app.server.on('upgrade', sockets.upgrade);
   await app.listen({ host: options.host, port: options.port });
   const address = app.server.address() as AddressInfo;

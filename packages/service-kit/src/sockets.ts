@@ -134,6 +134,7 @@ export function createSocketServer({ log, router, door, lifecycle, makeContext }
 
   return {
     upgrade,
+    count: () => server.clients.size,
     async close() {
       const open = [...server.clients];
       for (const socket of open) socket.close(SERVICE_RESTART, 'the service restarts: reconnect and resume');

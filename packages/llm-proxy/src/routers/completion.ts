@@ -2,6 +2,7 @@ import { CodelabError, CompletionRequest, toWireError } from '@codelab/protocol'
 import { procedure, router } from '@codelab/service-kit';
 import { tracked } from '@trpc/server';
 import { z } from 'zod';
+import type { CompletionReport } from '../metrics.ts';
 import type { Models } from '../models.ts';
 import { type CompletionLimits, streamCompletion } from '../stream-completion.ts';
 
@@ -11,7 +12,13 @@ const CompletionStream = z.object({
   lastEventId: z.string().nullish(),
 });
 
-export function createCompletionRouter(models: Models, limits: CompletionLimits) {
+export interface CompletionOptions {
+  models: Models;
+  limits: CompletionLimits;
+  report: (report: CompletionReport) => void;
+}
+
+export function createCompletionRouter({ models, limits, report }: CompletionOptions) {
   return router({
     stream: procedure.input(CompletionStream).subscription(async function* ({ input, ctx, signal }) {
       // A second call of the provider would be a second answer, and a second bill.
@@ -29,6 +36,7 @@ export function createCompletionRouter(models: Models, limits: CompletionLimits)
         for await (const chunk of streamCompletion(models, input.request, {
           signal,
           limits,
+          report,
           requestId: ctx.requestId,
           log: ctx.log,
         })) {
