@@ -23,6 +23,8 @@ const shape = {
   LITELLM_API_KEY: z.string().optional(),
   LITELLM_BASE_URL: httpUrl.optional(),
   DEFAULT_MODEL: z.string().optional(),
+  /** The configuration file. */
+  CONFIG: z.string().optional(),
   /** How often a request is tried again before the first token. */
   MAX_RETRIES: z.coerce
     .number('must be a number')
@@ -52,5 +54,5 @@ export function loadEnv(variables: Variables) {
         keys: { LLM_PROXY__INTERNAL_API_KEY: INTERNAL_API_KEY },
       }),
   );
-  return { ...settings, unknown: unknownSettings(variables, PREFIX, shape) };
+  return { ...settings, variables, unknown: unknownSettings(variables, PREFIX, shape) };
 }

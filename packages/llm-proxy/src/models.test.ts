@@ -1,6 +1,7 @@
 import { CodelabError } from '@codelab/protocol';
 import { createLogger } from '@codelab/service-kit';
 import { expect, it } from 'vitest';
+import type { Config } from './config.ts';
 import { createModels } from './models.ts';
 import type { Provider } from './providers/provider.ts';
 
@@ -17,12 +18,18 @@ const provider = (id: string, names: string[] | 'gone'): Provider & { asked: num
   },
 });
 const builtin = provider('builtin', ['agent', 'echo']);
-const make = (configured: Provider[], discovered: Provider[] = [], defaultModel?: string) =>
+const make = (
+  configured: Provider[],
+  discovered: Provider[] = [],
+  defaultModel?: string,
+  aliases: Config['models'] = {},
+) =>
   createModels({
     builtin,
     configured,
     discovered,
     defaultModel,
+    aliases,
     log: createLogger({ service: 'test', level: 'silent' }),
   });
 const openai = provider('openai', ['gpt-4o', 'gpt-4.1-mini']);
@@ -40,7 +47,7 @@ it.each([
   ['ollama/anything/at-all', 'ollama', 'anything/at-all'],
   ['builtin/echo', 'builtin', 'echo'],
 ])('%s is served by %s as %s', async (name, id, model) => {
-  const found = await make([openai, anthropic], [ollama]).resolve(name);
+  const [found] = await make([openai, anthropic], [ollama]).resolve(name);
   expect([found.provider.id, found.model]).toEqual([id, model]);
 });
 
@@ -57,14 +64,14 @@ it('a name that nobody has is MODEL_NOT_FOUND', async () => {
 it.each(['gpt-4', 'claude-3-opus-20240229', 'o1'])(
   'with nothing configured %s is answered by builtin/agent',
   async (name) => {
-    const { provider: found, model } = await make([], [provider('ollama', 'gone')]).resolve(name);
-    expect([found.id, model]).toEqual(['builtin', 'agent']);
+    const [found] = await make([], [provider('ollama', 'gone')]).resolve(name);
+    expect([found.provider.id, found.model]).toEqual(['builtin', 'agent']);
   },
 );
 
 it('the only one configured is asked for whatever has no family', async () => {
-  const { provider: found } = await make([anthropic], [ollama]).resolve('in-house-model');
-  expect(found.id).toBe('anthropic');
+  const [found] = await make([anthropic], [ollama]).resolve('in-house-model');
+  expect(found.provider.id).toBe('anthropic');
 });
 
 it.each([
@@ -89,4 +96,32 @@ it('what answers on a default port is listed, what does not is not, and is asked
     ]);
     expect(gone.asked).toBe(round);
   }
+});
+
+it('an alias has its routes, drawn by weight, and its fallbacks behind them', async () => {
+  const aliases: Config['models'] = {
+    smart: 'anthropic/claude-opus-4-5',
+    fast: {
+      routes: [
+        { model: 'openai/gpt-4.1-mini', weight: 3 },
+        { model: 'anthropic/claude-haiku-4-5', weight: 1 },
+      ],
+      fallbacks: ['ollama/qwen3:0.6b'],
+    },
+  };
+  const models = make([openai, anthropic], [ollama], 'fast', aliases);
+  expect((await models.resolve('smart')).map(({ model }) => model)).toEqual(['claude-opus-4-5']);
+  const first = { openai: 0, anthropic: 0 };
+  for (let draw = 0; draw < 400; draw++) {
+    const routes = (await models.resolve('default')).map(({ provider: { id } }) => id);
+    expect([...routes].sort()).toEqual(['anthropic', 'ollama', 'openai']);
+    expect(routes[2]).toBe('ollama');
+    first[routes[0] as 'openai']++;
+  }
+  expect(first.anthropic).toBeGreaterThan(40);
+  expect(first.openai).toBeGreaterThan(first.anthropic);
+  expect((await models.list()).models.slice(0, 2)).toEqual([
+    { id: 'fast', provider: 'alias', name: 'fast' },
+    { id: 'smart', provider: 'alias', name: 'smart' },
+  ]);
 });

@@ -1,5 +1,6 @@
 import { CodelabError, type Model, type ModelList } from '@codelab/protocol';
 import type { Logger } from '@codelab/service-kit';
+import type { Config } from './config.ts';
 import type { Provider } from './providers/provider.ts';
 
 const LIST_TIMEOUT_MS = 3_000;
@@ -11,10 +12,17 @@ const FAMILIES: Array<[RegExp, string]> = [
 ];
 const PREFERRED = ['gpt-4.1-mini', 'gpt-4o-mini', 'claude-haiku-4-5', 'claude-3-5-haiku-latest'];
 
+/** One way to a model. */
+export interface Route {
+  provider: Provider;
+  /** The provider's own name for it. */
+  model: string;
+}
+
 export interface Models {
   list(): Promise<ModelList>;
-  /** Finds who serves `name`. Throws `MODEL_NOT_FOUND`. */
-  resolve(name: string): Promise<{ provider: Provider; model: string }>;
+  /** Finds who serves `name`: the first of the routes, and after it those to fall back on. Throws `MODEL_NOT_FOUND`. */
+  resolve(name: string): Promise<[Route, ...Route[]]>;
 }
 
 export interface ModelsOptions {
@@ -25,6 +33,8 @@ export interface ModelsOptions {
   discovered: Provider[];
   /** `LLM_PROXY__DEFAULT_MODEL`. */
   defaultModel: string | undefined;
+  /** Names of one's own for models, from the configuration file. */
+  aliases: Config['models'];
   log: Logger;
 }
 
@@ -33,7 +43,7 @@ interface Listing {
   until: number;
 }
 
-export function createModels({ builtin, configured, discovered, defaultModel, log }: ModelsOptions): Models {
+export function createModels({ builtin, configured, discovered, defaultModel, aliases, log }: ModelsOptions): Models {
   const upstreams = [...configured, ...discovered];
   const providers = [...upstreams, builtin];
   const listings = new Map<Provider, Listing>();
@@ -77,12 +87,32 @@ export function createModels({ builtin, configured, discovered, defaultModel, lo
     return upstreams.find((_, index) => lists[index]?.includes(name));
   };
 
+  /** Who serves a name that is no alias. */
+  const routeOf = async (wanted: string): Promise<Route> => {
+    const slash = wanted.indexOf('/');
+    const named = slash > 0 ? find(wanted.slice(0, slash)) : undefined;
+    if (named !== undefined) return { provider: named, model: wanted.slice(slash + 1) };
+    const owner = await ownerOf(wanted);
+    if (owner !== undefined) return { provider: owner, model: wanted };
+    // The documented commands name gpt-4: with no key, builtin/agent answers and says how to add one.
+    if (configured.length === 0 && FAMILIES.some(([pattern]) => pattern.test(wanted)))
+      return { provider: builtin, model: 'agent' };
+    throw new CodelabError(
+      'MODEL_NOT_FOUND',
+      configured.length === 0
+        ? `There is no model "${wanted}". With no provider configured there are builtin/agent and builtin/echo; LLM_PROXY__OPENAI_API_KEY adds OpenAI's.`
+        : `No configured provider has a model "${wanted}". GET /v1/models lists those there are; write provider/model to choose.`,
+    );
+  };
+
   return {
     async list() {
       const lists = await Promise.all(providers.map(namesOf));
+      const own = Object.keys(aliases).map((name): Model => ({ id: name, provider: 'alias', name }));
       const models = providers.flatMap((provider, index) =>
         (lists[index] ?? []).map((name): Model => ({ id: `${provider.id}/${name}`, provider: provider.id, name })),
       );
+      models.unshift(...own);
       const chosen = await defaultName();
       const isDefault = (model: Model) => model.id === chosen || model.name === chosen;
       models.sort((a, b) => Number(isDefault(b)) - Number(isDefault(a)));
@@ -91,20 +121,23 @@ export function createModels({ builtin, configured, discovered, defaultModel, lo
 
     async resolve(name) {
       const wanted = name === 'default' ? await defaultName() : name;
-      const slash = wanted.indexOf('/');
-      const named = slash > 0 ? find(wanted.slice(0, slash)) : undefined;
-      if (named !== undefined) return { provider: named, model: wanted.slice(slash + 1) };
-      const owner = await ownerOf(wanted);
-      if (owner !== undefined) return { provider: owner, model: wanted };
-      // The documented commands name gpt-4: with no key, builtin/agent answers and says how to add one.
-      if (configured.length === 0 && FAMILIES.some(([pattern]) => pattern.test(wanted)))
-        return { provider: builtin, model: 'agent' };
-      throw new CodelabError(
-        'MODEL_NOT_FOUND',
-        configured.length === 0
-          ? `There is no model "${wanted}". With no provider configured there are builtin/agent and builtin/echo; LLM_PROXY__OPENAI_API_KEY adds OpenAI's.`
-          : `No configured provider has a model "${wanted}". GET /v1/models lists those there are; write provider/model to choose.`,
-      );
+      const alias = Object.hasOwn(aliases, wanted) ? aliases[wanted] : undefined;
+      if (alias === undefined) return [await routeOf(wanted)];
+      const names = typeof alias === 'string' ? [alias] : [...byWeight(alias.routes), ...alias.fallbacks];
+      return (await Promise.all(names.map(routeOf))) as [Route, ...Route[]];
     },
   };
+}
+
+/** The models of the routes, one drawn by weight first, the others behind it. */
+function byWeight(routes: Array<{ model: string; weight: number }>): string[] {
+  let draw = Math.random() * routes.reduce((sum, { weight }) => sum + weight, 0);
+  let index = 0;
+  while (index < routes.length - 1) {
+    draw -= routes[index]?.weight ?? 0;
+    if (draw < 0) break;
+    index++;
+  }
+  const names = routes.map(({ model }) => model);
+  return [...names.slice(index, index + 1), ...names.slice(0, index), ...names.slice(index + 1)];
 }

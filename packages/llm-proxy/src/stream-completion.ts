@@ -12,6 +12,16 @@ import type { Models } from './models.ts';
 import type { ProviderChunk } from './providers/provider.ts';
 import { retryDelay } from './retry-delay.ts';
 
+/** What another provider may well not fail with. */
+const FALL_BACK_ON: ErrorCode[] = [
+  'PROVIDER_AUTH',
+  'PROVIDER_RATE_LIMIT',
+  'PROVIDER_UNAVAILABLE',
+  'PROVIDER_STREAM_LOST',
+  'MODEL_NOT_FOUND',
+  'CONTEXT_WINDOW_EXCEEDED',
+];
+
 export interface CompletionLimits {
   /** How often a request is tried again, as long as nothing of the answer has come. */
   maxRetries: number;
@@ -48,15 +58,13 @@ export async function* streamCompletion(
   let usage: Usage | undefined;
   let code: ErrorCode | undefined;
   try {
-    const { provider, model } = await models.resolve(request.model);
-    served = { provider: provider.id, model };
-    while (outcome === undefined && !signal?.aborted) {
+    const routes = await models.resolve(request.model);
+    for (let route = routes.shift(); route !== undefined && outcome === undefined && !signal?.aborted; ) {
+      const { provider, model } = route;
+      served = { provider: provider.id, model };
       try {
-        for await (const chunk of withTimeouts(
-          (stop) => provider.stream({ ...request, model }, stop),
-          limits,
-          signal,
-        )) {
+        const attempt = (stop: AbortSignal) => provider.stream({ ...request, model }, stop);
+        for await (const chunk of withTimeouts(attempt, limits, signal)) {
           if (chunk.type === 'start') {
             if (!isOpen) yield chunk;
             isOpen = true;
@@ -74,14 +82,25 @@ export async function* streamCompletion(
         if (signal?.aborted) return;
         const error = toCodelabError(thrown);
         // Once a part has come, asking again would say it twice.
-        const delayMs = firstAt === undefined && retries < limits.maxRetries ? retryDelay(error, retries) : undefined;
-        if (delayMs === undefined) throw error;
-        retries++;
+        if (firstAt !== undefined) throw error;
+        const delayMs = retries < limits.maxRetries ? retryDelay(error, retries) : undefined;
+        if (delayMs !== undefined) {
+          retries++;
+          log.warn(
+            { ...served, code: error.code, reason: error.message, retry: retries, delayMs },
+            'the provider failed: again',
+          );
+          await pause(delayMs, signal);
+          continue;
+        }
+        const next = FALL_BACK_ON.includes(error.code) ? routes.shift() : undefined;
+        if (next === undefined) throw error;
         log.warn(
-          { ...served, code: error.code, reason: error.message, retry: retries, delayMs },
-          'the provider failed: again',
+          { ...served, code: error.code, reason: error.message, next: next.provider.id },
+          'the provider failed: to the next',
         );
-        await pause(delayMs, signal);
+        route = next;
+        retries = 0;
       }
     }
   } catch (thrown) {

@@ -1,3 +1,4 @@
+import type { Config } from '../config.ts';
 import type { Env } from '../env.ts';
 import { createAnthropicProvider } from './anthropic.ts';
 import { createOpenAiProvider } from './openai.ts';
@@ -7,7 +8,7 @@ import type { Provider } from './provider.ts';
 const LOCAL = { ollama: 'http://127.0.0.1:11434', litellm: 'http://127.0.0.1:4000' };
 
 /** The providers that the settings ask for, and those that may be found on their default ports. */
-export function createProviders(env: Env): { configured: Provider[]; discovered: Provider[] } {
+export function createProviders(env: Env, config: Config): { configured: Provider[]; discovered: Provider[] } {
   const configured: Provider[] = [];
   const discovered: Provider[] = [];
 
@@ -28,6 +29,15 @@ export function createProviders(env: Env): { configured: Provider[]; discovered:
   (env.LITELLM_API_KEY !== undefined || env.LITELLM_BASE_URL !== undefined ? configured : discovered).push(litellm);
   const ollama = openAiLike('ollama', 'Ollama', env.OLLAMA_API_KEY, withVersion(env.OLLAMA_BASE_URL ?? LOCAL.ollama));
   (env.OLLAMA_API_KEY !== undefined || env.OLLAMA_BASE_URL !== undefined ? configured : discovered).push(ollama);
+  for (const [id, { base_url: baseUrl, api_key_env: variable }] of Object.entries(config.providers)) {
+    const names = {
+      name: id,
+      keyVariable: variable ?? `providers.${id}.api_key_env`,
+      urlVariable: `providers.${id}.base_url`,
+    };
+    const apiKey = variable === undefined ? undefined : env.variables[variable];
+    configured.push(createOpenAiProvider({ id, names, apiKey: apiKey ?? 'none', baseUrl }));
+  }
   return { configured, discovered };
 }
 

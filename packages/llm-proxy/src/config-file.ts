@@ -1,0 +1,69 @@
+import { existsSync, readFileSync, watch } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { type Logger, SettingsError } from '@codelab/service-kit';
+import { Config, ConfigError, parseConfig } from './config.ts';
+
+const DEFAULT_NAME = 'llm-proxy.config.yaml';
+/** An editor's save is several changes. */
+const SETTLE_MS = 50;
+
+/** The file that `LLM_PROXY__CONFIG` names, or the nearest `llm-proxy.config.yaml` from `cwd` up to the repository's root. */
+export function findConfigFile(named: string | undefined, cwd = process.cwd()): string | undefined {
+  if (named !== undefined) {
+    const file = resolve(cwd, named);
+    if (existsSync(file)) return file;
+    throw new SettingsError([`LLM_PROXY__CONFIG=${named}: there is no such file`]);
+  }
+  for (let folder = cwd; ; folder = dirname(folder)) {
+    const file = join(folder, DEFAULT_NAME);
+    if (existsSync(file)) return file;
+    if (existsSync(join(folder, 'turbo.json')) || dirname(folder) === folder) return undefined;
+  }
+}
+
+/**
+ * Reads the file, and again on each save: `onChange` gets each version that is right; a wrong one is logged, and the old one stays.
+ * Throws `SettingsError` where the first version is wrong.
+ */
+export function followConfigFile(
+  file: string | undefined,
+  log: Logger,
+  onChange: (config: Config) => void,
+): { close(): void } {
+  if (file === undefined) {
+    onChange(Config.parse({}));
+    return { close: () => {} };
+  }
+  let text = readFileSync(file, 'utf8');
+  try {
+    onChange(parseConfig(text, basename(file)));
+  } catch (error) {
+    throw error instanceof ConfigError ? new SettingsError(error.mistakes) : error;
+  }
+  const reload = () => {
+    try {
+      const now = readFileSync(file, 'utf8');
+      if (now === text) return;
+      text = now;
+      onChange(parseConfig(now, basename(file)));
+      log.info({ file }, 'the configuration was reloaded');
+    } catch (error) {
+      if (!(error instanceof ConfigError))
+        return log.warn({ file, err: error }, 'the configuration could not be read: the old one stays');
+      log.error({ file, mistakes: error.mistakes }, `the configuration is wrong, the old one stays: ${error.message}`);
+    }
+  };
+  let settling: NodeJS.Timeout | undefined;
+  // The folder, for many editors put a new file in the old one's place.
+  const watcher = watch(dirname(file), (_event, name) => {
+    if (name !== basename(file)) return;
+    clearTimeout(settling);
+    settling = setTimeout(reload, SETTLE_MS);
+  });
+  return {
+    close() {
+      clearTimeout(settling);
+      watcher.close();
+    },
+  };
+}
