@@ -1,7 +1,7 @@
 // What `npm start`, `npm test`, `npm run dev` and `npm run chat` do first, on a clone that has nothing yet.
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -65,15 +65,19 @@ export function build() {
   runOrExit(turbo, ['run', 'build', '--output-logs=errors-only', '--log-order=grouped'], 'The build');
 }
 
-/** Writes .env with random keys, where there is none. */
+/** Writes .env with random keys where there is none, and fills in those that a copy of .env.example leaves empty. */
 export function writeEnv() {
   const file = join(root, '.env');
-  if (existsSync(file)) return;
-  const example = readFileSync(join(root, '.env.example'), 'utf8');
-  const text = example.replace(
-    /^(\w+__INTERNAL_API_KEY)=$/gm,
+  const isNew = !existsSync(file);
+  const before = readFileSync(isNew ? join(root, '.env.example') : file, 'utf8');
+  const text = before.replace(
+    /^(\w+__INTERNAL_API_KEY)=[ \t]*$/gm,
     (_, name) => `${name}=${randomBytes(24).toString('hex')}`,
   );
-  writeFileSync(file, text, { mode: 0o600, flag: 'wx' });
-  process.stdout.write('Wrote .env with random keys (only you can read it).\n');
+  if (!isNew && text === before) return;
+  writeFileSync(file, text, { mode: 0o600 });
+  chmodSync(file, 0o600);
+  process.stdout.write(
+    `${isNew ? 'Wrote .env with random keys' : 'Filled in the keys of .env'} (only you can read it).\n`,
+  );
 }

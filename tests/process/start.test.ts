@@ -140,6 +140,23 @@ describe('npm start', () => {
       `Port ${ports[1]} (agent-runtime) is taken: stop what listens there, or set AGENT_RUNTIME__PORT in .env.`,
     ]);
   });
+
+  it('fills in the keys of a copy of .env.example, and touches no others', async () => {
+    const file = join(checkout.folder, '.env');
+    const example = await readFile(join(checkout.folder, '.env.example'), 'utf8');
+    await writeFile(file, example.replace('GATEWAY__INTERNAL_API_KEY=', 'GATEWAY__INTERNAL_API_KEY=mine'));
+    const blocker = createServer();
+    await new Promise<void>((resolve) => blocker.listen(ports[1], '127.0.0.1', resolve));
+    expect(await npmStart().exited).toBe(1);
+    blocker.close();
+    const { GATEWAY__INTERNAL_API_KEY: gateway, ...filled } = await keysOf();
+    expect(gateway).toBe('mine');
+    expect(Object.values(filled)).toEqual([
+      expect.stringMatching(/^[0-9a-f]{48}$/),
+      expect.stringMatching(/^[0-9a-f]{48}$/),
+    ]);
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+  });
 });
 
 describe('a service on its own', () => {
