@@ -22,8 +22,9 @@ export default defineConfig({
           include: ['tests/process/**/*.test.ts'],
           testTimeout: 90_000,
           hookTimeout: 90_000,
-          // They start whole sets of processes: one at a time.
+          // They start whole sets of processes: one at a time, when nothing else runs.
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
         },
       },
     ],
