@@ -1,24 +1,15 @@
 import { on } from 'node:events';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { type FakeProvider, startFakeProvider } from '../support/fake-provider.ts';
-import { keys, type Stack, startStack } from '../support/stack.ts';
+import { keys } from '../support/stack.ts';
+import { useStory } from '../support/story.ts';
 
-let provider: FakeProvider;
-let stack: Stack;
-beforeEach(async () => {
-  provider = await startFakeProvider();
-  stack = await startStack({ providerUrl: provider.url });
-});
-afterEach(async () => {
-  await stack.close();
-  await provider.close();
-});
+const story = useStory();
 
 it('a cancel reaches the provider, and the run ends once, keeping what was said', async () => {
-  const session = await stack.client().sessions.create();
+  const session = await story.stack.client().sessions.create();
   const run = session.send('go');
-  const call = await provider.next();
+  const call = await story.provider.next();
   await call.text('half');
   const tokens = run.textStream[Symbol.asyncIterator]();
   expect((await tokens.next()).value).toBe('half');
@@ -41,32 +32,32 @@ it('a cancel reaches the provider, and the run ends once, keeping what was said'
 });
 
 it('a cancel before the provider has said anything reaches it too', async () => {
-  const session = await stack.client().sessions.create();
+  const session = await story.stack.client().sessions.create();
   const run = session.send('go');
-  const call = await provider.next();
+  const call = await story.provider.next();
   await session.cancel();
   await call.aborted;
   expect(await run.finished()).toMatchObject({ status: 'cancelled', text: '' });
 });
 
 it('a client that goes away cancels nothing: the run goes on and is there when it is back', async () => {
-  const client = stack.client();
+  const client = story.stack.client();
   const session = await client.sessions.create();
   const run = session.send('go');
-  const call = await provider.next();
+  const call = await story.provider.next();
   await call.text('one');
   await run.textStream[Symbol.asyncIterator]().next();
   client.close();
   await call.text(' two');
   await call.finish();
-  const again = await stack.client().sessions.get(session.id);
+  const again = await story.stack.client().sessions.get(session.id);
   expect((await again.send('go', { inputId: run.inputId }).finished()).text).toBe('one two');
-  expect(provider.calls).toHaveLength(1);
+  expect(story.provider.calls).toHaveLength(1);
 });
 
 it('closing one raw WebSocket leaves the run and the other watcher alone', async () => {
   const open = async () => {
-    const socket = new WebSocket(`${stack.gateway.url.replace('http', 'ws')}/ws/shared-session`, {
+    const socket = new WebSocket(`${story.stack.gateway.url.replace('http', 'ws')}/ws/shared-session`, {
       headers: { 'x-internal-auth': keys.gateway },
     });
     await new Promise((resolve) => socket.once('open', resolve));
@@ -74,7 +65,7 @@ it('closing one raw WebSocket leaves the run and the other watcher alone', async
   };
   const first = await open();
   first.send(JSON.stringify({ type: 'user_message', content: 'go' }));
-  const call = await provider.next();
+  const call = await story.provider.next();
   await call.text('one');
   const second = await open();
   const frames = on(second, 'message');
@@ -92,14 +83,14 @@ it('closing one raw WebSocket leaves the run and the other watcher alone', async
 it('llm-proxy aborts the provider when its own client goes away, stream or not', async () => {
   for (const stream of [true, false]) {
     const gone = new AbortController();
-    const request = fetch(`${stack.llmProxy.url}/v1/chat/completions`, {
+    const request = fetch(`${story.stack.llmProxy.url}/v1/chat/completions`, {
       method: 'POST',
       headers: { 'x-internal-auth': keys.llmProxy },
       body: JSON.stringify({ model: 'fake-1', stream, messages: [{ role: 'user', content: 'go' }] }),
       signal: gone.signal,
     });
     request.catch(() => {});
-    const call = await provider.next();
+    const call = await story.provider.next();
     await call.text('one');
     if (stream) await (await request).body?.getReader().read();
     gone.abort();
@@ -108,9 +99,9 @@ it('llm-proxy aborts the provider when its own client goes away, stream or not',
 });
 
 it('a message that still waits is taken back without waiting for its turn', async () => {
-  const session = await stack.client().sessions.create();
+  const session = await story.stack.client().sessions.create();
   const first = session.send('one');
-  const call = await provider.next();
+  const call = await story.provider.next();
   const second = session.send('two');
   await second.cancel();
   expect(await second.finished()).toMatchObject({ status: 'cancelled', text: '' });
@@ -119,14 +110,14 @@ it('a message that still waits is taken back without waiting for its turn', asyn
   await call.finish();
   expect((await first.finished()).text).toBe('1');
   expect((await session.items()).items.map(({ text }) => text)).toEqual(['one', '1']);
-  expect(provider.calls).toHaveLength(1);
+  expect(story.provider.calls).toHaveLength(1);
 });
 
 it('deleting a session ends its run and what waits in its queue', async () => {
-  const client = stack.client();
+  const client = story.stack.client();
   const session = await client.sessions.create();
   const first = session.send('one');
-  const call = await provider.next();
+  const call = await story.provider.next();
   const second = session.send('two');
   // A watcher that comes after the session has gone learns just that.
   const outcomes = [first, second].map((run) =>

@@ -1,30 +1,21 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { startAgentRuntime } from '../../packages/agent-runtime/src/app.ts';
 import { loadEnv } from '../../packages/agent-runtime/src/env.ts';
-import { type FakeProvider, startFakeProvider } from '../support/fake-provider.ts';
-import { keys, type Stack, startStack } from '../support/stack.ts';
+import { keys } from '../support/stack.ts';
+import { useStory } from '../support/story.ts';
 
-let provider: FakeProvider;
-let stack: Stack;
-beforeEach(async () => {
-  provider = await startFakeProvider();
-  stack = await startStack({ providerUrl: provider.url });
-});
-afterEach(async () => {
-  await stack.close();
-  await provider.close();
-});
+const story = useStory();
 
 const words = Array.from({ length: 200 }, (_, index) => ` word${index}`);
 
 describe.each([
-  ['the SDK and gateway', () => stack.front],
-  ['gateway and agent-runtime', () => stack.back],
+  ['the SDK and gateway', () => story.stack.front],
+  ['gateway and agent-runtime', () => story.stack.back],
 ])('a cut between %s', (_, proxy) => {
   it('loses no token and repeats none, however often it happens', async () => {
-    const session = await stack.client().sessions.create();
+    const session = await story.stack.client().sessions.create();
     const run = session.send('go');
-    const call = await provider.next();
+    const call = await story.provider.next();
     let text = '';
     let onText = () => {};
     const speak = async () => {
@@ -58,23 +49,23 @@ describe.each([
     await speaking;
     expect(text).toBe(words.map((word, index) => (index % 20 === 10 ? `${word} meanwhile${index}` : word)).join(''));
     expect(proxy().connections).toBeGreaterThanOrEqual(11);
-    expect(provider.calls).toHaveLength(1);
+    expect(story.provider.calls).toHaveLength(1);
   });
 
   it('does not lose a message that is sent at that moment, nor send it twice', async () => {
-    const client = stack.client();
+    const client = story.stack.client();
     const session = await client.sessions.create();
     for (let round = 0; round < 10; round++) {
       const run = session.send(`message ${round}`);
       // Before, while and after the message crosses: microtasks later each time.
       for (let tick = 0; tick < round * 3; tick++) await new Promise((resolve) => setImmediate(resolve));
       proxy().cut();
-      const call = await provider.next();
+      const call = await story.provider.next();
       await call.text(`answer ${round}`);
       await call.finish();
       expect((await run.finished()).text).toBe(`answer ${round}`);
     }
-    expect(provider.calls).toHaveLength(10);
+    expect(story.provider.calls).toHaveLength(10);
     const { items } = await session.items({ limit: 200 });
     expect(items.map(({ text }) => text)).toEqual(
       Array.from({ length: 10 }, (_, round) => [`message ${round}`, `answer ${round}`]).flat(),
@@ -83,9 +74,9 @@ describe.each([
 });
 
 it('goes on from a cursor in another client, with what came in between', async () => {
-  const session = await stack.client().sessions.create();
+  const session = await story.stack.client().sessions.create();
   const run = session.send('go');
-  const call = await provider.next();
+  const call = await story.provider.next();
   await call.text('one');
   let lastEventId = '';
   for await (const event of run.events) {
@@ -96,7 +87,7 @@ it('goes on from a cursor in another client, with what came in between', async (
   await call.text(' three');
   await call.finish();
   await run.finished();
-  const again = await stack.client().sessions.get(session.id);
+  const again = await story.stack.client().sessions.get(session.id);
   const types: string[] = [];
   let text = '';
   for await (const event of again.events({ lastEventId })) {
@@ -115,9 +106,9 @@ it('goes on from a cursor in another client, with what came in between', async (
 });
 
 it('answers a cursor of another epoch, or of nothing, with a snapshot', async () => {
-  const session = await stack.client().sessions.create();
+  const session = await story.stack.client().sessions.create();
   const run = session.send('go');
-  const call = await provider.next();
+  const call = await story.provider.next();
   await call.text('said');
   await call.finish();
   await run.finished();
@@ -138,22 +129,22 @@ it('answers a cursor of another epoch, or of nothing, with a snapshot', async ()
 });
 
 it('tells the watcher of a run that agent-runtime has forgotten, instead of waiting for ever', async () => {
-  const session = await stack.client().sessions.create();
+  const session = await story.stack.client().sessions.create();
   const run = session.send('go');
-  const call = await provider.next();
+  const call = await story.provider.next();
   await call.text('half an ans');
   const tokens = run.textStream[Symbol.asyncIterator]();
   expect((await tokens.next()).value).toBe('half an ans');
-  const { port } = stack.runtime;
+  const { port } = story.stack.runtime;
   const lost = tokens.next();
   lost.catch(() => {});
-  await stack.runtime.close();
-  stack.runtime = await startAgentRuntime(
+  await story.stack.runtime.close();
+  story.stack.runtime = await startAgentRuntime(
     loadEnv({
       AGENT_RUNTIME__PORT: String(port),
       AGENT_RUNTIME__INTERNAL_API_KEY: keys.runtime,
       AGENT_RUNTIME__LOG_LEVEL: 'silent',
-      AGENT_RUNTIME__LLM_PROXY_URL: stack.llmProxy.url,
+      AGENT_RUNTIME__LLM_PROXY_URL: story.stack.llmProxy.url,
       AGENT_RUNTIME__LLM_PROXY_API_KEY: keys.llmProxy,
     }),
   );

@@ -1,22 +1,13 @@
 import { connect, type Socket } from 'node:net';
-import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type FakeProvider, startFakeProvider } from '../support/fake-provider.ts';
-import { keys, type Stack, startStack } from '../support/stack.ts';
+import { expect, it } from 'vitest';
+import { keys } from '../support/stack.ts';
+import { useStory } from '../support/story.ts';
 
-let provider: FakeProvider;
-let stack: Stack;
-beforeEach(async () => {
-  provider = await startFakeProvider();
-  stack = await startStack({ providerUrl: provider.url });
-});
-afterEach(async () => {
-  await stack.close();
-  await provider.close();
-});
+const story = useStory();
 
 /** A raw WebSocket to `path` that asks, and then never reads. */
 async function deafSocket(path: string, hello: string): Promise<Socket> {
-  const socket = connect(stack.gateway.port, '127.0.0.1');
+  const socket = connect(story.stack.gateway.port, '127.0.0.1');
   socket.write(
     `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Internal-Auth: ${keys.gateway}\r\n\r\n`,
   );
@@ -32,7 +23,7 @@ async function deafSocket(path: string, hello: string): Promise<Socket> {
 }
 
 it('slows neither the run nor another reader', async () => {
-  const client = stack.client();
+  const client = story.stack.client();
   const session = await client.sessions.create({ sessionId: 'slow-reader' });
   const subscribe = {
     id: 1,
@@ -43,7 +34,7 @@ it('slows neither the run nor another reader', async () => {
     await deafSocket('/trpc', JSON.stringify(subscribe)),
     await deafSocket('/ws/slow-reader', JSON.stringify({ type: 'user_message', content: 'go' })),
   ];
-  const call = await provider.next();
+  const call = await story.provider.next();
   const watcher = session.events({ from: 'start' })[Symbol.asyncIterator]();
   const nextEvent = async () => {
     const { value, done } = await watcher.next();

@@ -1,28 +1,23 @@
-import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type FakeProvider, startFakeProvider } from '../support/fake-provider.ts';
-import { keys, type Stack, startStack } from '../support/stack.ts';
+import { expect, it } from 'vitest';
+import { keys } from '../support/stack.ts';
+import { useStory } from '../support/story.ts';
 
-let provider: FakeProvider;
-let stack: Stack;
-beforeEach(async () => {
-  provider = await startFakeProvider();
-  stack = await startStack({ providerUrl: provider.url });
-});
-afterEach(async () => {
-  await stack.close();
-  await provider.close();
-});
+const story = useStory();
 
 it('lets a running answer finish through all three services, and takes nothing new', async () => {
-  const session = await stack.client().sessions.create();
+  const session = await story.stack.client().sessions.create();
   const run = session.send('go');
-  const call = await provider.next();
+  const call = await story.provider.next();
   await call.text('one');
   const tokens = run.textStream[Symbol.asyncIterator]();
   expect((await tokens.next()).value).toBe('one');
 
-  const stopped = Promise.all([stack.gateway.close(10_000), stack.runtime.close(10_000), stack.llmProxy.close(10_000)]);
-  for (const { url } of [stack.gateway, stack.runtime, stack.llmProxy]) {
+  const stopped = Promise.all([
+    story.stack.gateway.close(10_000),
+    story.stack.runtime.close(10_000),
+    story.stack.llmProxy.close(10_000),
+  ]);
+  for (const { url } of [story.stack.gateway, story.stack.runtime, story.stack.llmProxy]) {
     await expect(fetch(`${url}/health`, { headers: { connection: 'close' } })).rejects.toThrow();
   }
   await call.text(' two');
@@ -34,14 +29,14 @@ it('lets a running answer finish through all three services, and takes nothing n
 });
 
 it('ends what does not finish in time: the provider is let go, and the watcher is told', async () => {
-  const answer = fetch(`${stack.runtime.url}/agent/message/stream`, {
+  const answer = fetch(`${story.stack.runtime.url}/agent/message/stream`, {
     method: 'POST',
     headers: { 'x-internal-auth': keys.runtime },
     body: JSON.stringify({ session_id: 'slow', type: 'user_message', content: 'go' }),
   }).then((response) => response.text());
-  const call = await provider.next();
+  const call = await story.provider.next();
   await call.text('one');
-  await stack.runtime.close(50);
+  await story.stack.runtime.close(50);
   await call.aborted;
   const text = await answer;
   expect(text).toContain('"token":"one"');
@@ -49,13 +44,17 @@ it('ends what does not finish in time: the provider is let go, and the watcher i
 });
 
 it('stops at once when nothing runs, however many watch', async () => {
-  const client = stack.client();
+  const client = story.stack.client();
   const session = await client.sessions.create();
   const events = session.events()[Symbol.asyncIterator]();
   expect((await events.next()).value?.type).toBe('stream.synced');
   const ended = events.next().catch(() => undefined);
   // The limit is beyond the test's own: waiting for it would fail.
-  await Promise.all([stack.gateway.close(60_000), stack.runtime.close(60_000), stack.llmProxy.close(60_000)]);
+  await Promise.all([
+    story.stack.gateway.close(60_000),
+    story.stack.runtime.close(60_000),
+    story.stack.llmProxy.close(60_000),
+  ]);
   client.close();
   await ended;
 });

@@ -1,23 +1,13 @@
-import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type FakeProvider, startFakeProvider } from '../support/fake-provider.ts';
-import { type Stack, startStack } from '../support/stack.ts';
+import { expect, it } from 'vitest';
+import { useStory } from '../support/story.ts';
 
-let provider: FakeProvider;
-let stack: Stack;
-beforeEach(async () => {
-  provider = await startFakeProvider();
-  stack = await startStack({ providerUrl: provider.url });
-});
-afterEach(async () => {
-  await stack.close();
-  await provider.close();
-});
+const story = useStory();
 
 it('brings each token to the SDK before the provider sends the next one', async () => {
-  const session = await stack.client().sessions.create();
+  const session = await story.stack.client().sessions.create();
   const run = session.send('Hello');
   const tokens = run.textStream[Symbol.asyncIterator]();
-  const call = await provider.next();
+  const call = await story.provider.next();
   expect(call.body.messages).toEqual([{ role: 'user', content: 'Hello' }]);
   expect(call.headers.authorization).toBe('Bearer sk-test');
   for (const word of ['One', ' two', ' three', ' четыре', ' 👩‍👩‍👧‍👦']) {
@@ -36,9 +26,9 @@ it('brings each token to the SDK before the provider sends the next one', async 
 });
 
 it('keeps characters whole that the network splits at every byte', async () => {
-  const session = await stack.client().sessions.create();
+  const session = await story.stack.client().sessions.create();
   const run = session.send('Привет');
-  const call = await provider.next();
+  const call = await story.provider.next();
   expect(call.body.messages[0].content).toBe('Привет');
   const said = 'Ёжик 👩‍🚀 — 你好 🇺🇦';
   const chunk = { choices: [{ index: 0, delta: { content: said }, finish_reason: null }] };
@@ -48,9 +38,9 @@ it('keeps characters whole that the network splits at every byte', async () => {
 });
 
 it('joins a surrogate pair that the provider splits over two chunks', async () => {
-  const session = await stack.client().sessions.create();
+  const session = await story.stack.client().sessions.create();
   const run = session.send('x');
-  const call = await provider.next();
+  const call = await story.provider.next();
   await call.text('a\ud83d');
   await call.text('\ude00b');
   await call.finish();
@@ -61,9 +51,9 @@ it('joins a surrogate pair that the provider splits over two chunks', async () =
 });
 
 it('shows events in the order of PROTOCOL.md, numbers strictly increasing', async () => {
-  const session = await stack.client().sessions.create();
+  const session = await story.stack.client().sessions.create();
   const run = session.send('Hello');
-  const call = await provider.next();
+  const call = await story.provider.next();
   await call.delta({ reasoning_content: 'Hm.' });
   await call.text('Hi');
   await call.finish();
@@ -98,14 +88,14 @@ it('shows events in the order of PROTOCOL.md, numbers strictly increasing', asyn
 });
 
 it('gives the model the whole conversation', async () => {
-  const session = await stack.client().sessions.create();
+  const session = await story.stack.client().sessions.create();
   const first = session.send('My name is Ann.');
-  const call = await provider.next();
+  const call = await story.provider.next();
   await call.text('Hello Ann.');
   await call.finish();
   await first.finished();
   session.send('Who am I?');
-  expect((await provider.next()).body.messages).toEqual([
+  expect((await story.provider.next()).body.messages).toEqual([
     { role: 'user', content: 'My name is Ann.' },
     { role: 'assistant', content: 'Hello Ann.' },
     { role: 'user', content: 'Who am I?' },
@@ -113,9 +103,9 @@ it('gives the model the whole conversation', async () => {
 });
 
 it('queues what is sent while a run is active, or refuses it', async () => {
-  const session = await stack.client().sessions.create();
+  const session = await story.stack.client().sessions.create();
   const first = session.send('one');
-  const call = await provider.next();
+  const call = await story.provider.next();
   const second = session.send('two');
   await expect(session.send('three', { whenBusy: 'reject' }).finished()).rejects.toMatchObject({
     code: 'SESSION_BUSY',
@@ -124,17 +114,17 @@ it('queues what is sent while a run is active, or refuses it', async () => {
   await call.text('1');
   await call.finish();
   expect((await first.finished()).text).toBe('1');
-  const next = await provider.next();
+  const next = await story.provider.next();
   await next.text('2');
   await next.finish();
   expect((await second.finished()).text).toBe('2');
-  expect(provider.calls).toHaveLength(2);
+  expect(story.provider.calls).toHaveLength(2);
 });
 
 it('answers a repeated input with the first answer, and refuses another content under its id', async () => {
-  const session = await stack.client().sessions.create();
+  const session = await story.stack.client().sessions.create();
   const first = session.send('one', { inputId: 'mine' });
-  const call = await provider.next();
+  const call = await story.provider.next();
   await call.text('1');
   await call.finish();
   await first.finished();
@@ -142,5 +132,5 @@ it('answers a repeated input with the first answer, and refuses another content 
   await expect(session.send('other', { inputId: 'mine' }).finished()).rejects.toMatchObject({
     code: 'IDEMPOTENCY_MISMATCH',
   });
-  expect(provider.calls).toHaveLength(1);
+  expect(story.provider.calls).toHaveLength(1);
 });
