@@ -3,6 +3,7 @@ import {
   commonSettings,
   httpUrl,
   loadSettings,
+  peerKey,
   requireRealKeys,
   unknownSettings,
   type Variables,
@@ -33,7 +34,7 @@ export function loadEnv(variables: Variables) {
       // One .env for all: llm-proxy's own key is the one to call it with.
       return {
         ...loaded,
-        LLM_PROXY_API_KEY: loaded.LLM_PROXY_API_KEY ?? (variables.LLM_PROXY__INTERNAL_API_KEY || 'loopback-only-key'),
+        LLM_PROXY_API_KEY: loaded.LLM_PROXY_API_KEY ?? peerKey(variables, 'LLM_PROXY__INTERNAL_API_KEY'),
       };
     },
     ({ HOST, INTERNAL_API_KEY, LLM_PROXY_API_KEY }) =>

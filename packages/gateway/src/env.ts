@@ -3,6 +3,7 @@ import {
   commonSettings,
   httpUrl,
   loadSettings,
+  peerKey,
   requireRealKeys,
   unknownSettings,
   type Variables,
@@ -40,8 +41,7 @@ export function loadEnv(variables: Variables) {
       // One .env for all: agent-runtime's own key is the one to call it with.
       return {
         ...loaded,
-        AGENT_RUNTIME_API_KEY:
-          loaded.AGENT_RUNTIME_API_KEY ?? (variables.AGENT_RUNTIME__INTERNAL_API_KEY || 'loopback-only-key'),
+        AGENT_RUNTIME_API_KEY: loaded.AGENT_RUNTIME_API_KEY ?? peerKey(variables, 'AGENT_RUNTIME__INTERNAL_API_KEY'),
       };
     },
     ({ HOST, INTERNAL_API_KEY, AGENT_RUNTIME_API_KEY }) =>

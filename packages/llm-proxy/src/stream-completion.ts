@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   CodelabError,
   type CompletionChunk,
@@ -90,7 +91,8 @@ export async function* streamCompletion(
             { ...served, code: error.code, reason: error.message, retry: retries, delayMs },
             'the provider failed: again',
           );
-          await pause(delayMs, signal);
+          // An abort ends the wait; the loop sees it.
+          await sleep(delayMs, undefined, signal === undefined ? {} : { signal }).catch(() => {});
           continue;
         }
         const next = FALL_BACK_ON.includes(error.code) ? routes.shift() : undefined;
@@ -159,17 +161,4 @@ async function* withTimeouts(
     signal?.removeEventListener('abort', onAbort);
     upstream.abort();
   }
-}
-
-/** Resolves after `ms`, or when `signal` aborts. */
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal?.addEventListener('abort', done);
-  });
 }

@@ -103,6 +103,11 @@ export function commonSettings(defaults: { port: number }) {
 const LOOPBACK_KEY = 'loopback-only-key';
 const PLACEHOLDERS = [LOOPBACK_KEY, 'your-internal-key', 'change-me', 'changeme', 'secret', 'password'];
 
+/** The key of another service, by the variable that the service itself has it from: one `.env` serves all. */
+export function peerKey(variables: Variables, variable: string): string {
+  return variables[variable] || LOOPBACK_KEY;
+}
+
 /** Whether a key keeps anybody out. */
 function isRealKey(key: string): boolean {
   return key.length >= 16 && !PLACEHOLDERS.includes(key.toLowerCase());

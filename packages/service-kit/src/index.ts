@@ -1,3 +1,4 @@
+export { answerFrames, answerMessages, untracked } from './answer-stream.ts';
 export { type Authorize, type Credentials, isSameKey, requireKey, tokenOf } from './auth.ts';
 export {
   collectMistakes,
@@ -6,6 +7,7 @@ export {
   isLoopback,
   loadSettings,
   milliseconds,
+  peerKey,
   readVariables,
   requireRealKeys,
   SettingsError,

@@ -1,19 +1,12 @@
+import { MessageStreamBody, newId, type SessionEvent } from '@codelab/protocol';
 import {
-  createLegacyFrames,
-  isLastFrame,
-  MessageStreamBody,
-  newId,
-  type SessionEvent,
-  toErrorFrame,
-} from '@codelab/protocol';
-import {
+  answerMessages,
   type Credentials,
   clientGone,
   type ServiceContext,
-  type SseMessage,
   sendEventStream,
-  toCodelabError,
   toValidationError,
+  untracked,
 } from '@codelab/service-kit';
 import type { FastifyInstance } from 'fastify';
 import type { createRouter } from '../router.ts';
@@ -36,30 +29,13 @@ export function messageStreamRoute({ router, makeContext }: MessageStreamOptions
       const requestId = request.id;
       const caller = router.createCaller(context, { signal: clientGone(reply.raw) });
       const { eventId } = await caller.input.send({ sessionId, inputId, content, createSession: true, requestId });
-      const events = await caller.session.events({ sessionId, lastEventId: eventId, requestId });
+      const events = untracked<SessionEvent>(
+        await caller.session.events({ sessionId, lastEventId: eventId, requestId }),
+      );
       reply.hijack();
-      await sendEventStream(reply.raw, toMessages(events, inputId, requestId), {
+      await sendEventStream(reply.raw, answerMessages(events, inputId, requestId), {
         headers: { 'x-request-id': requestId },
       });
     });
   };
-}
-
-async function* toMessages(
-  events: AsyncIterable<unknown>,
-  inputId: string,
-  requestId: string,
-): AsyncGenerator<SseMessage> {
-  const frames = createLegacyFrames({ inputId });
-  try {
-    read: for await (const [, event] of events as AsyncIterable<[string, SessionEvent]>) {
-      for (const frame of frames.push(event)) {
-        yield { data: frame };
-        if (isLastFrame(frame)) break read;
-      }
-    }
-  } catch (thrown) {
-    yield { data: toErrorFrame(toCodelabError(thrown), requestId) };
-  }
-  yield { data: '[DONE]' };
 }

@@ -1,16 +1,12 @@
+import { fromWireError, MessageBody, newId, noUsage, type SessionEvent, type Usage } from '@codelab/protocol';
 import {
-  createLegacyFrames,
-  fromWireError,
-  isLastFrame,
-  type LegacyFrame,
-  MessageBody,
-  newId,
-  noUsage,
-  type SessionEvent,
-  toErrorFrame,
-  type Usage,
-} from '@codelab/protocol';
-import { clientGone, type SseMessage, sendEventStream, toCodelabError, toValidationError } from '@codelab/service-kit';
+  answerFrames,
+  answerMessages,
+  clientGone,
+  sendEventStream,
+  toValidationError,
+  untracked,
+} from '@codelab/service-kit';
 import type { FastifyInstance } from 'fastify';
 import { toInputId } from '../input-id.ts';
 import type { RouteOptions } from './rest.ts';
@@ -34,18 +30,20 @@ export function messageRoute({ router, makeContext }: RouteOptions) {
         createSession: true,
         requestId,
       });
-      const events = unwrap(await caller.session.events({ sessionId, lastEventId: eventId, requestId }));
+      const events = untracked<SessionEvent>(
+        await caller.session.events({ sessionId, lastEventId: eventId, requestId }),
+      );
 
       if (stream || request.headers.accept?.includes('text/event-stream')) {
         reply.hijack();
-        await sendEventStream(reply.raw, toMessages(answer(events, inputId), requestId), {
+        await sendEventStream(reply.raw, answerMessages(events, inputId, requestId), {
           headers: { 'x-request-id': requestId },
         });
         return;
       }
       let text = '';
       let run = { runId: '', usage: noUsage as Usage };
-      for await (const { frame, event } of answer(events, inputId)) {
+      for await (const { frame, event } of answerFrames(events, inputId)) {
         if (frame.type === 'error')
           throw fromWireError({ ...frame, message: frame.content }) ?? new Error('an error frame without a code');
         text += frame.token;
@@ -60,35 +58,4 @@ export function messageRoute({ router, makeContext }: RouteOptions) {
       };
     });
   };
-}
-
-/** The frames of one input's answer, up to its end. */
-async function* answer(
-  events: AsyncIterable<SessionEvent>,
-  inputId: string,
-): AsyncGenerator<{ frame: LegacyFrame; event: SessionEvent }> {
-  const frames = createLegacyFrames({ inputId });
-  for await (const event of events) {
-    for (const frame of frames.push(event)) {
-      yield { frame, event };
-      if (isLastFrame(frame)) return;
-    }
-  }
-}
-
-async function* toMessages(
-  frames: AsyncIterable<{ frame: LegacyFrame }>,
-  requestId: string,
-): AsyncGenerator<SseMessage> {
-  try {
-    for await (const { frame } of frames) yield { data: frame };
-  } catch (thrown) {
-    yield { data: toErrorFrame(toCodelabError(thrown), requestId) };
-  }
-  yield { data: '[DONE]' };
-}
-
-/** The events without the envelope that tRPC's clients get. */
-async function* unwrap(tracked: AsyncIterable<unknown>): AsyncGenerator<SessionEvent> {
-  for await (const [, event] of tracked as AsyncIterable<[string, SessionEvent]>) yield event;
 }

@@ -14,6 +14,7 @@ import {
   type SocketDoor,
   toCodelabError,
   toValidationError,
+  untracked,
 } from '@codelab/service-kit';
 import { toInputId } from '../input-id.ts';
 import type { createRouter } from '../router.ts';
@@ -51,7 +52,7 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
       const follow = async () => {
         const frames = createLegacyFrames();
         const events = await caller.session.events({ sessionId, lastEventId });
-        for await (const [, event] of events as AsyncIterable<[string, SessionEvent]>) {
+        for await (const event of untracked<SessionEvent>(events)) {
           ready();
           for (const frame of frames.push(event)) send(frame);
           await context.flow.writable(closed);

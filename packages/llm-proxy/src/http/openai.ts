@@ -15,6 +15,7 @@ import {
   statusOf,
   toHttpError,
   toValidationError,
+  untracked,
 } from '@codelab/service-kit';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
@@ -74,7 +75,7 @@ export function openAiRoutes({ router, makeContext }: OpenAiRoutesOptions) {
       if (!body.success) throw toValidationError(body.error);
       const { stream, stream_options: streamOptions, ...completion } = body.data;
       const signal = clientGone(reply.raw);
-      const chunks = unwrap(
+      const chunks = untracked<CompletionChunk>(
         await router
           .createCaller(context, { signal })
           .completion.stream({ request: completion as CompletionRequest, requestId: request.id }),
@@ -120,9 +121,4 @@ function withoutError(chunk: CompletionChunk): Exclude<CompletionChunk, { type: 
 
 function toError(wire: WireError): CodelabError {
   return fromWireError(wire) ?? new CodelabError('INTERNAL');
-}
-
-/** The chunks without the ids that tRPC's clients get. */
-async function* unwrap(tracked: AsyncIterable<unknown>): AsyncGenerator<CompletionChunk> {
-  for await (const [, chunk] of tracked as AsyncIterable<[string, CompletionChunk]>) yield chunk;
 }
