@@ -28,6 +28,7 @@ it('the official package streams through llm-proxy, each token as it comes', asy
   });
   const call = await provider.next();
   expect(call.body).toMatchObject({ model: 'fake-1', messages, temperature: 1, stream: true });
+  await call.delta({ role: 'assistant', content: '' });
   await call.text('Hel');
   const chunks = (await asked)[Symbol.asyncIterator]();
   expect((await chunks.next()).value?.choices[0]?.delta.role).toBe('assistant');
@@ -43,28 +44,27 @@ it('the official package streams through llm-proxy, each token as it comes', asy
   expect((await chunks.next()).done).toBe(true);
 });
 
-it('gives a whole answer, with tool calls put together', async () => {
-  const answer = openai.chat.completions.create({ model: 'openai/fake-1', messages });
+it('gives a whole answer as the provider gave it, with what only the provider knows', async () => {
+  const said = {
+    id: 'chatcmpl-x',
+    object: 'chat.completion',
+    created: 7,
+    model: 'fake-1-2026',
+    system_fingerprint: 'fp',
+    choices: [0, 1].map((index) => ({
+      index,
+      finish_reason: 'stop',
+      logprobs: { content: [{ token: 'A', logprob: -0.5, bytes: [65], top_logprobs: [] }], refusal: null },
+      message: { role: 'assistant', content: `A${index}`, refusal: null, annotations: [] },
+    })),
+    usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3, from_the_future: { x: 1 } },
+  };
+  const asked = { model: 'openai/fake-1', messages, n: 2, logprobs: true, seed: 7, from_the_future: [1.0] };
+  const answer = openai.chat.completions.create(asked);
   const call = await provider.next();
-  await call.delta({ role: 'assistant', content: null });
-  await call.delta({
-    tool_calls: [{ index: 0, id: 'call_a', type: 'function', function: { name: 'look', arguments: '{"at":' } }],
-  });
-  await call.delta({
-    tool_calls: [{ index: 1, id: 'call_b', type: 'function', function: { name: 'list', arguments: '' } }],
-  });
-  await call.delta({ tool_calls: [{ index: 0, function: { arguments: '"x"}' } }] });
-  await call.finish('tool_calls');
-  expect((await answer).choices[0]).toMatchObject({
-    finish_reason: 'tool_calls',
-    message: {
-      content: null,
-      tool_calls: [
-        { id: 'call_a', type: 'function', function: { name: 'look', arguments: '{"at":"x"}' } },
-        { id: 'call_b', type: 'function', function: { name: 'list', arguments: '' } },
-      ],
-    },
-  });
+  expect(call.body).toEqual({ ...asked, model: 'fake-1' });
+  call.json(said);
+  expect(await answer).toEqual(said);
 });
 
 it.each([

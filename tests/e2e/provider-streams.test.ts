@@ -3,9 +3,12 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createAnthropicProvider } from '../../packages/llm-proxy/src/providers/anthropic.ts';
-import { createOpenAiProvider } from '../../packages/llm-proxy/src/providers/openai.ts';
+import { Config } from '../../packages/llm-proxy/src/config.ts';
+import { loadEnv } from '../../packages/llm-proxy/src/env.ts';
+import { openChunks } from '../../packages/llm-proxy/src/open-chunks.ts';
+import { createProviders } from '../../packages/llm-proxy/src/providers/configured.ts';
 import type { Provider } from '../../packages/llm-proxy/src/providers/provider.ts';
+import { createUpstream } from '../../packages/llm-proxy/src/upstream.ts';
 import type { CompletionRequest } from '../../packages/protocol/src/index.ts';
 import { keys, type Stack, startStack } from '../support/stack.ts';
 
@@ -61,16 +64,25 @@ const replay = (bytes: Buffer, cuts: number[]) => async (response: ServerRespons
   response.end();
 };
 
-const providers: Record<Kind, () => Provider> = {
-  openai: () =>
-    createOpenAiProvider({
-      id: 'openai',
-      names: { name: 'OpenAI', keyVariable: 'KEY', urlVariable: 'URL' },
-      apiKey: 'k',
-      baseUrl: `${url}/v1`,
-    }),
-  anthropic: () => createAnthropicProvider({ apiKey: 'k', baseUrl: url }),
-};
+const upstream = createUpstream({ connectTimeoutMs: 5_000 });
+afterAll(() => upstream.close());
+async function* chunksOf(kind: Kind, request: CompletionRequest) {
+  const variables = {
+    LLM_PROXY__OPENAI_BASE_URL: `${url}/v1`,
+    LLM_PROXY__ANTHROPIC_BASE_URL: url,
+    LLM_PROXY__ANTHROPIC_API_KEY: 'k',
+  };
+  const { configured } = createProviders(loadEnv(variables), Config.parse({}), upstream);
+  const provider = configured.find(({ id }) => id === kind) as Provider;
+  const attempt = openChunks(
+    { provider, model: request.model },
+    request,
+    (chunks) => chunks,
+    () => undefined,
+  );
+  const stop = new AbortController();
+  for await (const chunks of attempt.parts({ stop: stop.signal, heard: () => {} })) yield* chunks;
+}
 const hello: CompletionRequest = { model: 'm', messages: [{ role: 'user', content: 'hi' }] };
 
 /** What a stream comes to. */
@@ -83,7 +95,7 @@ async function collect(kind: Kind, request = hello) {
     end: '',
     starts: 0,
   };
-  for await (const chunk of providers[kind]().stream(request, new AbortController().signal)) {
+  for await (const chunk of chunksOf(kind, request)) {
     if (chunk.type === 'start') result.starts++;
     if (chunk.type === 'text') result.text += chunk.text;
     if (chunk.type === 'reasoning') result.reasoning += chunk.text;

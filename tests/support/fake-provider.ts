@@ -18,6 +18,8 @@ export interface ProviderCall {
   delta(delta: object): Promise<void>;
   /** Sends bytes as they are, in one packet. */
   raw(bytes: Uint8Array | string): Promise<void>;
+  /** Sends a whole answer, in place of a stream. */
+  json(answer: object, status?: number): void;
   /** Ends the stream as a provider does. */
   finish(reason?: string): Promise<void>;
 }
@@ -104,6 +106,10 @@ function toCall(request: IncomingMessage, response: ServerResponse, body: unknow
     delta(delta) {
       open();
       return chunk(delta);
+    },
+    json(answer, status = 200) {
+      response.writeHead(status, { 'content-type': 'application/json' });
+      response.end(JSON.stringify(answer));
     },
     async finish(reason = 'stop') {
       open();

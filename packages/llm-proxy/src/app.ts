@@ -1,42 +1,106 @@
-import { createLogger, createMetrics, type Logger, type RunningService, requireKey, serve } from '@codelab/service-kit';
+import { CodelabError } from '@codelab/protocol';
+import {
+  type Credentials,
+  createLogger,
+  createMetrics,
+  type Logger,
+  type RunningService,
+  requireKey,
+  serve,
+} from '@codelab/service-kit';
+import { createBreakers } from './breaker.ts';
+import type { Config } from './config.ts';
 import { findConfigFile, followConfigFile } from './config-file.ts';
 import type { Env } from './env.ts';
+import { anthropicRoutes } from './http/anthropic.ts';
 import { openAiRoutes } from './http/openai.ts';
+import { createKeys, credentialOf, type Keys } from './keys.ts';
+import { createMemoryCounters } from './memory-counters.ts';
 import { createCompletionMetrics } from './metrics.ts';
 import { createModels, type Models } from './models.ts';
+import { type CostOf, createPricing } from './pricing.ts';
 import { createBuiltinProvider } from './providers/builtin.ts';
 import { createProviders } from './providers/configured.ts';
+import { createRedisCounters } from './redis-counters.ts';
+import { createResponseCache, type ResponseCache } from './response-cache.ts';
 import { createRouter } from './router.ts';
+import type { CompletionServices } from './stream-completion.ts';
+import { createUpstream } from './upstream.ts';
+
+/** What the configuration file decides. */
+interface Configured {
+  models: Models;
+  keys: Keys;
+  costOf: CostOf;
+  cache: ResponseCache;
+}
 
 export async function startLlmProxy(
   env: Env,
   log: Logger = createLogger({ service: 'llm-proxy', level: env.LOG_LEVEL }),
 ): Promise<RunningService> {
-  let current: Models;
+  const upstream = createUpstream({ connectTimeoutMs: env.CONNECT_TIMEOUT_MS });
+  const memory = createMemoryCounters();
+  const counters =
+    env.REDIS_URL === undefined ? memory : createRedisCounters({ url: env.REDIS_URL, fallback: memory, log });
+  const configure = (config: Config): Configured => {
+    const { configured, discovered } = createProviders(env, config, upstream);
+    const costOf = createPricing(config.prices);
+    return {
+      models: createModels({
+        builtin: createBuiltinProvider({ delayMs: env.BUILTIN_DELAY_MS, hasProvider: configured.length > 0 }),
+        configured,
+        discovered,
+        defaultModel: env.DEFAULT_MODEL,
+        aliases: config.models,
+        log,
+      }),
+      keys: createKeys({
+        internalKey: env.INTERNAL_API_KEY,
+        keys: config.keys,
+        variables: env.variables,
+        counters,
+        costOf,
+        log,
+      }),
+      costOf,
+      cache: createResponseCache(config.cache),
+    };
+  };
+  let current: Configured;
   const configFile = followConfigFile(findConfigFile(env.CONFIG), log, (config) => {
-    const { configured, discovered } = createProviders(env, config);
-    current = createModels({
-      builtin: createBuiltinProvider({ delayMs: env.BUILTIN_DELAY_MS, hasProvider: configured.length > 0 }),
-      configured,
-      discovered,
-      defaultModel: env.DEFAULT_MODEL,
-      aliases: config.models,
-      log,
-    });
+    current = configure(config);
   });
-  // A stream keeps the provider that it began with, whatever is saved meanwhile.
-  const models: Models = { list: () => current.list(), resolve: (name) => current.resolve(name) };
+
+  const breakers = createBreakers({ failures: env.BREAKER_FAILURES, cooldownMs: env.BREAKER_COOLDOWN_MS });
   const metrics = createMetrics('llm-proxy');
-  const router = createRouter({
-    models,
+  const { report, opened } = createCompletionMetrics(metrics, breakers.states);
+  // A stream keeps the provider that it began with, whatever is saved meanwhile.
+  const services: CompletionServices = {
+    models: { list: () => current.models.list(), resolve: (name) => current.models.resolve(name) },
     limits: {
       maxRetries: env.MAX_RETRIES,
       firstTokenMs: env.FIRST_TOKEN_TIMEOUT_MS,
       idleMs: env.IDLE_TIMEOUT_MS,
       totalMs: env.TOTAL_TIMEOUT_MS,
     },
-    report: createCompletionMetrics(metrics),
-  });
+    breakers,
+    costOf: (route, usage) => current.costOf(route, usage),
+    get cache() {
+      return current.cache;
+    },
+    report,
+    opened,
+  };
+  const keys: Keys = {
+    find: (credentials) => current.keys.find(credentials),
+    usage: (caller) => current.keys.usage(caller),
+  };
+  const router = createRouter({ services, keys });
+  const requireInternal = requireKey(env.INTERNAL_API_KEY, 'LLM_PROXY__INTERNAL_API_KEY');
+  const authorize = (credentials: Credentials) =>
+    keys.find(credentials) === undefined ? refusalOf(credentials) : undefined;
+
   const service = await serve({
     name: 'llm-proxy',
     version: env.VERSION,
@@ -45,14 +109,30 @@ export async function startLlmProxy(
     log,
     router,
     metrics,
-    authorize: requireKey(env.INTERNAL_API_KEY, 'LLM_PROXY__INTERNAL_API_KEY'),
-    routes: (app, makeContext) => app.register(openAiRoutes({ router, makeContext })),
+    authorize,
+    authorizeMetrics: requireInternal,
+    routes: (app, makeContext) => {
+      const door = { maxBodyBytes: env.MAX_BODY_BYTES, services, keys, makeContext };
+      app.register(openAiRoutes(door));
+      app.register(anthropicRoutes(door));
+    },
   });
   return {
     ...service,
     async close(timeoutMs) {
       configFile.close();
       await service.close(timeoutMs);
+      counters.close();
+      await upstream.close();
     },
   };
+}
+
+function refusalOf(credentials: Credentials): CodelabError {
+  return new CodelabError(
+    'UNAUTHORIZED',
+    credentialOf(credentials) === undefined
+      ? 'This needs a key: send the value of LLM_PROXY__INTERNAL_API_KEY in the header X-Internal-Auth.'
+      : 'The key is wrong: it must be the value of LLM_PROXY__INTERNAL_API_KEY, or a key of llm-proxy.config.yaml.',
+  );
 }

@@ -13,7 +13,17 @@ models:
   smart: anthropic/claude-opus-4-5
 `;
   expect(parseConfig(text, 'c.yaml')).toEqual({
-    providers: { vllm: { base_url: 'http://localhost:9000/v1', api_key_env: 'VLLM_KEY' } },
+    providers: {
+      vllm: {
+        kind: 'openai',
+        base_url: 'http://localhost:9000/v1',
+        api_key_env: 'VLLM_KEY',
+        headers: {},
+        stream_usage: true,
+      },
+    },
+    prices: {},
+    keys: {},
     models: {
       fast: {
         routes: [
@@ -25,7 +35,7 @@ models:
       smart: 'anthropic/claude-opus-4-5',
     },
   });
-  expect(parseConfig('# nothing yet\n', 'c.yaml')).toEqual({ providers: {}, models: {} });
+  expect(parseConfig('# nothing yet\n', 'c.yaml')).toEqual({ providers: {}, models: {}, prices: {}, keys: {} });
 });
 
 it.each([

@@ -22,6 +22,13 @@ const shape = {
   OLLAMA_BASE_URL: httpUrl.optional(),
   LITELLM_API_KEY: z.string().optional(),
   LITELLM_BASE_URL: httpUrl.optional(),
+  /** The most that a body of `/v1/…` may have: images make it large. */
+  MAX_BODY_BYTES: z.coerce
+    .number('must be a number of bytes')
+    .int('must be a whole number of bytes')
+    .min(1024, 'must be at least 1024')
+    .max(256 * 1024 * 1024, 'must be at most 268435456')
+    .default(8 * 1024 * 1024),
   DEFAULT_MODEL: z.string().optional(),
   /** The configuration file. */
   CONFIG: z.string().optional(),
@@ -32,10 +39,20 @@ const shape = {
     .min(0, 'must not be negative')
     .max(10, 'must be at most 10')
     .default(2),
-  /** How long a provider may take until its first token, between two, and in all. */
+  /** How long a provider may take to accept the connection, until its first token, between two, and in all. */
+  CONNECT_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(10_000),
   FIRST_TOKEN_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(300_000),
   IDLE_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(120_000),
   TOTAL_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(1_800_000),
+  /** So many failures of a route in a row keep requests from it for so long; 0: never. */
+  BREAKER_FAILURES: z.coerce
+    .number('must be a number')
+    .int('must be a whole number')
+    .min(0, 'must not be negative')
+    .default(8),
+  BREAKER_COOLDOWN_MS: milliseconds.min(1, 'must be at least 1').default(15_000),
+  /** Where the counters of virtual keys are; several llm-proxies share them there. Default: in memory. */
+  REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'must be a URL that starts with redis:// or rediss://' }).optional(),
   /** How long `builtin/*` waits between two words. */
   BUILTIN_DELAY_MS: milliseconds.max(1000, 'must be at most 1000').default(15),
 };

@@ -1,5 +1,7 @@
-import type { ErrorCode, Usage } from '@codelab/protocol';
-import { Counter, Histogram, type Registry } from 'prom-client';
+import type { ErrorCode } from '@codelab/protocol';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { BreakerState } from './breaker.ts';
+import type { CountedUsage } from './providers/provider.ts';
 
 /** How one completion went. */
 export interface CompletionReport {
@@ -7,26 +9,42 @@ export interface CompletionReport {
   model: string;
   outcome: 'finish' | 'error' | 'cancelled';
   code: ErrorCode | undefined;
+  /** Over all routes that were asked. */
   retries: number;
   /** Until the first token. Milliseconds. */
   firstTokenMs: number | undefined;
   totalMs: number;
-  usage: Usage | undefined;
+  usage: CountedUsage | undefined;
+  costUsd: number | undefined;
+  /** Whether it came from the response cache. */
+  isCached: boolean;
 }
 
+export interface CompletionMetrics {
+  report(report: CompletionReport): void;
+  /** A completion begins; the result is called when it ends. */
+  opened(): () => void;
+}
+
+const BREAKER_VALUES: Record<BreakerState, number> = { closed: 0, 'half-open': 1, open: 2 };
+
 /** Counts completions for `/metrics`. A model is named only where it has answered: callers may ask for any name. */
-export function createCompletionMetrics(registry: Registry): (report: CompletionReport) => void {
+export function createCompletionMetrics(
+  registry: Registry,
+  breakers: () => Array<{ provider: string; model: string; state: BreakerState }>,
+): CompletionMetrics {
   const registers = [registry];
+  const byModel = ['provider', 'model'] as const;
   const requests = new Counter({
     name: 'codelab_completions_total',
     help: 'Completions by provider, model and outcome',
-    labelNames: ['provider', 'model', 'outcome'],
+    labelNames: [...byModel, 'outcome'],
     registers,
   });
   const errors = new Counter({
     name: 'codelab_completion_errors_total',
-    help: 'Failed completions by provider and error code',
-    labelNames: ['provider', 'code'],
+    help: 'Failed completions by provider, model and error code',
+    labelNames: [...byModel, 'code'],
     registers,
   });
   const retries = new Counter({
@@ -38,13 +56,39 @@ export function createCompletionMetrics(registry: Registry): (report: Completion
   const tokens = new Counter({
     name: 'codelab_tokens_total',
     help: 'Tokens by provider, model and kind; cached are part of input, reasoning of output',
-    labelNames: ['provider', 'model', 'kind'],
+    labelNames: [...byModel, 'kind'],
     registers,
+  });
+  const cost = new Counter({
+    name: 'codelab_cost_usd_total',
+    help: 'US dollars by provider and model, of models that have a price',
+    labelNames: byModel,
+    registers,
+  });
+  const cacheHits = new Counter({
+    name: 'codelab_cache_hits_total',
+    help: 'Answers from the response cache',
+    registers,
+  });
+  const open = new Gauge({
+    name: 'codelab_open_completions',
+    help: 'Completions that are not over',
+    registers,
+  });
+  new Gauge({
+    name: 'codelab_breaker_state',
+    help: 'Circuit breakers of routes that have failed of late: 0 closed, 1 half open, 2 open',
+    labelNames: byModel,
+    registers,
+    collect() {
+      this.reset();
+      for (const { provider, model, state } of breakers()) this.set({ provider, model }, BREAKER_VALUES[state]);
+    },
   });
   const firstToken = new Histogram({
     name: 'codelab_first_token_seconds',
     help: 'Time to the first token',
-    labelNames: ['provider'],
+    labelNames: byModel,
     buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
     registers,
   });
@@ -55,17 +99,25 @@ export function createCompletionMetrics(registry: Registry): (report: Completion
     buckets: [0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300],
     registers,
   });
-  return ({ provider, model, outcome, code, retries: tried, firstTokenMs, totalMs, usage }) => {
-    const named = firstTokenMs === undefined && outcome !== 'finish' ? '' : model;
-    requests.inc({ provider, model: named, outcome });
-    if (code !== undefined) errors.inc({ provider, code });
-    if (tried > 0) retries.inc({ provider }, tried);
-    if (firstTokenMs !== undefined) firstToken.observe({ provider }, firstTokenMs / 1000);
-    duration.observe({ provider }, totalMs / 1000);
-    if (usage === undefined) return;
-    tokens.inc({ provider, model: named, kind: 'input' }, usage.inputTokens);
-    tokens.inc({ provider, model: named, kind: 'output' }, usage.outputTokens);
-    tokens.inc({ provider, model: named, kind: 'cached' }, usage.cachedTokens);
-    tokens.inc({ provider, model: named, kind: 'reasoning' }, usage.reasoningTokens);
+  return {
+    report({ provider, model: asked, outcome, code, retries: tried, firstTokenMs, totalMs, usage, costUsd, isCached }) {
+      const model = firstTokenMs === undefined && outcome !== 'finish' ? '' : asked;
+      requests.inc({ provider, model, outcome });
+      if (code !== undefined) errors.inc({ provider, model, code });
+      if (tried > 0) retries.inc({ provider }, tried);
+      if (isCached) cacheHits.inc();
+      if (firstTokenMs !== undefined) firstToken.observe({ provider, model }, firstTokenMs / 1000);
+      duration.observe({ provider }, totalMs / 1000);
+      if (costUsd !== undefined) cost.inc({ provider, model }, costUsd);
+      if (usage === undefined) return;
+      tokens.inc({ provider, model, kind: 'input' }, usage.inputTokens);
+      tokens.inc({ provider, model, kind: 'output' }, usage.outputTokens);
+      tokens.inc({ provider, model, kind: 'cached' }, usage.cachedTokens);
+      tokens.inc({ provider, model, kind: 'reasoning' }, usage.reasoningTokens);
+    },
+    opened() {
+      open.inc();
+      return () => open.dec();
+    },
   };
 }

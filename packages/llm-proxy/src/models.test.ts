@@ -3,10 +3,11 @@ import { createLogger } from '@codelab/service-kit';
 import { expect, it } from 'vitest';
 import type { Config } from './config.ts';
 import { createModels } from './models.ts';
-import type { Provider } from './providers/provider.ts';
+import type { BuiltinProvider, Provider } from './providers/provider.ts';
 
-const provider = (id: string, names: string[] | 'gone'): Provider & { asked: number } => ({
+const provider = (id: string, names: string[] | 'gone'): BuiltinProvider & { asked: number } => ({
   id,
+  wire: 'builtin',
   asked: 0,
   async models() {
     this.asked++;
@@ -47,7 +48,9 @@ it.each([
   ['ollama/anything/at-all', 'ollama', 'anything/at-all'],
   ['builtin/echo', 'builtin', 'echo'],
 ])('%s is served by %s as %s', async (name, id, model) => {
-  const [found] = await make([openai, anthropic], [ollama]).resolve(name);
+  const {
+    routes: [found],
+  } = await make([openai, anthropic], [ollama]).resolve(name);
   expect([found.provider.id, found.model]).toEqual([id, model]);
 });
 
@@ -64,13 +67,17 @@ it('a name that nobody has is MODEL_NOT_FOUND', async () => {
 it.each(['gpt-4', 'claude-3-opus-20240229', 'o1'])(
   'with nothing configured %s is answered by builtin/agent',
   async (name) => {
-    const [found] = await make([], [provider('ollama', 'gone')]).resolve(name);
+    const {
+      routes: [found],
+    } = await make([], [provider('ollama', 'gone')]).resolve(name);
     expect([found.provider.id, found.model]).toEqual(['builtin', 'agent']);
   },
 );
 
 it('the only one configured is asked for whatever has no family', async () => {
-  const [found] = await make([anthropic], [ollama]).resolve('in-house-model');
+  const {
+    routes: [found],
+  } = await make([anthropic], [ollama]).resolve('in-house-model');
   expect(found.provider.id).toBe('anthropic');
 });
 
@@ -110,10 +117,10 @@ it('an alias has its routes, drawn by weight, and its fallbacks behind them', as
     },
   };
   const models = make([openai, anthropic], [ollama], 'fast', aliases);
-  expect((await models.resolve('smart')).map(({ model }) => model)).toEqual(['claude-opus-4-5']);
+  expect((await models.resolve('smart')).routes.map(({ model }) => model)).toEqual(['claude-opus-4-5']);
   const first = { openai: 0, anthropic: 0 };
   for (let draw = 0; draw < 400; draw++) {
-    const routes = (await models.resolve('default')).map(({ provider: { id } }) => id);
+    const routes = (await models.resolve('default')).routes.map(({ provider: { id } }) => id);
     expect([...routes].sort()).toEqual(['anthropic', 'ollama', 'openai']);
     expect(routes[2]).toBe('ollama');
     first[routes[0] as 'openai']++;

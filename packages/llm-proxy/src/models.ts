@@ -19,10 +19,17 @@ export interface Route {
   model: string;
 }
 
+export interface Resolved {
+  /** The first to be asked, and after it those to fall back on. */
+  routes: [Route, ...Route[]];
+  /** After how many milliseconds without a token the next route is asked as well; undefined: never. */
+  hedgeAfterMs: number | undefined;
+}
+
 export interface Models {
   list(): Promise<ModelList>;
-  /** Finds who serves `name`: the first of the routes, and after it those to fall back on. Throws `MODEL_NOT_FOUND`. */
-  resolve(name: string): Promise<[Route, ...Route[]]>;
+  /** Finds who serves `name`. Throws `MODEL_NOT_FOUND`. */
+  resolve(name: string): Promise<Resolved>;
 }
 
 export interface ModelsOptions {
@@ -122,9 +129,11 @@ export function createModels({ builtin, configured, discovered, defaultModel, al
     async resolve(name) {
       const wanted = name === 'default' ? await defaultName() : name;
       const alias = Object.hasOwn(aliases, wanted) ? aliases[wanted] : undefined;
-      if (alias === undefined) return [await routeOf(wanted)];
-      const names = typeof alias === 'string' ? [alias] : [...byWeight(alias.routes), ...alias.fallbacks];
-      return (await Promise.all(names.map(routeOf))) as [Route, ...Route[]];
+      if (alias === undefined) return { routes: [await routeOf(wanted)], hedgeAfterMs: undefined };
+      if (typeof alias === 'string') return { routes: [await routeOf(alias)], hedgeAfterMs: undefined };
+      const names = [...byWeight(alias.routes), ...alias.fallbacks];
+      const routes = (await Promise.all(names.map(routeOf))) as [Route, ...Route[]];
+      return { routes, hedgeAfterMs: alias.hedge_after_ms };
     },
   };
 }

@@ -1,17 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  CodelabError,
-  type CompletionChunk,
-  type CompletionRequest,
-  type ErrorCode,
-  toWireError,
-  type Usage,
-} from '@codelab/protocol';
+import { CodelabError, type ErrorCode } from '@codelab/protocol';
 import { type Logger, toCodelabError } from '@codelab/service-kit';
+import type { Attempt } from './attempt.ts';
+import type { Breakers } from './breaker.ts';
+import { type Contender, type Lead, raceToFirst } from './hedge.ts';
+import type { Admission, Caller } from './keys.ts';
 import type { CompletionReport } from './metrics.ts';
-import type { Models } from './models.ts';
-import type { ProviderChunk } from './providers/provider.ts';
+import type { Models, Route } from './models.ts';
+import type { CostOf } from './pricing.ts';
+import type { ResponseCache } from './response-cache.ts';
 import { retryDelay } from './retry-delay.ts';
+import { createTimeouts, type TimeoutLimits } from './timeouts.ts';
 
 /** What another provider may well not fail with. */
 const FALL_BACK_ON: ErrorCode[] = [
@@ -22,143 +21,193 @@ const FALL_BACK_ON: ErrorCode[] = [
   'MODEL_NOT_FOUND',
   'CONTEXT_WINDOW_EXCEEDED',
 ];
+/** What says that a route is down, rather than that a request was wrong or too much. */
+const BREAKS_ON: ErrorCode[] = ['PROVIDER_UNAVAILABLE', 'PROVIDER_STREAM_LOST'];
 
-export interface CompletionLimits {
-  /** How often a request is tried again, as long as nothing of the answer has come. */
+export interface CompletionLimits extends TimeoutLimits {
+  /** How often a route is tried again, as long as nothing of the answer has come. */
   maxRetries: number;
-  /** How long the provider may take until its first token, between two tokens, and in all. Milliseconds. */
-  firstTokenMs: number;
-  idleMs: number;
-  totalMs: number;
 }
 
-export interface CompletionCall {
-  signal: AbortSignal | undefined;
+/** What all completions share. */
+export interface CompletionServices {
+  models: Models;
   limits: CompletionLimits;
-  requestId: string;
-  log: Logger;
-  /** Told once, when the completion is over. */
+  breakers: Breakers;
+  costOf: CostOf;
+  cache: ResponseCache;
+  /** Told once for each completion, when it is over. */
   report: (report: CompletionReport) => void;
+  /** Told when a completion begins; the result when it ends. */
+  opened: () => () => void;
+}
+
+/** One completion. `T` is what its door sends: chunks, or bytes of a client's wire. */
+export interface Completion<T> {
+  /** The model as it was asked for. */
+  model: string;
+  caller: Caller;
+  /** What its answer is kept under in the response cache; undefined where it is not to be. */
+  cacheKey?: string | undefined;
+  /** `isOpen`: the client has had the beginning of an answer from an attempt before. */
+  open(route: Route, isOpen: boolean): Attempt<T>;
+  signal: AbortSignal | undefined;
+  log: Logger;
 }
 
 /**
- * Completes `request` with whoever serves its model. Never throws, and ends with exactly one `finish` or `error`, unless
- * `signal` aborts: then the upstream request is aborted and it just ends.
+ * Completes with whoever serves the model: tries again and falls back while nothing of the answer has come. Ends cleanly only where the
+ * answer is whole, or where `signal` aborts: then the upstream request is aborted. Throws a `CodelabError` for everything else.
  */
-export async function* streamCompletion(
-  models: Models,
-  request: CompletionRequest,
-  { signal, limits, requestId, log, report }: CompletionCall,
-): AsyncGenerator<CompletionChunk, void, undefined> {
+export async function* streamCompletion<T>(
+  { model, caller, open, cacheKey, signal, log }: Completion<T>,
+  { models, limits, breakers, costOf, cache, report, opened }: CompletionServices,
+): AsyncGenerator<T, void, undefined> {
   const startedAt = performance.now();
+  const closed = opened();
+  const timeouts = createTimeouts(limits);
+  const running = new Set<Contender<T>>();
+  const stopAll = () => {
+    for (const { stop } of running) stop.abort();
+  };
+  signal?.addEventListener('abort', stopAll);
+  let admission: Admission | undefined;
   let firstAt: number | undefined;
-  let served = { provider: 'none', model: request.model };
-  let outcome: CompletionChunk | undefined;
+  let last: Contender<T> | undefined;
+  let outcome: CompletionReport['outcome'] = 'cancelled';
+  let code: ErrorCode | undefined;
   let retries = 0;
   let isOpen = false;
-  let usage: Usage | undefined;
-  let code: ErrorCode | undefined;
+  let isCached = false;
+
+  const start = (route: Route): Contender<T> => {
+    const stop = new AbortController();
+    const attempt = open(route, isOpen);
+    timeouts.begin(stop);
+    const parts = attempt.parts({ stop: stop.signal, heard: () => timeouts.heard(attempt.hasBegun()) });
+    const contender = { route, attempt, stop, parts };
+    running.add(contender);
+    if (signal?.aborted) stop.abort();
+    return contender;
+  };
+
   try {
-    const routes = await models.resolve(request.model);
-    for (let route = routes.shift(); route !== undefined && outcome === undefined && !signal?.aborted; ) {
-      const { provider, model } = route;
-      served = { provider: provider.id, model };
+    const { routes, hedgeAfterMs } = await models.resolve(model);
+    admission = await caller.admit(model, routes);
+    const recording = cacheKey === undefined ? undefined : cache.open<T>(cacheKey);
+    if (recording?.parts !== undefined) {
+      isCached = true;
+      firstAt = performance.now();
+      yield* recording.parts;
+      outcome = 'finish';
+      return;
+    }
+    const waiting = [...routes];
+    let route = nextRoute(waiting, breakers);
+    let tries = 0;
+    while (!signal?.aborted) {
+      let lead: Lead<T> = { winner: start(route), early: [] };
+      last = lead.winner;
       try {
-        const attempt = (stop: AbortSignal) => provider.stream({ ...request, model }, stop);
-        for await (const chunk of withTimeouts(attempt, limits, signal)) {
-          if (chunk.type === 'start') {
-            if (!isOpen) yield chunk;
-            isOpen = true;
-          } else if (chunk.type === 'finish') {
-            outcome = chunk;
-            break;
-          } else {
-            if (chunk.type === 'usage') usage = chunk.usage;
-            else firstAt ??= performance.now();
-            yield chunk;
-          }
+        const [spare] = waiting;
+        if (hedgeAfterMs !== undefined && spare !== undefined && !isOpen) {
+          const second = () => (breakers.admit(spare) === 0 ? start(spare) : undefined);
+          lead = await raceToFirst(lead.winner, second, hedgeAfterMs);
+          last = lead.winner;
         }
-        if (outcome === undefined) throw new CodelabError('PROVIDER_STREAM_LOST');
+        const { attempt, parts } = lead.winner;
+        for (const part of lead.early) {
+          if (attempt.hasBegun()) firstAt ??= performance.now();
+          isOpen = true;
+          recording?.add(part);
+          yield part;
+        }
+        for (let next = await parts.next(); !next.done; next = await parts.next()) {
+          if (firstAt === undefined && attempt.hasBegun()) firstAt = performance.now();
+          isOpen = true;
+          recording?.add(next.value);
+          yield next.value;
+        }
+        running.delete(lead.winner);
+        breakers.succeeded(lead.winner.route);
+        outcome = 'finish';
+        recording?.keep();
+        return;
       } catch (thrown) {
         if (signal?.aborted) return;
-        const error = toCodelabError(thrown);
+        const { attempt, route: failed } = last;
+        const error = toCodelabError(timeouts.explain(thrown, attempt.hasBegun()));
+        if (BREAKS_ON.includes(error.code)) breakers.failed(failed);
+        else breakers.released(failed);
         // Once a part has come, asking again would say it twice.
-        if (firstAt !== undefined) throw error;
-        const delayMs = retries < limits.maxRetries ? retryDelay(error, retries) : undefined;
-        if (delayMs !== undefined) {
+        if (attempt.hasBegun() || timeouts.isOver) throw error;
+        const about = { ...nameOf(failed), code: error.code, reason: error.message };
+        const delayMs = tries < limits.maxRetries ? retryDelay(error, tries) : undefined;
+        if (delayMs !== undefined && breakers.admit(failed) === 0) {
+          tries++;
           retries++;
-          log.warn(
-            { ...served, code: error.code, reason: error.message, retry: retries, delayMs },
-            'the provider failed: again',
-          );
+          log.warn({ ...about, retry: retries, delayMs }, 'the provider failed: again');
+          timeouts.end();
           // An abort ends the wait; the loop sees it.
           await sleep(delayMs, undefined, signal === undefined ? {} : { signal }).catch(() => {});
           continue;
         }
-        const next = FALL_BACK_ON.includes(error.code) ? routes.shift() : undefined;
-        if (next === undefined) throw error;
-        log.warn(
-          { ...served, code: error.code, reason: error.message, next: next.provider.id },
-          'the provider failed: to the next',
-        );
-        route = next;
-        retries = 0;
+        if (waiting.length === 0 || !FALL_BACK_ON.includes(error.code)) throw error;
+        route = nextRoute(waiting, breakers, error);
+        log.warn({ ...about, next: nameOf(route) }, 'the provider failed: to the next');
+        tries = 0;
+      } finally {
+        stopAll();
+        running.clear();
+        timeouts.end();
       }
     }
   } catch (thrown) {
     const error = toCodelabError(thrown);
+    outcome = 'error';
     code = error.code;
-    const level = error.code === 'INTERNAL' ? 'error' : 'warn';
-    const err = error.code === 'INTERNAL' ? error.cause : undefined;
-    log[level]({ ...served, code: error.code, err, reason: error.message }, 'the completion failed');
-    outcome = { type: 'error', error: toWireError(error, requestId) };
+    const isOurs = error.code === 'INTERNAL';
+    log[isOurs ? 'error' : 'warn'](
+      { ...served(last), model, code, reason: error.message, err: isOurs ? error.cause : undefined },
+      'the completion failed',
+    );
+    throw error;
   } finally {
-    const firstTokenMs = firstAt === undefined ? undefined : Math.round(firstAt - startedAt);
+    signal?.removeEventListener('abort', stopAll);
+    timeouts.close();
+    if (last !== undefined && outcome !== 'finish') breakers.released(last.route);
+    closed();
+    const usage = last?.attempt.usage();
+    const costUsd = last === undefined || usage === undefined ? undefined : costOf(last.route, usage);
+    admission?.settle({ usage, costUsd });
     const totalMs = Math.round(performance.now() - startedAt);
-    const how = code !== undefined ? 'error' : outcome === undefined ? 'cancelled' : 'finish';
-    log.info({ ...served, outcome: how, retries, firstTokenMs, totalMs }, 'completion');
-    report({ ...served, outcome: how, code, retries, firstTokenMs, totalMs, usage });
+    const firstTokenMs = firstAt === undefined ? undefined : Math.round(firstAt - startedAt);
+    const about = { ...served(last), outcome, retries, firstTokenMs, totalMs, costUsd, isCached };
+    log.info({ ...about, key: caller.name, usage }, 'completion');
+    report({ ...about, code, usage });
   }
-  if (outcome !== undefined) yield outcome;
 }
 
-/** The chunks of one attempt, whose upstream request ends with it, when `signal` aborts, and when the provider is too slow. */
-async function* withTimeouts(
-  stream: (stop: AbortSignal) => AsyncIterable<ProviderChunk>,
-  { firstTokenMs, idleMs, totalMs }: CompletionLimits,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<ProviderChunk, void, undefined> {
-  const upstream = new AbortController();
-  let late: string | undefined;
-  const expire = (why: string, ms: number) =>
-    setTimeout(() => {
-      late = why;
-      upstream.abort();
-    }, ms);
-  const onAbort = () => upstream.abort();
-  signal?.addEventListener('abort', onAbort);
-  const total = expire(`was not done after ${totalMs / 1000} s`, totalMs);
-  let silence = expire(`said nothing for ${firstTokenMs / 1000} s`, firstTokenMs);
-  let isFirst = true;
-  try {
-    if (signal?.aborted) return;
-    for await (const chunk of stream(upstream.signal)) {
-      if (isFirst && chunk.type !== 'start') {
-        isFirst = false;
-        clearTimeout(silence);
-        silence = expire(`said nothing more for ${idleMs / 1000} s`, idleMs);
-      } else if (!isFirst) silence.refresh();
-      yield chunk;
-    }
-    if (late !== undefined) throw new Error(late);
-  } catch (error) {
-    if (late === undefined) throw error;
-    const code = isFirst ? 'PROVIDER_UNAVAILABLE' : 'PROVIDER_STREAM_LOST';
-    throw new CodelabError(code, `The provider ${late}.`, { cause: error });
-  } finally {
-    clearTimeout(total);
-    clearTimeout(silence);
-    signal?.removeEventListener('abort', onAbort);
-    upstream.abort();
+/** Takes the first route that its breaker lets through. Throws `error`, or that all of them are resting. */
+function nextRoute(waiting: Route[], breakers: Breakers, error?: CodelabError): Route {
+  let soonest = Number.POSITIVE_INFINITY;
+  for (let route = waiting.shift(); route !== undefined; route = waiting.shift()) {
+    const restMs = breakers.admit(route);
+    if (restMs === 0) return route;
+    soonest = Math.min(soonest, restMs);
   }
+  if (error !== undefined) throw error;
+  throw new CodelabError(
+    'PROVIDER_UNAVAILABLE',
+    `The provider failed too often in a row: it is asked again in ${Math.ceil(soonest / 1000)} s.`,
+    { retryAfterMs: soonest },
+  );
+}
+
+function nameOf({ provider, model }: Route) {
+  return { provider: provider.id, model };
+}
+
+function served<T>(last: Contender<T> | undefined) {
+  return last === undefined ? { provider: 'none', model: '' } : nameOf(last.route);
 }

@@ -14,6 +14,13 @@ const ToolCall = z.looseObject({
   function: z.looseObject({ name: z.string(), arguments: z.string() }),
 });
 
+/** A thinking block of Anthropic's wire: given back as it came, for its signature covers it. */
+export const ThinkingBlock = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('thinking'), thinking: z.string(), signature: z.string() }),
+  z.object({ type: z.literal('redacted_thinking'), data: z.string() }),
+]);
+export type ThinkingBlock = z.infer<typeof ThinkingBlock>;
+
 const Message = z.discriminatedUnion(
   'role',
   [
@@ -22,7 +29,9 @@ const Message = z.discriminatedUnion(
     z.looseObject({
       role: z.literal('assistant'),
       content: MessageContent.nullish(),
-      tool_calls: z.array(ToolCall).optional(),
+      tool_calls: z.array(ToolCall).nullish(),
+      /** What `thinking` chunks of this answer had: models of Anthropic's wire want it back before their tool calls. */
+      thinking_blocks: z.array(ThinkingBlock).nullish(),
     }),
     z.looseObject({ role: z.literal('tool'), content: MessageContent, tool_call_id: z.string() }),
   ],
@@ -61,6 +70,8 @@ export const CompletionChunk = z.discriminatedUnion('type', [
   z.object({ type: z.literal('start'), model: z.string(), provider: z.string() }),
   z.object({ type: z.literal('text'), text: z.string() }),
   z.object({ type: z.literal('reasoning'), text: z.string() }),
+  /** A whole block, after the `reasoning` that it is made of. */
+  z.object({ type: z.literal('thinking'), block: ThinkingBlock }),
   z.object({
     type: z.literal('tool_call'),
     index: z.int().nonnegative(),
@@ -69,7 +80,8 @@ export const CompletionChunk = z.discriminatedUnion('type', [
     /** A fragment of the JSON text of the arguments: fragments of one index concatenate. */
     arguments: z.string(),
   }),
-  z.object({ type: z.literal('usage'), usage: Usage }),
+  /** `costUsd`: of models that have a price. US dollars. */
+  z.object({ type: z.literal('usage'), usage: Usage, costUsd: z.number().nonnegative().optional() }),
   z.object({ type: z.literal('finish'), finishReason: FinishReason }),
   z.object({ type: z.literal('error'), error: EventError }),
 ]);

@@ -18,7 +18,7 @@ it('the catalogue is what clients know: a change here is a change of the protoco
     'IDEMPOTENCY_MISMATCH 409',
     'OVERLOADED 503 retryable',
     'RATE_LIMITED 429 retryable',
-    'BUDGET_EXCEEDED 402',
+    'BUDGET_EXCEEDED 429',
     'TOOL_TIMEOUT 504',
     'MODEL_NOT_FOUND 404',
     'CONTEXT_WINDOW_EXCEEDED 400',

@@ -53,7 +53,7 @@ export const errorCatalogue = {
     message: 'The service cannot take this now. Try again shortly.',
   },
   RATE_LIMITED: { status: 429, rpc: -32029, retryable: true, message: 'Too many requests.' },
-  BUDGET_EXCEEDED: { status: 402, rpc: -32002, retryable: false, message: 'The budget is spent.' },
+  BUDGET_EXCEEDED: { status: 429, rpc: -32029, retryable: false, message: 'The budget is spent.' },
   TOOL_TIMEOUT: { status: 504, rpc: -32008, retryable: false, message: 'The tool did not answer in time.' },
   MODEL_NOT_FOUND: { status: 404, rpc: -32004, retryable: false, message: 'There is no such model.' },
   CONTEXT_WINDOW_EXCEEDED: {

@@ -1,4 +1,10 @@
-export { CompletionChunk, type CompletionMessage, CompletionRequest, FinishReason } from './completion.ts';
+export {
+  CompletionChunk,
+  type CompletionMessage,
+  CompletionRequest,
+  FinishReason,
+  ThinkingBlock,
+} from './completion.ts';
 export {
   CodelabError,
   type CodelabErrorOptions,
@@ -27,6 +33,7 @@ export { Model, type ModelList } from './model.ts';
 export { newId } from './new-id.ts';
 export { Run, RunCancel, RunRef, Usage } from './run.ts';
 export {
+  ModelName,
   Session,
   SessionCreate,
   SessionEvents,

@@ -21,7 +21,7 @@ export { createLogger, type Logger } from './logger.ts';
 export { createMetrics } from './metrics.ts';
 export { createRpcClient, type RpcClient } from './rpc-client.ts';
 export { runService } from './run-service.ts';
-export { type RunningService, serve, toHttpError } from './serve.ts';
+export { parseJsonBody, type RunningService, serve, toHttpError } from './serve.ts';
 export type { SocketConnection, SocketDoor } from './sockets.ts';
 export { clientGone, type SseMessage, sendEventStream } from './sse.ts';
 export { logFailure, procedure, router, type ServiceContext } from './trpc.ts';

@@ -23,6 +23,8 @@ export interface ServeOptions {
   log: Logger;
   router: AnyRouter;
   authorize: Authorize;
+  /** Who may read `/metrics`. Default: as `authorize`. */
+  authorizeMetrics?: Authorize;
   /** Adds the service's own routes. */
   routes?: (
     app: FastifyInstance,
@@ -51,6 +53,7 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
   const makeContext = (credentials: Credentials, requestId: string, flow: Flow = freeFlow): ServiceContext => ({
     requestId,
     refusal: options.authorize(credentials),
+    credentials,
     log,
     lifecycle,
     flow,
@@ -78,7 +81,7 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
 
   const metrics = options.metrics ?? createMetrics(options.name);
   app.get('/metrics', async (request, reply) => {
-    const { refusal } = makeContext(request, request.id);
+    const refusal = (options.authorizeMetrics ?? options.authorize)(request);
     if (refusal !== undefined) throw refusal;
     return reply.type(metrics.contentType).send(await metrics.metrics());
   });
@@ -131,7 +134,7 @@ function createApp(options: ServeOptions, lifecycle: Lifecycle): FastifyInstance
   });
   // curl's documented commands send JSON, some without saying so: every body is taken as JSON.
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) => parseJson(body));
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) => parseJsonBody(body));
 
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
@@ -163,8 +166,8 @@ function createApp(options: ServeOptions, lifecycle: Lifecycle): FastifyInstance
   return app;
 }
 
-/** Throws `VALIDATION` for what is not UTF-8 or not JSON. */
-function parseJson(body: Buffer): unknown {
+/** A request's body. Throws `VALIDATION` for what is not UTF-8 or not JSON. */
+export function parseJsonBody(body: Buffer): unknown {
   if (!isUtf8(body)) throw new CodelabError('VALIDATION', 'The body is not valid UTF-8.');
   if (body.length === 0) throw new CodelabError('VALIDATION', 'The body is empty: it must be a JSON object.');
   try {
@@ -175,10 +178,7 @@ function parseJson(body: Buffer): unknown {
 }
 
 const BY_FASTIFY_CODE: Record<string, CodelabError> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: new CodelabError(
-    'PAYLOAD_TOO_LARGE',
-    `The body is too large: at most ${MAX_BODY_BYTES / 1024 / 1024} MiB.`,
-  ),
+  FST_ERR_CTP_BODY_TOO_LARGE: new CodelabError('PAYLOAD_TOO_LARGE', 'The body is larger than this service takes.'),
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: new CodelabError('VALIDATION', 'The body is not as long as Content-Length says.'),
   FST_ERR_CTP_EMPTY_JSON_BODY: new CodelabError('VALIDATION', 'The body is empty: it must be a JSON object.'),
   FST_ERR_BAD_URL: new CodelabError('VALIDATION', 'The URL is not valid.'),

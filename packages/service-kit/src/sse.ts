@@ -24,17 +24,17 @@ export interface EventStreamOptions {
   /** How long the head waits for the first message, so that a failure before it can have a status. Milliseconds, default 10,000. */
   headAfterMs?: number;
   /** What is sent last when the messages fail after the head. Without it the stream just ends. */
-  onFailure?: (thrown: unknown) => SseMessage;
+  onFailure?: (thrown: unknown) => SseMessage | string;
 }
 
 /**
- * Writes `messages` as an event stream and ends the response: waits for a slow client, comments every 15 s so that nobody in
+ * Writes `messages` (or whole events, as they are to be sent) as an event stream and ends the response: waits for a slow client, comments every 15 s so that nobody in
  * between takes the silence for death, and gives up on a client that takes nothing for 30 s. Throws, with nothing written, what the
  * messages throw before the head is sent.
  */
 export async function sendEventStream(
   response: ServerResponse,
-  messages: AsyncIterable<SseMessage>,
+  messages: AsyncIterable<SseMessage | Buffer | string>,
   { headers = {}, headAfterMs = HEAD_AFTER_MS, onFailure }: EventStreamOptions = {},
 ): Promise<void> {
   const iterator = messages[Symbol.asyncIterator]();
@@ -72,7 +72,9 @@ export async function sendEventStream(
   }
 }
 
-function toText({ event, id, data }: SseMessage): string {
+function toText(message: SseMessage | Buffer | string): string | Buffer {
+  if (typeof message === 'string' || Buffer.isBuffer(message)) return message;
+  const { event, id, data } = message;
   const text = typeof data === 'string' ? data : JSON.stringify(data);
   return `${event === undefined ? '' : `event: ${event}\n`}${id === undefined ? '' : `id: ${id}\n`}data: ${text}\n\n`;
 }

@@ -1,5 +1,6 @@
 import { CodelabError, newId, RequestId, Traced, transformer } from '@codelab/protocol';
 import { initTRPC } from '@trpc/server';
+import type { Credentials } from './auth.ts';
 import { toCodelabError, toTrpcShape } from './error-shape.ts';
 import type { Flow } from './flow.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -11,6 +12,8 @@ export interface ServiceContext {
   requestId: string;
   /** Why the caller is turned away, if it is. tRPC can't say so from createContext. */
   refusal: CodelabError | undefined;
+  /** What the caller has shown of itself. */
+  credentials: Credentials;
   log: Logger;
   lifecycle: Lifecycle;
   flow: Flow;

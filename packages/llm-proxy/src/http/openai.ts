@@ -1,124 +1,160 @@
+import { CodelabError, CompletionRequest } from '@codelab/protocol';
+import { toValidationError } from '@codelab/service-kit';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { type Attempt, jsonAttempt, noSuchEndpoint, streamAttempt } from '../attempt.ts';
+import type { Route } from '../models.ts';
+import { collected, openChunks } from '../open-chunks.ts';
+import { estimateInputTokens } from '../wire/estimate.ts';
+import { editJson } from '../wire/json-edit.ts';
+import { toCountedUsage } from '../wire/openai-decoder.ts';
+import { openAiPassRules } from '../wire/openai-pass.ts';
+import { createOpenAiCollector, createOpenAiWriter } from '../wire/openai-writer.ts';
+import { createPassReader } from '../wire/pass-reader.ts';
 import {
-  CodelabError,
-  type CompletionChunk,
-  CompletionRequest,
-  fromWireError,
-  type WireError,
-} from '@codelab/protocol';
-import {
-  type Credentials,
-  clientGone,
-  logFailure,
-  type ServiceContext,
-  type SseMessage,
-  sendEventStream,
-  statusOf,
-  toHttpError,
-  toValidationError,
-  untracked,
-} from '@codelab/service-kit';
-import type { FastifyInstance } from 'fastify';
-import { z } from 'zod';
-import type { createRouter } from '../router.ts';
-import { createChunkWriter, createCompletionCollector, toOpenAiError } from './openai-wire.ts';
+  callerOf,
+  checkCompletion,
+  type DoorOptions,
+  type Entry,
+  type ErrorShape,
+  enter,
+  prepareDoor,
+  sendStream,
+  sendWhole,
+} from './door.ts';
+import { listModels } from './models.ts';
+import { toOpenAiError } from './openai-error.ts';
 
-const WireOptions = CompletionRequest.extend({
-  stream: z.boolean('stream must be true or false').nullish(),
-  stream_options: z.looseObject({ include_usage: z.boolean().optional() }).nullish(),
-});
+const shape: ErrorShape = {
+  body: toOpenAiError,
+  event: (error) => `data: ${JSON.stringify(toOpenAiError(error))}\n\n`,
+};
 
-export interface OpenAiRoutesOptions {
-  router: ReturnType<typeof createRouter>;
-  makeContext: (credentials: Credentials, requestId: string) => ServiceContext;
-}
-
-/** OpenAI's wire: `/v1/chat/completions`, `/v1/models`, and the older name `/v1/llm/models`. */
-export function openAiRoutes({ router, makeContext }: OpenAiRoutesOptions) {
+/** OpenAI's wire: `/v1/chat/completions`, `/v1/embeddings`, `/v1/models`, and the older name `/v1/llm/models`. */
+export function openAiRoutes(options: DoorOptions) {
   return async (app: FastifyInstance) => {
-    app.setErrorHandler(async (thrown, request, reply) => {
-      const error = toHttpError(thrown);
-      logFailure(
-        makeContext(request, request.id).log.child({ requestId: request.id }),
-        error,
-        `${request.method} ${request.routeOptions.url}`,
-      );
-      reply.header('x-codelab-error', error.code);
-      if (error.retryAfterMs !== undefined) reply.header('retry-after', Math.ceil(error.retryAfterMs / 1000));
-      return reply.status(statusOf(error)).send(toOpenAiError(error));
+    prepareDoor(app, options, shape);
+
+    const models = (request: FastifyRequest) => listModels(options, request);
+    app.get('/v1/models', models);
+    app.get('/v1/llm/models', models);
+    app.get('/v1/models/*', async (request) => {
+      const id = (request.params as { '*': string })['*'];
+      const { data } = await listModels(options, request);
+      const model = data.find((candidate) => candidate.id === id || candidate.name === id);
+      if (model === undefined) throw new CodelabError('MODEL_NOT_FOUND', `There is no model "${id.slice(0, 200)}".`);
+      return model;
+    });
+    app.get('/v1/usage', async (request) => {
+      const usage = await options.keys.usage(callerOf(options, request));
+      return { object: 'list', data: usage.map(toUsageReport) };
     });
 
-    const listModels = async (request: Credentials & { id: string }) => {
-      const { models, defaultModel } = await router
-        .createCaller(makeContext(request, request.id))
-        .model.list({ requestId: request.id });
-      const created = Math.floor(Date.now() / 1000);
-      return {
-        object: 'list',
-        data: models.map(({ id, provider, name }) => ({
-          id,
-          object: 'model',
-          created,
-          owned_by: provider,
-          provider,
-          name,
-          default: id === defaultModel,
-        })),
-      };
-    };
-    app.get('/v1/models', listModels);
-    app.get('/v1/llm/models', listModels);
-
     app.post('/v1/chat/completions', async (request, reply) => {
-      const context = makeContext(request, request.id);
-      if (context.refusal !== undefined) throw context.refusal;
-      const body = WireOptions.safeParse(request.body);
-      if (!body.success) throw toValidationError(body.error);
-      const { stream, stream_options: streamOptions, ...completion } = body.data;
-      const signal = clientGone(reply.raw);
-      const chunks = untracked<CompletionChunk>(
-        await router
-          .createCaller(context, { signal })
-          .completion.stream({ request: completion as CompletionRequest, requestId: request.id }),
-      );
-      if (stream !== true) {
-        const collector = createCompletionCollector();
-        for await (const chunk of chunks) collector.add(withoutError(chunk));
-        return collector.result();
-      }
-      reply.hijack();
-      const includeUsage = streamOptions?.include_usage === true;
-      try {
-        await sendEventStream(reply.raw, toMessages(chunks, includeUsage), {
-          headers: { 'x-request-id': request.id },
-          onFailure: (thrown) => ({ data: toOpenAiError(toHttpError(thrown)) }),
+      const entry = enter(options, request, reply, 'chat');
+      const { body, context } = entry;
+      checkCompletion(body);
+      const { model } = body;
+      if (body.stream !== true)
+        return sendWhole(options, request, reply, {
+          ...context,
+          model,
+          open: (route) => openWhole(entry, route, options),
         });
-      } catch (thrown) {
-        // Nothing has been sent yet: the failure gets a status of its own.
-        const error = toHttpError(thrown);
-        reply.raw.writeHead(statusOf(error), {
-          'content-type': 'application/json; charset=utf-8',
-          'x-codelab-error': error.code,
-          'x-request-id': request.id,
-          ...(error.retryAfterMs === undefined ? {} : { 'retry-after': String(Math.ceil(error.retryAfterMs / 1000)) }),
-        });
-        reply.raw.end(JSON.stringify(toOpenAiError(error)));
-      }
+      const open = (route: Route, isOpen: boolean) => openStream(entry, route, isOpen, options);
+      return sendStream(options, request, reply, { ...context, model, open }, shape);
+    });
+
+    app.post('/v1/embeddings', async (request, reply) => {
+      const { bytes, body, context } = enter(options, request, reply, 'embeddings');
+      const { model } = body;
+      if (typeof model !== 'string') throw new CodelabError('VALIDATION', 'model must be the name of a model');
+      if (body.input === undefined) throw new CodelabError('VALIDATION', 'input is missing');
+      const open = ({ provider, model: name }: Route) => {
+        if (provider.wire !== 'openai') throw noSuchEndpoint(provider.id, 'embeddings');
+        const edited = name === model ? bytes : editJson(bytes, { model: JSON.stringify(name) });
+        const inputTokens = () => estimateInputTokens(body);
+        return jsonAttempt(
+          { provider, endpoint: 'embeddings', model: name, body: edited, inputTokens },
+          { isAnswer: (answer) => Array.isArray((answer as { data?: unknown }).data), usage: usageOf },
+        );
+      };
+      return sendWhole(options, request, reply, { ...context, model, open });
     });
   };
 }
 
-/** Throws the failure that ends the chunks: it gets a status while there is no head, else it is the last message. */
-async function* toMessages(chunks: AsyncIterable<CompletionChunk>, includeUsage: boolean): AsyncGenerator<SseMessage> {
-  const write = createChunkWriter({ includeUsage });
-  for await (const chunk of chunks) for (const data of write(withoutError(chunk))) yield { data };
-  yield { data: '[DONE]' };
+function openStream(entry: Entry, route: Route, isOpen: boolean, { services }: DoorOptions): Attempt<Buffer | string> {
+  const { provider, model } = route;
+  const { body } = entry;
+  const options = body.stream_options as { include_usage?: unknown } | null | undefined;
+  const wantsUsage = options?.include_usage === true;
+  if (provider.wire !== 'openai') {
+    const render = createOpenAiWriter({ includeUsage: wantsUsage, isOpen });
+    return openChunks(route, toRequest(body), render, services.costOf);
+  }
+  // Without its usage no stream could be counted.
+  const asksForUsage = !wantsUsage && provider.hasStreamUsage;
+  const edited = edit(entry, model, asksForUsage ? { ...options, include_usage: true } : undefined);
+  const reader = createPassReader(openAiPassRules({ hidesUsage: asksForUsage }), provider.names, isOpen);
+  const inputTokens = () => estimateInputTokens(body);
+  return streamAttempt({ provider, endpoint: 'chat/completions', model, body: edited, inputTokens }, reader);
 }
 
-function withoutError(chunk: CompletionChunk): Exclude<CompletionChunk, { type: 'error' }> {
-  if (chunk.type === 'error') throw toError(chunk.error as WireError);
-  return chunk;
+function openWhole(entry: Entry, route: Route, { services }: DoorOptions): Attempt<Buffer | string> {
+  const { provider, model } = route;
+  const { body } = entry;
+  if (provider.wire !== 'openai') {
+    const chunks = openChunks(route, toRequest(body), (parts) => parts, services.costOf);
+    return collected(chunks, createOpenAiCollector());
+  }
+  return jsonAttempt(
+    {
+      provider,
+      endpoint: 'chat/completions',
+      model,
+      body: edit(entry, model, undefined),
+      inputTokens: () => estimateInputTokens(body),
+    },
+    { isAnswer: (answer) => Array.isArray((answer as { choices?: unknown }).choices), usage: usageOf },
+  );
 }
 
-function toError(wire: WireError): CodelabError {
-  return fromWireError(wire) ?? new CodelabError('INTERNAL');
+/** The body as it came, but for the model's name there, and what we need to know of a stream. */
+function edit({ bytes, body }: Entry, model: string, streamOptions: object | undefined): Buffer {
+  const values: Record<string, string> = {};
+  if (body.model !== model) values.model = JSON.stringify(model);
+  if (streamOptions !== undefined) values.stream_options = JSON.stringify(streamOptions);
+  return Object.keys(values).length === 0 ? bytes : editJson(bytes, values);
+}
+
+function usageOf(answer: object) {
+  const { usage } = answer as { usage?: Parameters<typeof toCountedUsage>[0] | null };
+  return usage == null ? undefined : toCountedUsage(usage);
+}
+
+/** The request as it is translated. Throws `VALIDATION` for what OpenAI would not take. */
+function toRequest({ stream: _, stream_options: __, ...body }: Record<string, unknown>): CompletionRequest {
+  const request = CompletionRequest.safeParse(body);
+  if (!request.success) throw toValidationError(request.error);
+  return request.data;
+}
+
+function toUsageReport({ name, limits, counters }: Awaited<ReturnType<DoorOptions['keys']['usage']>>[number]) {
+  return {
+    key: name,
+    limits: {
+      requests_per_minute: limits.requestsPerMinute ?? null,
+      tokens_per_minute: limits.tokensPerMinute ?? null,
+      concurrent_streams: limits.concurrentStreams ?? null,
+      budget_usd_per_day: limits.budgetUsdPerDay ?? null,
+      budget_usd_per_month: limits.budgetUsdPerMonth ?? null,
+    },
+    used: {
+      requests_this_minute: counters.requests[1],
+      tokens_this_minute: counters.tokens[1],
+      open_streams: counters.streams,
+      usd_today: counters.dayMicroUsd / 1e6,
+      usd_this_month: counters.monthMicroUsd / 1e6,
+    },
+  };
 }

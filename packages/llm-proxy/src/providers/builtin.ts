@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CodelabError, type CompletionMessage, type CompletionRequest, utf8Length } from '@codelab/protocol';
-import type { Provider, ProviderChunk } from './provider.ts';
+import type { BuiltinProvider, ProviderChunk } from './provider.ts';
 
 /** However long an answer is, its pauses add up to no more than this. */
 const MAX_TOTAL_DELAY_MS = 3000;
@@ -13,9 +13,10 @@ export interface BuiltinOptions {
 }
 
 /** Models that need no key: `echo` quotes the message, `agent` also calls the tools that it is told to. Both are deterministic. */
-export function createBuiltinProvider(options: BuiltinOptions): Provider {
+export function createBuiltinProvider(options: BuiltinOptions): BuiltinProvider {
   return {
     id: 'builtin',
+    wire: 'builtin',
     models: async () => ['agent', 'echo'],
     async *stream(request, signal) {
       yield { type: 'start', model: `builtin/${request.model}`, provider: 'builtin' };

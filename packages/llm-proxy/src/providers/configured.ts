@@ -1,51 +1,100 @@
 import type { Config } from '../config.ts';
 import type { Env } from '../env.ts';
-import { createAnthropicProvider } from './anthropic.ts';
-import { createOpenAiProvider } from './openai.ts';
+import type { Upstream } from '../upstream.ts';
+import { createHttpProvider } from './http-provider.ts';
 import type { Provider } from './provider.ts';
+import type { ProviderNames } from './provider-error.ts';
 
-/** Where servers on the person's own machine listen unless told otherwise. */
-const LOCAL = { ollama: 'http://127.0.0.1:11434', litellm: 'http://127.0.0.1:4000' };
+/** Where providers are unless told otherwise; those on the person's own machine, on their default ports. */
+const DEFAULT_URLS = {
+  openai: 'https://api.openai.com/v1',
+  anthropic: 'https://api.anthropic.com',
+  ollama: 'http://127.0.0.1:11434',
+  litellm: 'http://127.0.0.1:4000',
+};
+/** Source: https://docs.anthropic.com/en/api/versioning */
+const ANTHROPIC_VERSION = '2023-06-01';
 
 /** The providers that the settings ask for, and those that may be found on their default ports. */
-export function createProviders(env: Env, config: Config): { configured: Provider[]; discovered: Provider[] } {
+export function createProviders(
+  env: Env,
+  config: Config,
+  upstream: Upstream,
+): { configured: Provider[]; discovered: Provider[] } {
   const configured: Provider[] = [];
   const discovered: Provider[] = [];
+  const add = (id: keyof typeof DEFAULT_URLS, name: string, make: (wanted: Wanted) => Provider) => {
+    const prefix = `LLM_PROXY__${id.toUpperCase()}` as `LLM_PROXY__${Uppercase<typeof id>}`;
+    const apiKey = env[`${id.toUpperCase() as Uppercase<typeof id>}_API_KEY`];
+    const baseUrl = env[`${id.toUpperCase() as Uppercase<typeof id>}_BASE_URL`];
+    const names = { name, keyVariable: `${prefix}_API_KEY`, urlVariable: `${prefix}_BASE_URL` };
+    const isWanted = apiKey !== undefined || baseUrl !== undefined;
+    if (!isWanted && (id === 'openai' || id === 'anthropic')) return;
+    const provider = make({ id, names, apiKey, baseUrl: baseUrl ?? DEFAULT_URLS[id], upstream });
+    (isWanted ? configured : discovered).push(provider);
+  };
+  add('openai', 'OpenAI', (wanted) => openAi({ ...wanted, isOpenAi: true }));
+  add('anthropic', 'Anthropic', anthropic);
+  add('litellm', 'LiteLLM', (wanted) => openAi({ ...wanted, baseUrl: withVersion(wanted.baseUrl) }));
+  add('ollama', 'Ollama', (wanted) => openAi({ ...wanted, baseUrl: withVersion(wanted.baseUrl) }));
 
-  if (env.OPENAI_API_KEY !== undefined || env.OPENAI_BASE_URL !== undefined) {
-    configured.push(openAiLike('openai', 'OpenAI', env.OPENAI_API_KEY, env.OPENAI_BASE_URL));
-  }
-  if (env.ANTHROPIC_API_KEY !== undefined || env.ANTHROPIC_BASE_URL !== undefined) {
-    configured.push(
-      createAnthropicProvider({ apiKey: env.ANTHROPIC_API_KEY ?? 'none', baseUrl: env.ANTHROPIC_BASE_URL }),
-    );
-  }
-  const litellm = openAiLike(
-    'litellm',
-    'LiteLLM',
-    env.LITELLM_API_KEY,
-    withVersion(env.LITELLM_BASE_URL ?? LOCAL.litellm),
-  );
-  (env.LITELLM_API_KEY !== undefined || env.LITELLM_BASE_URL !== undefined ? configured : discovered).push(litellm);
-  const ollama = openAiLike('ollama', 'Ollama', env.OLLAMA_API_KEY, withVersion(env.OLLAMA_BASE_URL ?? LOCAL.ollama));
-  (env.OLLAMA_API_KEY !== undefined || env.OLLAMA_BASE_URL !== undefined ? configured : discovered).push(ollama);
-  for (const [id, { base_url: baseUrl, api_key_env: variable }] of Object.entries(config.providers)) {
+  for (const [id, provider] of Object.entries(config.providers)) {
+    const { kind, base_url: baseUrl, api_key_env: variable, api_version: version, headers } = provider;
     const names = {
       name: id,
       keyVariable: variable ?? `providers.${id}.api_key_env`,
       urlVariable: `providers.${id}.base_url`,
     };
     const apiKey = variable === undefined ? undefined : env.variables[variable];
-    configured.push(createOpenAiProvider({ id, names, apiKey: apiKey ?? 'none', baseUrl }));
+    const wanted = { id, names, apiKey, baseUrl, headers, upstream, hasStreamUsage: provider.stream_usage };
+    if (kind === 'anthropic') configured.push(anthropic(wanted));
+    else configured.push(kind === 'azure' ? azure(wanted, version) : openAi(wanted));
   }
   return { configured, discovered };
 }
 
-function openAiLike(id: string, name: string, apiKey: string | undefined, baseUrl: string | undefined): Provider {
-  const prefix = `LLM_PROXY__${id.toUpperCase()}`;
-  const names = { name, keyVariable: `${prefix}_API_KEY`, urlVariable: `${prefix}_BASE_URL` };
-  // A local server often wants no key; the package insists on one.
-  return createOpenAiProvider({ id, names, apiKey: apiKey ?? 'none', baseUrl });
+interface Wanted {
+  id: string;
+  names: ProviderNames;
+  apiKey: string | undefined;
+  baseUrl: string;
+  headers?: Record<string, string>;
+  hasStreamUsage?: boolean;
+  isOpenAi?: boolean;
+  upstream: Upstream;
+}
+
+function openAi({ apiKey, headers = {}, ...wanted }: Wanted): Provider {
+  // A local server often wants no key.
+  const auth = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
+  return createHttpProvider({ ...wanted, wire: 'openai', headers: { ...auth, ...headers } });
+}
+
+function anthropic({ apiKey, headers = {}, ...wanted }: Wanted): Provider {
+  const auth = apiKey === undefined ? {} : { 'x-api-key': apiKey };
+  const version = { 'anthropic-version': ANTHROPIC_VERSION };
+  return createHttpProvider({
+    ...wanted,
+    wire: 'anthropic',
+    headers: { ...auth, ...version, ...headers },
+    pathOf: (endpoint) => `v1/${endpoint}`,
+  });
+}
+
+/** Source: https://learn.microsoft.com/azure/ai-foundry/openai/reference */
+function azure({ apiKey, headers = {}, ...wanted }: Wanted, version: string | undefined): Provider {
+  const auth = apiKey === undefined ? {} : { 'api-key': apiKey };
+  return createHttpProvider({
+    ...wanted,
+    wire: 'openai',
+    isOpenAi: true,
+    headers: { ...auth, ...headers },
+    pathOf: (endpoint, model) => {
+      if (version === undefined) return `v1/${endpoint}`;
+      const where = endpoint === 'models' ? endpoint : `deployments/${encodeURIComponent(model)}/${endpoint}`;
+      return `${where}?api-version=${encodeURIComponent(version)}`;
+    },
+  });
 }
 
 /** Both people and other tools write these addresses without the `/v1`. */

@@ -1,17 +1,68 @@
-import type { CompletionChunk, CompletionRequest } from '@codelab/protocol';
+import type { CompletionChunk, CompletionRequest, Usage } from '@codelab/protocol';
+import type { UpstreamResponse } from '../upstream.ts';
+import type { ProviderNames } from './provider-error.ts';
 
-/** What a provider yields: everything but the error, which it throws as a `CodelabError`. */
+/** What a provider says, as chunks: everything but the error, which is thrown as a `CodelabError`. */
 export type ProviderChunk = Exclude<CompletionChunk, { type: 'error' }>;
 
-/** One kind of upstream. */
-export interface Provider {
+/** What one answer has used, as far as it is known. */
+export interface CountedUsage extends Usage {
+  /** Written to the provider's cache: part of `inputTokens`, but dearer. */
+  cacheWriteTokens: number;
+  /** Counted by us, because the provider did not come to say: a cancelled or a broken answer. */
+  isEstimated: boolean;
+}
+
+interface ProviderBase {
   /** The part before the slash in a model's name. */
   id: string;
   /** The names of its models. Throws a `CodelabError` when it can't tell. */
   models(signal: AbortSignal): Promise<string[]>;
+}
+
+/** What is asked of a provider. */
+export type Endpoint = 'chat/completions' | 'embeddings' | 'messages' | 'messages/count_tokens';
+
+/** A server behind HTTP. */
+export interface HttpProvider extends ProviderBase {
+  wire: 'openai' | 'anthropic';
+  names: ProviderNames;
+  /** Whether it is OpenAI itself (or Azure's), whose newer fields others may not know. */
+  isOpenAi: boolean;
+  /** Whether a stream may be asked to end with its usage. */
+  hasStreamUsage: boolean;
   /**
-   * Completes `request`, whose `model` is the provider's own name for it. Yields `start` first and `finish` last; aborting
-   * `signal` aborts the upstream request.
+   * Resolves with the head of an answer that is 2xx. Throws a `CodelabError` for any other, and when `signal` aborts the request.
+   * `model` is the provider's own name for it: some have it in the address.
    */
+  post(
+    endpoint: Endpoint,
+    request: { model: string; body: Buffer | string; headers?: Record<string, string> },
+    signal: AbortSignal,
+  ): Promise<UpstreamResponse>;
+}
+
+/** A model within this process. */
+export interface BuiltinProvider extends ProviderBase {
+  wire: 'builtin';
+  /** Yields `start` first and `finish` last. */
   stream(request: CompletionRequest, signal: AbortSignal): AsyncIterable<ProviderChunk>;
+}
+
+export type Provider = HttpProvider | BuiltinProvider;
+
+/** Reads one streamed answer. `T` is what a packet comes to: chunks, or bytes of a client's wire. */
+export interface AnswerReader<T> {
+  /** Whether a part of the answer itself has come: after it, asking again would say it twice. */
+  readonly hasBegun: boolean;
+  /** Whether the answer is complete: whatever comes after it is nothing of it. */
+  readonly isComplete: boolean;
+  /** Why it can't go on, once what came before that has been given. */
+  readonly failure: unknown;
+  /** Throws a `CodelabError` where the provider reports a failure, or can't be understood. */
+  push(packet: Buffer): T | undefined;
+  /** The body is over. Throws `PROVIDER_STREAM_LOST` if the answer is not complete. */
+  end(): T | undefined;
+  /** `inputTokens` is asked for only where it has to be estimated. */
+  usage(inputTokens: () => number): CountedUsage;
 }

@@ -1,10 +1,11 @@
-import { CodelabError, CompletionRequest, toWireError } from '@codelab/protocol';
-import { procedure, router } from '@codelab/service-kit';
+import { CodelabError, type CompletionChunk, CompletionRequest, toWireError } from '@codelab/protocol';
+import { procedure, router, toCodelabError } from '@codelab/service-kit';
 import { tracked } from '@trpc/server';
 import { z } from 'zod';
-import type { CompletionReport } from '../metrics.ts';
-import type { Models } from '../models.ts';
-import { type CompletionLimits, streamCompletion } from '../stream-completion.ts';
+import type { Keys } from '../keys.ts';
+import { openChunks } from '../open-chunks.ts';
+import type { ProviderChunk } from '../providers/provider.ts';
+import { type CompletionServices, streamCompletion } from '../stream-completion.ts';
 
 const CompletionStream = z.object({
   request: CompletionRequest,
@@ -13,36 +14,52 @@ const CompletionStream = z.object({
 });
 
 export interface CompletionOptions {
-  models: Models;
-  limits: CompletionLimits;
-  report: (report: CompletionReport) => void;
+  services: CompletionServices;
+  keys: Keys;
 }
 
-export function createCompletionRouter({ models, limits, report }: CompletionOptions) {
+/** Chunks of any provider; a failure is the last one. */
+export function createCompletionRouter({ services, keys }: CompletionOptions) {
   return router({
     stream: procedure.input(CompletionStream).subscription(async function* ({ input, ctx, signal }) {
+      const toLast = (error: CodelabError): CompletionChunk => ({
+        type: 'error',
+        error: toWireError(error, ctx.requestId),
+      });
       // A second call of the provider would be a second answer, and a second bill.
       if (input.lastEventId != null) {
-        const lost = new CodelabError(
-          'PROVIDER_STREAM_LOST',
-          'The connection to llm-proxy broke in the middle of the answer.',
-        );
-        yield tracked('lost', { type: 'error' as const, error: toWireError(lost, ctx.requestId) });
+        const why = 'The connection to llm-proxy broke in the middle of the answer.';
+        yield tracked('lost', toLast(new CodelabError('PROVIDER_STREAM_LOST', why)));
         return;
       }
+      const caller = keys.find(ctx.credentials);
+      if (caller === undefined) throw new CodelabError('UNAUTHORIZED');
       const done = ctx.lifecycle.begin();
+      let number = 0;
+      let isOpen = false;
       try {
-        let number = 0;
-        for await (const chunk of streamCompletion(models, input.request, {
-          signal,
-          limits,
-          report,
-          requestId: ctx.requestId,
-          log: ctx.log,
-        })) {
-          await ctx.flow.writable(signal);
-          yield tracked(String(number++), chunk);
+        const { request } = input;
+        const { model } = request;
+        const parts = streamCompletion<ProviderChunk[]>(
+          {
+            model,
+            caller,
+            open: (route) => openChunks(route, request, (chunks) => chunks, services.costOf),
+            signal,
+            log: ctx.log,
+          },
+          services,
+        );
+        for await (const chunks of parts) {
+          for (const chunk of chunks) {
+            if (chunk.type === 'start' && isOpen) continue;
+            isOpen = true;
+            await ctx.flow.writable(signal);
+            yield tracked(String(number++), chunk as CompletionChunk);
+          }
         }
+      } catch (thrown) {
+        yield tracked(String(number++), toLast(toCodelabError(thrown)));
       } finally {
         done();
       }

@@ -1,8 +1,12 @@
 import { procedure, router } from '@codelab/service-kit';
-import type { Models } from '../models.ts';
+import type { CompletionOptions } from './completion.ts';
 
-export function createModelRouter(models: Models) {
+export function createModelRouter({ services, keys }: CompletionOptions) {
   return router({
-    list: procedure.query(() => models.list()),
+    /** Those that the caller may ask for. */
+    list: procedure.query(async ({ ctx }) => {
+      const { models, defaultModel } = await services.models.list();
+      return { models: models.filter(({ id }) => keys.find(ctx.credentials)?.mayUse(id)), defaultModel };
+    }),
   });
 }

@@ -3,44 +3,77 @@ import { CodelabError, type CompletionMessage, type CompletionRequest } from '@c
 
 type Block = Anthropic.ContentBlockParam;
 type Message = Anthropic.MessageParam;
-type UserBlock = Anthropic.TextBlockParam | Anthropic.ImageBlockParam;
+type UserBlock = Anthropic.TextBlockParam | Anthropic.ImageBlockParam | Anthropic.DocumentBlockParam;
 
 const MAX_TOKENS = 8192;
 /** The models of the first Claude 3 family write no more. */
 const MAX_TOKENS_CLAUDE_3 = 4096;
+/** Thinking for each of OpenAI's efforts, in tokens. */
+const THINKING_BUDGETS: Record<string, number> = {
+  minimal: 1024,
+  low: 2048,
+  medium: 8192,
+  high: 24_576,
+  xhigh: 32_768,
+};
 
 /**
  * A request of OpenAI's wire as one of Anthropic's. Throws `VALIDATION` for what can't be said there.
  * Source: https://docs.anthropic.com/en/api/messages
  */
-export function toAnthropicRequest(request: CompletionRequest): Anthropic.MessageCreateParamsStreaming {
+export function toAnthropicRequest(request: CompletionRequest, model: string): Anthropic.MessageCreateParamsStreaming {
   const system = request.messages.filter(({ role }) => role === 'system' || role === 'developer').map(textOf);
+  const format = request.response_format as { type?: unknown; json_schema?: { schema?: unknown } } | null | undefined;
+  // There is no mode for just any JSON: saying it is all that can be done.
+  if (format?.type === 'json_object') system.push('Answer with one JSON object and nothing else.');
+  const schema = format?.type === 'json_schema' ? format.json_schema?.schema : undefined;
   const tools = request.tools?.map((tool) => ({
     name: tool.function.name,
-    ...(tool.function.description === undefined ? {} : { description: tool.function.description }),
+    ...(tool.function.description == null ? {} : { description: tool.function.description }),
     input_schema: { type: 'object' as const, ...tool.function.parameters },
   }));
+  const thinking = thinkingOf(request);
   const choice = toToolChoice(request.tool_choice, request.parallel_tool_calls);
   const stop = typeof request.stop === 'string' ? [request.stop] : request.stop;
+  const asked = request.max_completion_tokens ?? request.max_tokens ?? undefined;
   return {
-    model: request.model,
+    model,
     stream: true,
-    max_tokens: request.max_completion_tokens ?? request.max_tokens ?? defaultMaxTokens(request.model),
+    max_tokens: maxTokens(asked, model, thinking),
     messages: toMessages(request.messages),
     ...(system.length === 0 ? {} : { system: system.join('\n\n') }),
-    // OpenAI's scale ends at 2, Anthropic's at 1.
-    ...(request.temperature == null ? {} : { temperature: Math.min(1, request.temperature) }),
+    // OpenAI's scale ends at 2, Anthropic's at 1; while it thinks it takes none.
+    ...(request.temperature == null || thinking?.type === 'enabled'
+      ? {}
+      : { temperature: Math.min(1, request.temperature) }),
     ...(typeof request.top_p === 'number' ? { top_p: request.top_p } : {}),
-    ...(Array.isArray(stop) ? { stop_sequences: stop.map(String) } : {}),
+    ...(typeof request.top_k === 'number' ? { top_k: request.top_k } : {}),
+    ...(Array.isArray(stop) && stop.length > 0 ? { stop_sequences: stop.map(String) } : {}),
     ...(tools === undefined || tools.length === 0
       ? {}
       : { tools, ...(choice === undefined ? {} : { tool_choice: choice }) }),
+    ...(thinking === undefined ? {} : { thinking }),
+    ...(schema === undefined
+      ? {}
+      : { output_config: { format: { type: 'json_schema', schema: schema as Record<string, unknown> } } }),
     ...(typeof request.user === 'string' ? { metadata: { user_id: request.user } } : {}),
   };
 }
 
-function defaultMaxTokens(model: string): number {
-  return /^claude-3-(opus|sonnet|haiku)-/.test(model) ? MAX_TOKENS_CLAUDE_3 : MAX_TOKENS;
+/** Anthropic's own `thinking`, or OpenAI's `reasoning_effort` as a budget. */
+function thinkingOf({
+  thinking,
+  reasoning_effort: effort,
+}: CompletionRequest): Anthropic.ThinkingConfigParam | undefined {
+  if (typeof thinking === 'object' && thinking !== null) return thinking as Anthropic.ThinkingConfigParam;
+  const budget = typeof effort === 'string' ? THINKING_BUDGETS[effort] : undefined;
+  return budget === undefined ? undefined : { type: 'enabled', budget_tokens: budget };
+}
+
+/** Thinking counts as output, and must leave room for the answer. */
+function maxTokens(asked: number | undefined, model: string, thinking: Anthropic.ThinkingConfigParam | undefined) {
+  const wanted = asked ?? (/^claude-3-(opus|sonnet|haiku)-/.test(model) ? MAX_TOKENS_CLAUDE_3 : MAX_TOKENS);
+  return thinking?.type === 'enabled' && wanted <= thinking.budget_tokens ? thinking.budget_tokens + wanted : wanted;
 }
 
 /** Neighbours of one role become one message: Anthropic wants user and assistant to alternate, and all results of a turn together. */
@@ -73,7 +106,8 @@ function toBlocks(message: CompletionMessage): Block[] {
       input: parseArguments(call.function.arguments, call.function.name),
     }),
   );
-  return [...(text.trim() === '' ? [] : [{ type: 'text' as const, text }]), ...calls];
+  const thinking: Block[] = message.thinking_blocks ?? [];
+  return [...thinking, ...(text.trim() === '' ? [] : [{ type: 'text' as const, text }]), ...calls];
 }
 
 function toUserBlocks(content: CompletionMessage['content']): UserBlock[] {
@@ -82,6 +116,7 @@ function toUserBlocks(content: CompletionMessage['content']): UserBlock[] {
     if (part.type === 'text' && typeof part.text === 'string')
       return part.text === '' ? [] : [{ type: 'text', text: part.text }];
     if (part.type === 'image_url') return [toImage((part as { image_url?: { url?: unknown } }).image_url?.url)];
+    if (part.type === 'file') return [toDocument((part as { file?: { file_data?: unknown } }).file?.file_data)];
     throw new CodelabError('VALIDATION', `Anthropic's wire has no content part of the type "${part.type}".`);
   });
 }
@@ -99,6 +134,13 @@ function toImage(url: unknown): Anthropic.ImageBlockParam {
   );
 }
 
+function toDocument(file: unknown): Anthropic.DocumentBlockParam {
+  const [, data] = /^data:application\/pdf;base64,(.+)$/s.exec(typeof file === 'string' ? file : '') ?? [];
+  if (data === undefined)
+    throw new CodelabError('VALIDATION', 'file.file_data must be a data: URL of a PDF in base64.');
+  return { type: 'document', source: { type: 'base64', media_type: 'application/pdf', data } };
+}
+
 function parseArguments(text: string, name: string): unknown {
   if (text.trim() === '') return {};
   try {
@@ -112,7 +154,7 @@ function toToolChoice(choice: unknown, parallel: unknown): Anthropic.ToolChoice 
   const disable = parallel === false ? { disable_parallel_tool_use: true } : {};
   if (choice === 'none') return { type: 'none' };
   if (choice === 'required') return { type: 'any', ...disable };
-  const name = (choice as { function?: { name?: unknown } } | undefined)?.function?.name;
+  const name = (choice as { function?: { name?: unknown } } | null | undefined)?.function?.name;
   if (typeof name === 'string') return { type: 'tool', name, ...disable };
   return choice === 'auto' || parallel === false ? { type: 'auto', ...disable } : undefined;
 }
@@ -120,5 +162,10 @@ function toToolChoice(choice: unknown, parallel: unknown): Anthropic.ToolChoice 
 function textOf(message: CompletionMessage): string {
   const { content } = message;
   if (typeof content === 'string') return content;
-  return (content ?? []).map((part) => ('text' in part && typeof part.text === 'string' ? part.text : '')).join('');
+  return (content ?? [])
+    .map((part) => {
+      if ('text' in part && typeof part.text === 'string') return part.text;
+      return 'refusal' in part && typeof part.refusal === 'string' ? part.refusal : '';
+    })
+    .join('');
 }

@@ -1,0 +1,191 @@
+import { CodelabError, type CompletionRequest } from '@codelab/protocol';
+import type {
+  AnswerReader,
+  BuiltinProvider,
+  CountedUsage,
+  Endpoint,
+  HttpProvider,
+  ProviderChunk,
+} from './providers/provider.ts';
+import { toBrokenError, toFault, toStreamFault, toUnreadableError } from './providers/provider-error.ts';
+import type { UpstreamResponse } from './upstream.ts';
+
+/** The most that an answer which is not streamed may have. */
+const MAX_JSON_BYTES = 64 * 1024 * 1024;
+
+/** One request to one provider. `T` is what the client's door makes of the answer's parts. */
+export interface Attempt<T> {
+  /** The answer's parts, up to its clean end. Throws a `CodelabError`, or whatever an abort throws. */
+  parts(how: { stop: AbortSignal; heard: () => void }): AsyncGenerator<T, void, undefined>;
+  /** Whether a part of the answer itself has come: after it, asking again would say it twice. */
+  hasBegun(): boolean;
+  /** What it has used, estimated where the provider has not come to say; undefined where nothing was answered. */
+  usage(): CountedUsage | undefined;
+}
+
+interface PostedRequest {
+  provider: HttpProvider;
+  endpoint: Endpoint;
+  /** The provider's own name for it. */
+  model: string;
+  body: Buffer | string;
+  headers?: Record<string, string>;
+  /** About how many tokens the request has. */
+  inputTokens: () => number;
+}
+
+/** A streamed answer. */
+export function streamAttempt<T>(request: PostedRequest, reader: AnswerReader<T>): Attempt<T> {
+  const { provider, endpoint } = request;
+  let isAccepted = false;
+  return {
+    async *parts({ stop, heard }) {
+      const response = await provider.post(endpoint, request, stop);
+      try {
+        await checkIsStream(response, provider);
+        isAccepted = true;
+        for (let packet = await response.next(); packet !== undefined; packet = await response.next()) {
+          const part = reader.push(packet);
+          heard();
+          if (part !== undefined) yield part;
+          if (reader.failure !== undefined) throw reader.failure;
+          if (reader.isComplete) return response.discard();
+        }
+        const last = reader.end();
+        if (last !== undefined) yield last;
+        if (reader.failure !== undefined) throw reader.failure;
+      } catch (error) {
+        throw toBrokenError(error, provider.names, reader.hasBegun);
+      }
+    },
+    hasBegun: () => reader.hasBegun,
+    usage: () => (isAccepted ? reader.usage(request.inputTokens) : undefined),
+  };
+}
+
+/** Throws where a provider answers with something else than a stream: a page of its login, say, or an error with the status 200. */
+async function checkIsStream(response: UpstreamResponse, { names }: HttpProvider): Promise<void> {
+  const type = response.headers['content-type'] ?? '';
+  if (!/html|json/i.test(String(type))) return;
+  const body = (await response.read(MAX_JSON_BYTES)).toString('utf8');
+  if (/json/i.test(String(type))) {
+    const fault = faultIn(body);
+    if (fault !== undefined) throw toStreamFault(fault, names, false);
+  }
+  throw toUnreadableError(`it came as ${type} in place of a stream: ${body.slice(0, 100)}`, names, false);
+}
+
+function faultIn(body: string) {
+  try {
+    const answer = JSON.parse(body) as { error?: unknown } | null;
+    return answer?.error == null ? undefined : toFault(answer);
+  } catch {
+    return undefined;
+  }
+}
+
+/** An answer that comes whole: its bytes, once they are known to be what they should. */
+export function jsonAttempt(
+  request: PostedRequest,
+  answerOf: { isAnswer: (answer: object) => boolean; usage: (answer: object) => CountedUsage | undefined },
+): Attempt<Buffer> {
+  const { provider, endpoint } = request;
+  let hasBegun = false;
+  let isAccepted = false;
+  let usage: CountedUsage | undefined;
+  return {
+    async *parts({ stop, heard }) {
+      const response = await provider.post(endpoint, request, stop);
+      isAccepted = true;
+      heard();
+      let bytes: Buffer;
+      try {
+        bytes = await response.read(MAX_JSON_BYTES);
+      } catch (error) {
+        throw toBrokenError(error, provider.names, false);
+      }
+      const answer = parseAnswer(bytes, provider);
+      if (!answerOf.isAnswer(answer)) {
+        const fault = toFault(answer);
+        throw fault === undefined
+          ? toUnreadableError(`it is something else: ${bytes.toString('utf8', 0, 100)}`, provider.names, false)
+          : toStreamFault(fault, provider.names, false);
+      }
+      usage = answerOf.usage(answer);
+      hasBegun = true;
+      yield bytes;
+    },
+    hasBegun: () => hasBegun,
+    usage() {
+      if (usage !== undefined || !isAccepted) return usage;
+      return {
+        inputTokens: request.inputTokens(),
+        outputTokens: 0,
+        cachedTokens: 0,
+        reasoningTokens: 0,
+        cacheWriteTokens: 0,
+        isEstimated: true,
+      };
+    },
+  };
+}
+
+function parseAnswer(bytes: Buffer, { names }: HttpProvider): object {
+  try {
+    const answer: unknown = JSON.parse(bytes.toString('utf8'));
+    if (typeof answer === 'object' && answer !== null) return answer;
+  } catch {
+    // Said below.
+  }
+  throw toUnreadableError(`it is not JSON: ${bytes.toString('utf8', 0, 100)}`, names, false);
+}
+
+/** An answer of a model within this process. */
+export function builtinAttempt<T>(
+  provider: BuiltinProvider,
+  request: CompletionRequest,
+  render: (chunks: ProviderChunk[]) => T | undefined,
+): Attempt<T> {
+  let hasBegun = false;
+  let usage: CountedUsage | undefined;
+  return {
+    async *parts({ stop, heard }) {
+      for await (const chunk of provider.stream(request, stop)) {
+        if (chunk.type !== 'start') hasBegun = true;
+        if (chunk.type === 'usage') usage = { ...chunk.usage, cacheWriteTokens: 0, isEstimated: false };
+        heard();
+        const part = render([chunk]);
+        if (part !== undefined) yield part;
+      }
+    },
+    hasBegun: () => hasBegun,
+    usage: () => usage,
+  };
+}
+
+/** A chunk reader whose chunks become what a door sends. */
+export function rendered<T>(
+  reader: AnswerReader<ProviderChunk[]>,
+  render: (chunks: ProviderChunk[]) => T | undefined,
+): AnswerReader<T> {
+  const renderAll = (chunks: ProviderChunk[] | undefined) => (chunks === undefined ? undefined : render(chunks));
+  return {
+    get hasBegun() {
+      return reader.hasBegun;
+    },
+    get isComplete() {
+      return reader.isComplete;
+    },
+    get failure() {
+      return reader.failure;
+    },
+    push: (packet) => renderAll(reader.push(packet)),
+    end: () => renderAll(reader.end()),
+    usage: (inputTokens) => reader.usage(inputTokens),
+  };
+}
+
+/** Throws for a route that has no such endpoint. */
+export function noSuchEndpoint(provider: string, what: string): CodelabError {
+  return new CodelabError('VALIDATION', `${provider} has no ${what}: ask for a model of a provider that has.`);
+}

@@ -1,0 +1,34 @@
+import { type CodelabError, errorCatalogue } from '@codelab/protocol';
+import { faultOf } from './fault.ts';
+
+/** Anthropic's error body. Source: https://docs.anthropic.com/en/api/errors */
+export function toAnthropicError(error: CodelabError, requestId: string) {
+  return {
+    type: 'error',
+    error: { type: typeOf(error), message: error.message },
+    request_id: error.requestId || requestId,
+  };
+}
+
+function typeOf(error: CodelabError): string {
+  const said = faultOf(error)?.type;
+  if (said !== undefined && /_error$|^request_too_large$/.test(said)) return said;
+  switch (errorCatalogue[error.code].status) {
+    case 400:
+      return 'invalid_request_error';
+    case 401:
+      return 'authentication_error';
+    case 403:
+      return 'permission_error';
+    case 404:
+      return 'not_found_error';
+    case 413:
+      return 'request_too_large';
+    case 429:
+      return 'rate_limit_error';
+    case 503:
+      return 'overloaded_error';
+    default:
+      return 'api_error';
+  }
+}

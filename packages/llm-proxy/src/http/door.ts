@@ -1,0 +1,169 @@
+import type { ServerResponse } from 'node:http';
+import { CodelabError, ModelName } from '@codelab/protocol';
+import {
+  type Credentials,
+  clientGone,
+  logFailure,
+  parseJsonBody,
+  type ServiceContext,
+  sendEventStream,
+  statusOf,
+  toHttpError,
+} from '@codelab/service-kit';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Caller, Keys } from '../keys.ts';
+import { cacheKeyOf } from '../response-cache.ts';
+import { type Completion, type CompletionServices, streamCompletion } from '../stream-completion.ts';
+
+export interface DoorOptions {
+  maxBodyBytes: number;
+  services: CompletionServices;
+  keys: Keys;
+  makeContext: (credentials: Credentials, requestId: string) => ServiceContext;
+}
+
+/** How a door tells of a failure. */
+export interface ErrorShape {
+  body(error: CodelabError, requestId: string): object;
+  /** The event that ends a stream which had begun. */
+  event(error: CodelabError, requestId: string): string;
+}
+
+/** A request that has been let in. */
+export interface Entry {
+  /** As it came. */
+  bytes: Buffer;
+  body: Record<string, unknown>;
+  /** What a completion needs to know of who asks. */
+  context: Pick<Completion<unknown>, 'caller' | 'signal' | 'log' | 'cacheKey'>;
+}
+
+/** Bodies stay bytes, beside what they say: what is passed on is passed on as it came. Failures get the door's own shape. */
+export function prepareDoor(app: FastifyInstance, { makeContext, maxBodyBytes }: DoorOptions, shape: ErrorShape): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(
+    '*',
+    { parseAs: 'buffer', bodyLimit: maxBodyBytes },
+    (_request: unknown, body: Buffer, done: (error: null, body: Buffer) => void) => done(null, body),
+  );
+  app.setErrorHandler(async (thrown, request, reply) => {
+    const error = toHttpError(thrown);
+    const log = makeContext(request, request.id).log.child({ requestId: request.id });
+    logFailure(log, error, `${request.method} ${request.routeOptions.url}`);
+    return reply.status(statusOf(error)).headers(errorHeaders(error, request.id)).send(shape.body(error, request.id));
+  });
+}
+
+/** Lets a caller in. Throws `UNAUTHORIZED`. */
+export function callerOf({ keys, makeContext }: DoorOptions, request: FastifyRequest): Caller {
+  const { refusal } = makeContext(request, request.id);
+  const caller = keys.find(request);
+  if (refusal !== undefined || caller === undefined) throw refusal ?? new CodelabError('UNAUTHORIZED');
+  return caller;
+}
+
+/** Lets a request in, and looks at no more of its body than a door needs: the rest is the provider's to judge. */
+export function enter(options: DoorOptions, request: FastifyRequest, reply: FastifyReply, door: string): Entry {
+  const caller = callerOf(options, request);
+  const bytes = request.body as Buffer | undefined;
+  const body = parseJsonBody(bytes ?? Buffer.alloc(0));
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw new CodelabError('VALIDATION', 'The body must be a JSON object.');
+  const log = options.makeContext(request, request.id).log.child({ requestId: request.id });
+  const isFresh = /no-cache|no-store/.test(request.headers['cache-control'] ?? '');
+  const cacheKey = isFresh || !options.services.cache.isOn ? undefined : cacheKeyOf(door, bytes as Buffer);
+  return {
+    bytes: bytes as Buffer,
+    body: body as Record<string, unknown>,
+    context: { caller, log, signal: clientGone(reply.raw), cacheKey },
+  };
+}
+
+/** Throws `VALIDATION` where a body lacks what every completion has. */
+export function checkCompletion(
+  body: Record<string, unknown>,
+): asserts body is Record<string, unknown> & { model: string; messages: unknown[]; stream?: boolean } {
+  const { model, messages, stream } = body;
+  const details: Array<{ path: string; message: string }> = [];
+  const wrong = (path: string, message: string) => details.push({ path, message: `${path} ${message}` });
+  if (!ModelName.safeParse(model).success) wrong('model', 'must be the name of a model');
+  if (!Array.isArray(messages)) wrong('messages', 'must be a list');
+  else if (messages.length === 0) wrong('messages', 'must not be empty');
+  if (stream != null && typeof stream !== 'boolean') wrong('stream', 'must be true or false');
+  if (details.length === 0) return;
+  throw new CodelabError('VALIDATION', details.map(({ message }) => message).join('; '), { details });
+}
+
+/** Sends a completion whose parts are whole events. */
+export async function sendStream(
+  options: DoorOptions,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  completion: Completion<Buffer | string>,
+  shape: ErrorShape,
+): Promise<void> {
+  reply.hijack();
+  const done = options.makeContext(request, request.id).lifecycle.begin();
+  try {
+    await sendEventStream(reply.raw, streamCompletion(completion, options.services), {
+      headers: idHeaders(request.id),
+      onFailure: (thrown) => shape.event(toHttpError(thrown), request.id),
+    });
+  } catch (thrown) {
+    // Nothing has been sent yet: the failure gets a status of its own.
+    const error = toHttpError(thrown);
+    sendJson(
+      reply.raw,
+      statusOf(error),
+      errorHeaders(error, request.id),
+      JSON.stringify(shape.body(error, request.id)),
+    );
+  } finally {
+    done();
+  }
+}
+
+/** Sends a completion that comes as one JSON text. */
+export async function sendWhole(
+  options: DoorOptions,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  completion: Completion<Buffer | string>,
+): Promise<void> {
+  const done = options.makeContext(request, request.id).lifecycle.begin();
+  try {
+    let answer: Buffer | string = '';
+    for await (const part of streamCompletion(completion, options.services)) answer = part;
+    reply.hijack();
+    // Aborted: there is nobody to answer.
+    if (completion.signal?.aborted) return;
+    sendJson(reply.raw, 200, idHeaders(request.id), answer);
+  } finally {
+    done();
+  }
+}
+
+function sendJson(response: ServerResponse, status: number, headers: Record<string, string>, body: Buffer | string) {
+  if (response.destroyed) return;
+  response.writeHead(status, {
+    ...headers,
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+  });
+  response.end(body);
+}
+
+/** `x-request-id` is OpenAI's, `request-id` Anthropic's. */
+function idHeaders(requestId: string): Record<string, string> {
+  return { 'x-request-id': requestId, 'request-id': requestId };
+}
+
+function errorHeaders(error: CodelabError, requestId: string): Record<string, string> {
+  return {
+    ...idHeaders(requestId),
+    'x-codelab-error': error.code,
+    ...(error.retryAfterMs === undefined ? {} : { 'retry-after': String(Math.ceil(error.retryAfterMs / 1000)) }),
+    // The official clients would try again, at once, what cannot succeed.
+    ...(error.code === 'BUDGET_EXCEEDED' ? { 'x-should-retry': 'false' } : {}),
+  };
+}

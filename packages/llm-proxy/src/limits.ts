@@ -1,0 +1,104 @@
+import { CodelabError } from '@codelab/protocol';
+
+const MINUTE_MS = 60_000;
+
+/** What a virtual key may do; what is undefined has no limit. */
+export interface KeyLimits {
+  requestsPerMinute: number | undefined;
+  tokensPerMinute: number | undefined;
+  concurrentStreams: number | undefined;
+  budgetUsdPerDay: number | undefined;
+  budgetUsdPerMonth: number | undefined;
+}
+
+/** What a key has used. Of minutes, the one before and the one that runs. Money is in millionths of a US dollar. */
+export interface Counters {
+  requests: [before: number, now: number];
+  tokens: [before: number, now: number];
+  streams: number;
+  dayMicroUsd: number;
+  monthMicroUsd: number;
+}
+
+export const noCounters: Counters = {
+  requests: [0, 0],
+  tokens: [0, 0],
+  streams: 0,
+  dayMicroUsd: 0,
+  monthMicroUsd: 0,
+};
+
+/** Where counters are kept. Adds are atomic; what is added and read in one call belongs together. */
+export interface CounterStore {
+  /** Counts a request and the stream `id`, and tells what there is now, both included. */
+  enter(key: string, id: string, now: number): Promise<Counters>;
+  /** Takes a request back that was refused. */
+  takeBack(key: string, id: string, now: number): Promise<void>;
+  /** The stream `id` goes on: one that is not renewed for a minute counts as gone. */
+  renew(key: string, id: string, now: number): Promise<void>;
+  /** The stream `id` is over. */
+  leave(key: string, id: string, spent: { tokens: number; microUsd: number }, now: number): Promise<void>;
+  read(key: string, now: number): Promise<Counters>;
+  close(): void;
+}
+
+/** How long a stream that nobody renews still counts. */
+export const STREAM_LEASE_MS = 60_000;
+
+/** The windows that a moment lies in, as the names of counters. UTC. */
+export function windowsOf(now: number) {
+  const minute = Math.floor(now / MINUTE_MS);
+  const date = new Date(now).toISOString();
+  return { before: String(minute - 1), minute: String(minute), day: date.slice(0, 10), month: date.slice(0, 7) };
+}
+
+/**
+ * Says why a key that now has `counters`, the request in question included, must wait; undefined if it need not. A minute is a
+ * sliding one: the requests of the minute before count by the part of it that is still within 60 s.
+ */
+export function refusalOf(counters: Counters, limits: KeyLimits, now: number): CodelabError | undefined {
+  const { requests, tokens } = counters;
+  const [before, count] = requests;
+  const limited = (what: string, waitMs: number) =>
+    new CodelabError('RATE_LIMITED', `This key has used up its ${what}.`, {
+      retryAfterMs: Math.max(1, Math.ceil(waitMs)),
+    });
+  if (limits.requestsPerMinute !== undefined) {
+    const wait = waitFor(before, count - 1, limits.requestsPerMinute - 1, now);
+    if (wait > 0) return limited(`${limits.requestsPerMinute} requests a minute`, wait);
+  }
+  if (limits.tokensPerMinute !== undefined) {
+    const wait = waitFor(...tokens, limits.tokensPerMinute - 1, now);
+    if (wait > 0) return limited(`${limits.tokensPerMinute} tokens a minute`, wait);
+  }
+  if (limits.concurrentStreams !== undefined && counters.streams > limits.concurrentStreams)
+    return limited(`${limits.concurrentStreams} answers at a time`, 1_000);
+  return (
+    spent(counters.dayMicroUsd, limits.budgetUsdPerDay, 'day', nextDay(now) - now) ??
+    spent(counters.monthMicroUsd, limits.budgetUsdPerMonth, 'month', nextMonth(now) - now)
+  );
+}
+
+function spent(microUsd: number, budgetUsd: number | undefined, of: string, waitMs: number): CodelabError | undefined {
+  if (budgetUsd === undefined || microUsd < budgetUsd * 1e6) return undefined;
+  const message = `This key has spent its budget of ${budgetUsd} US dollars a ${of}. A new ${of} begins at midnight UTC.`;
+  return new CodelabError('BUDGET_EXCEEDED', message, { retryAfterMs: waitMs });
+}
+
+/** How long until no more than `room` of `before` and `count` lies within the last 60 s. Milliseconds. */
+function waitFor(before: number, count: number, room: number, now: number): number {
+  const gone = (now % MINUTE_MS) / MINUTE_MS;
+  if (before * (1 - gone) + count <= room) return 0;
+  if (count <= room) return (1 - (room - count) / before - gone) * MINUTE_MS;
+  return (1 - gone + (1 - Math.max(0, room) / count)) * MINUTE_MS;
+}
+
+function nextDay(now: number): number {
+  const date = new Date(now);
+  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate() + 1);
+}
+
+function nextMonth(now: number): number {
+  const date = new Date(now);
+  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 1);
+}

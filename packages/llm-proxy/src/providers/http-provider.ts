@@ -1,0 +1,86 @@
+import type { Upstream, UpstreamResponse } from '../upstream.ts';
+import type { Endpoint, HttpProvider } from './provider.ts';
+import {
+  type ProviderNames,
+  toBrokenError,
+  toConnectionError,
+  toStatusError,
+  toUnreadableError,
+} from './provider-error.ts';
+
+const MAX_ERROR_BYTES = 64 * 1024;
+const MAX_LIST_BYTES = 8 * 1024 * 1024;
+
+export interface HttpProviderOptions {
+  /** The part before the slash in its models' names: `openai`, `ollama`, … */
+  id: string;
+  names: ProviderNames;
+  wire: 'openai' | 'anthropic';
+  /** Where its endpoints are, without a slash at the end: `https://api.openai.com/v1`. */
+  baseUrl: string;
+  /** With its key. */
+  headers: Record<string, string>;
+  isOpenAi?: boolean;
+  hasStreamUsage?: boolean;
+  /** Where an endpoint is, after the base URL. Default: its name. */
+  pathOf?: (endpoint: Endpoint | 'models', model: string) => string;
+  upstream: Upstream;
+}
+
+/** A server that speaks OpenAI's or Anthropic's wire. */
+export function createHttpProvider(options: HttpProviderOptions): HttpProvider {
+  const { id, names, wire, upstream } = options;
+  const { origin, pathname } = new URL(options.baseUrl);
+  const base = pathname.replace(/\/+$/, '');
+  const pathOf = options.pathOf ?? ((endpoint) => endpoint);
+  const headers = { ...options.headers, 'user-agent': 'codelab-llm-proxy', 'accept-encoding': 'identity' };
+  const posted = { ...headers, 'content-type': 'application/json' };
+
+  const checked = async (asked: Promise<UpstreamResponse>): Promise<UpstreamResponse> => {
+    let response: UpstreamResponse;
+    try {
+      response = await asked;
+    } catch (error) {
+      throw toConnectionError(error, names);
+    }
+    if (response.status >= 200 && response.status < 300) return response;
+    const body = await response.read(MAX_ERROR_BYTES).catch(() => Buffer.alloc(0));
+    throw toStatusError(response.status, response.headers, body.toString('utf8'), names);
+  };
+
+  return {
+    id,
+    wire,
+    names,
+    isOpenAi: options.isOpenAi ?? false,
+    hasStreamUsage: options.hasStreamUsage ?? true,
+    async models(signal) {
+      const query = wire === 'anthropic' ? '?limit=1000' : '';
+      const path = `${base}/${pathOf('models', '')}${query}`;
+      const response = await checked(upstream.send({ origin, path, method: 'GET', headers }, signal));
+      try {
+        const list = JSON.parse((await response.read(MAX_LIST_BYTES)).toString('utf8')) as {
+          data: Array<{ id: string }>;
+        };
+        return list.data.map((model) => String(model.id));
+      } catch (error) {
+        throw error instanceof SyntaxError || error instanceof TypeError
+          ? toUnreadableError('it is no list of models.', names, false)
+          : toBrokenError(error, names, false);
+      }
+    },
+    post: (endpoint, { model, body, headers: more }, signal) =>
+      checked(
+        upstream.send(
+          {
+            origin,
+            path: `${base}/${pathOf(endpoint, model)}`,
+            method: 'POST',
+            headers: more === undefined ? posted : { ...posted, ...more },
+            body,
+          },
+          signal,
+        ),
+      ),
+  };
+}

@@ -1,0 +1,154 @@
+import { CodelabError, type FinishReason } from '@codelab/protocol';
+import type { AnswerReader, CountedUsage, ProviderChunk } from '../providers/provider.ts';
+import { type ProviderNames, toFault, toStreamFault, toUnreadableError } from '../providers/provider-error.ts';
+import { tokensOf } from './estimate.ts';
+import { createEventSplitter, eventsOf } from './event-splitter.ts';
+import { toUsage } from './openai-decoder.ts';
+
+/** What the events of one wire mean. */
+export interface ChunkDecoder {
+  /** Adds to `out` what one event says. */
+  decode(payload: object, out: ProviderChunk[]): void;
+  /** Whether the wire itself has said that this was all. */
+  isComplete(): boolean;
+  /** Why the answer ended, once it is known. */
+  finishReason(): FinishReason | undefined;
+  /** The counts so far. */
+  usage(): CountedUsage | undefined;
+}
+
+/** Reads a stream of OpenAI's or Anthropic's wire as chunks, `start` first, `usage` and `finish` last. */
+export function createChunkReader(
+  decoder: ChunkDecoder,
+  names: ProviderNames,
+  costOf: (usage: CountedUsage) => number | undefined,
+): AnswerReader<ProviderChunk[]> {
+  const splitter = createEventSplitter();
+  let hasBegun = false;
+  let isComplete = false;
+  let characters = 0;
+  let isCounted = false;
+  let failure: unknown;
+
+  const finish = (out: ProviderChunk[]) => {
+    const finishReason = decoder.finishReason();
+    if (finishReason === undefined)
+      throw new CodelabError('PROVIDER_STREAM_LOST', `${names.name} ended the stream before the answer was complete.`);
+    isComplete = true;
+    isCounted = true;
+    const usage = decoder.usage();
+    if (usage !== undefined) {
+      const costUsd = costOf(usage);
+      out.push({ type: 'usage', usage: toUsage(usage), ...(costUsd === undefined ? {} : { costUsd }) });
+    }
+    out.push({ type: 'finish', finishReason });
+  };
+
+  const decode = (data: string, out: ProviderChunk[]) => {
+    if (data === '[DONE]') return finish(out);
+    const begun = hasBegun || out.some(isAnswer);
+    const payload = parse(data, names, begun);
+    const fault = faultIn(payload);
+    if (fault !== undefined) throw toStreamFault(fault, names, begun);
+    decoder.decode(payload, out);
+    if (decoder.isComplete()) finish(out);
+  };
+
+  const read = (events: Buffer): ProviderChunk[] => {
+    const out: ProviderChunk[] = [];
+    try {
+      for (const { data } of eventsOf(events.toString('utf8'))) {
+        if (isComplete) break;
+        if (data !== undefined && data !== '') decode(data, out);
+      }
+    } catch (error) {
+      if (!out.some(isAnswer)) throw error;
+      failure = error;
+    }
+    for (const chunk of out) {
+      if (!isAnswer(chunk)) continue;
+      hasBegun = true;
+      if ('text' in chunk) characters += chunk.text.length;
+      else if (chunk.type === 'tool_call') characters += chunk.arguments.length;
+    }
+    return out;
+  };
+
+  return {
+    get hasBegun() {
+      return hasBegun;
+    },
+    get isComplete() {
+      return isComplete;
+    },
+    get failure() {
+      return failure;
+    },
+    push(packet) {
+      const events = splitter.push(packet);
+      if (events === undefined) return undefined;
+      const out = read(events);
+      return out.length === 0 ? undefined : out;
+    },
+    end() {
+      const rest = splitter.rest();
+      const out = rest.length === 0 ? [] : readRest(read, rest);
+      if (!isComplete && failure === undefined) finish(out);
+      return out;
+    },
+    usage(inputTokens) {
+      const usage = decoder.usage();
+      if (usage !== undefined && isCounted) return usage;
+      return {
+        inputTokens: usage?.inputTokens ?? inputTokens(),
+        outputTokens: Math.max(usage?.outputTokens ?? 0, tokensOf(characters)),
+        cachedTokens: usage?.cachedTokens ?? 0,
+        reasoningTokens: usage?.reasoningTokens ?? 0,
+        cacheWriteTokens: usage?.cacheWriteTokens ?? 0,
+        isEstimated: true,
+      };
+    },
+  };
+}
+
+/** Whether a chunk is a part of the answer, rather than about it. */
+function isAnswer({ type }: ProviderChunk): boolean {
+  return type !== 'start' && type !== 'usage';
+}
+
+/** What stands at the end without an empty line after it counts if it is whole, as `[DONE]` often does. */
+function readRest<T>(read: (events: Buffer) => T[], rest: Buffer): T[] {
+  try {
+    return read(rest);
+  } catch (error) {
+    if (error instanceof CodelabError && error.cause instanceof SyntaxError) return [];
+    throw error;
+  }
+}
+
+/** Throws where an event is no JSON object. */
+export function parse(data: string, names: ProviderNames, hasBegun: boolean): object {
+  let payload: unknown;
+  try {
+    payload = JSON.parse(data);
+  } catch (cause) {
+    const error = toUnreadableError(`an event is not JSON: ${data.slice(0, 100)}`, names, hasBegun);
+    throw new CodelabError(error.code, error.message, { cause });
+  }
+  if (typeof payload === 'object' && payload !== null) return payload;
+  throw toUnreadableError(`an event is no object: ${data.slice(0, 100)}`, names, hasBegun);
+}
+
+/** The failure that an event of either wire reports. */
+export function faultIn(payload: object) {
+  const { error, type } = payload as { error?: unknown; type?: unknown };
+  if (error == null && type !== 'error') return undefined;
+  return (
+    toFault(payload) ?? {
+      message: JSON.stringify(payload).slice(0, 200),
+      type: undefined,
+      code: undefined,
+      param: undefined,
+    }
+  );
+}

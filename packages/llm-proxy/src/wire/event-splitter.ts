@@ -1,0 +1,103 @@
+import { CodelabError } from '@codelab/protocol';
+
+const LF = 10;
+const CR = 13;
+/** The longest event that is held until it is whole. */
+const MAX_EVENT_BYTES = 16 * 1024 * 1024;
+const nothing = Buffer.alloc(0);
+
+/**
+ * Cuts a body of server-sent events where events end, wherever the packets do. Line ends become LF.
+ * Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
+ */
+export interface EventSplitter {
+  /** Whole events, each with the empty line after it; undefined while none is whole. */
+  push(packet: Buffer): Buffer | undefined;
+  /** What the body ended with: an event that its end cut off, or that just lacks the empty line. */
+  rest(): Buffer;
+}
+
+/** Throws `PROVIDER_STREAM_LOST` for an event of more than 16 MiB. */
+export function createEventSplitter(): EventSplitter {
+  let held: Buffer[] = [];
+  let heldBytes = 0;
+  let endsWithLf = false;
+  let endsWithCr = false;
+
+  /** CR and CR LF as LF. */
+  const withLf = (packet: Buffer): Buffer => {
+    if (!endsWithCr && packet.indexOf(CR) === -1) return packet;
+    const copy = Buffer.allocUnsafe(packet.length);
+    let length = 0;
+    for (const byte of packet) {
+      if (byte === LF && endsWithCr) {
+        endsWithCr = false;
+        continue;
+      }
+      endsWithCr = byte === CR;
+      copy[length++] = endsWithCr ? LF : byte;
+    }
+    return copy.subarray(0, length);
+  };
+
+  const hold = (bytes: Buffer) => {
+    if (bytes.length === 0) return;
+    heldBytes += bytes.length;
+    if (heldBytes > MAX_EVENT_BYTES)
+      throw new CodelabError('PROVIDER_STREAM_LOST', 'The provider sent an event of more than 16 MiB.');
+    held.push(bytes);
+    endsWithLf = bytes[bytes.length - 1] === LF;
+  };
+
+  const take = (last: Buffer): Buffer => {
+    if (held.length === 0) return last;
+    const whole = Buffer.concat([...held, last], heldBytes + last.length);
+    held = [];
+    heldBytes = 0;
+    endsWithLf = false;
+    return whole;
+  };
+
+  return {
+    push(raw) {
+      const packet = withLf(raw);
+      if (packet.length === 0) return undefined;
+      const end = endOfEvents(packet, endsWithLf);
+      if (end === 0) {
+        hold(packet);
+        return undefined;
+      }
+      const whole = take(packet.subarray(0, end));
+      hold(packet.subarray(end));
+      return whole;
+    },
+    rest: () => take(nothing),
+  };
+}
+
+/** Where the last whole event of the packet ends; 0 if none does. */
+function endOfEvents(packet: Buffer, afterLf: boolean): number {
+  const { length } = packet;
+  if (length > 1 && packet[length - 1] === LF && packet[length - 2] === LF) return length;
+  const at = packet.lastIndexOf('\n\n');
+  if (at !== -1) return at + 2;
+  return afterLf && packet[0] === LF ? 1 : 0;
+}
+
+/** The events of `text`, which `EventSplitter` has cut: each with its text as it came, and what its `data` lines say, if it has any. */
+export function* eventsOf(text: string): Generator<{ raw: string; data: string | undefined }> {
+  for (let from = 0; from < text.length; ) {
+    const at = text.indexOf('\n\n', from);
+    const end = at === -1 ? text.length : at;
+    const event = text.slice(from, end);
+    from = at === -1 ? text.length : at + 2;
+    if (event.trim() !== '') yield { raw: `${event}\n\n`, data: dataOf(event) };
+  }
+}
+
+function dataOf(event: string): string | undefined {
+  if (event.startsWith('data: ') && !event.includes('\n')) return event.slice(6);
+  const lines = event.split('\n').filter((line) => line.startsWith('data:'));
+  if (lines.length === 0) return undefined;
+  return lines.map((line) => line.slice(line[5] === ' ' ? 6 : 5)).join('\n');
+}
