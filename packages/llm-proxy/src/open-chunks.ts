@@ -40,10 +40,16 @@ export function collected(
 ): Attempt<string> {
   let isWhole = false;
   return {
-    async *parts(how) {
-      for await (const chunks of attempt.parts(how)) for (const chunk of chunks) collector.add(chunk);
+    async run({ deliver, ...how }) {
+      await attempt.run({
+        ...how,
+        deliver(chunks) {
+          for (const chunk of chunks) collector.add(chunk);
+          return undefined;
+        },
+      });
       isWhole = true;
-      yield collector.result();
+      await deliver(collector.result());
     },
     hasBegun: () => isWhole,
     usage: () => attempt.usage(),

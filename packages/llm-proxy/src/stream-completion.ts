@@ -1,15 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CodelabError, type ErrorCode } from '@codelab/protocol';
 import { type Logger, toCodelabError } from '@codelab/service-kit';
-import type { Attempt } from './attempt.ts';
+import type { Attempt, Deliver } from './attempt.ts';
 import type { Breakers } from './breaker.ts';
-import { type Contender, type Lead, raceToFirst } from './hedge.ts';
+import { type Contender, runHedged } from './hedge.ts';
 import type { Admission, Caller } from './keys.ts';
 import type { CompletionReport } from './metrics.ts';
 import type { Models, Route } from './models.ts';
 import type { CostOf } from './pricing.ts';
 import type { ResponseCache } from './response-cache.ts';
 import { retryDelay } from './retry-delay.ts';
+import { Stop, type StopSignal, toAbortSignal } from './stop.ts';
 import { createTimeouts, type TimeoutLimits } from './timeouts.ts';
 
 /** What another provider may well not fail with. */
@@ -40,6 +41,7 @@ export interface CompletionServices {
   report: (report: CompletionReport) => void;
   /** Told when a completion begins; the result when it ends. */
   opened: () => () => void;
+  log: Logger;
 }
 
 /** One completion. `T` is what its door sends: chunks, or bytes of a client's wire. */
@@ -51,18 +53,20 @@ export interface Completion<T> {
   cacheKey?: string | undefined;
   /** `isOpen`: the client has had the beginning of an answer from an attempt before. */
   open(route: Route, isOpen: boolean): Attempt<T>;
-  signal: AbortSignal | undefined;
-  log: Logger;
+  signal: StopSignal | undefined;
+  requestId: string;
 }
 
 /**
- * Completes with whoever serves the model: tries again and falls back while nothing of the answer has come. Ends cleanly only where the
- * answer is whole, or where `signal` aborts: then the upstream request is aborted. Throws a `CodelabError` for everything else.
+ * Completes with whoever serves the model, and gives `deliver` the answer's parts: tries again and falls back while nothing of it has come.
+ * Resolves only where the answer is whole, or where `signal` aborts: then the upstream request is aborted. Rejects with a `CodelabError`
+ * for everything else.
  */
-export async function* streamCompletion<T>(
-  { model, caller, open, cacheKey, signal, log }: Completion<T>,
-  { models, limits, breakers, costOf, cache, report, opened }: CompletionServices,
-): AsyncGenerator<T, void, undefined> {
+export async function streamCompletion<T>(
+  { model, caller, open, cacheKey, signal, requestId }: Completion<T>,
+  { models, limits, breakers, costOf, cache, report, opened, log }: CompletionServices,
+  deliver: Deliver<T>,
+): Promise<void> {
   const startedAt = performance.now();
   const closed = opened();
   const timeouts = createTimeouts(limits);
@@ -81,13 +85,14 @@ export async function* streamCompletion<T>(
   let isCached = false;
 
   const start = (route: Route): Contender<T> => {
-    const stop = new AbortController();
+    const stop = new Stop();
     const attempt = open(route, isOpen);
     timeouts.begin(stop);
-    const parts = attempt.parts({ stop: stop.signal, heard: () => timeouts.heard(attempt.hasBegun()) });
-    const contender = { route, attempt, stop, parts };
-    running.add(contender);
     if (signal?.aborted) stop.abort();
+    const heard = () => timeouts.heard(attempt.hasBegun());
+    const run = (onPart: Deliver<T>) => attempt.run({ stop, heard, deliver: onPart });
+    const contender = { route, attempt, stop, run };
+    running.add(contender);
     return contender;
   };
 
@@ -98,7 +103,7 @@ export async function* streamCompletion<T>(
     if (recording?.parts !== undefined) {
       isCached = true;
       firstAt = performance.now();
-      yield* recording.parts;
+      for (const part of recording.parts) await deliver(part);
       outcome = 'finish';
       return;
     }
@@ -106,30 +111,30 @@ export async function* streamCompletion<T>(
     let route = nextRoute(waiting, breakers);
     let tries = 0;
     while (!signal?.aborted) {
-      let lead: Lead<T> = { winner: start(route), early: [] };
-      last = lead.winner;
+      const contender = start(route);
+      last = contender;
+      const onPart: Deliver<T> = (part) => {
+        if (firstAt === undefined && last?.attempt.hasBegun()) firstAt = performance.now();
+        isOpen = true;
+        recording?.add(part);
+        return deliver(part);
+      };
       try {
         const [spare] = waiting;
-        if (hedgeAfterMs !== undefined && spare !== undefined && !isOpen) {
-          const second = () => (breakers.admit(spare) === 0 ? start(spare) : undefined);
-          lead = await raceToFirst(lead.winner, second, hedgeAfterMs);
-          last = lead.winner;
+        if (hedgeAfterMs === undefined || spare === undefined || isOpen) await contender.run(onPart);
+        else {
+          await runHedged({
+            first: contender,
+            second: () => (breakers.admit(spare) === 0 ? start(spare) : undefined),
+            afterMs: hedgeAfterMs,
+            deliver: onPart,
+            won: (winner) => {
+              last = winner;
+            },
+          });
         }
-        const { attempt, parts } = lead.winner;
-        for (const part of lead.early) {
-          if (attempt.hasBegun()) firstAt ??= performance.now();
-          isOpen = true;
-          recording?.add(part);
-          yield part;
-        }
-        for (let next = await parts.next(); !next.done; next = await parts.next()) {
-          if (firstAt === undefined && attempt.hasBegun()) firstAt = performance.now();
-          isOpen = true;
-          recording?.add(next.value);
-          yield next.value;
-        }
-        running.delete(lead.winner);
-        breakers.succeeded(lead.winner.route);
+        running.delete(last);
+        breakers.succeeded(last.route);
         outcome = 'finish';
         recording?.keep();
         return;
@@ -141,7 +146,7 @@ export async function* streamCompletion<T>(
         else breakers.released(failed);
         // Once a part has come, asking again would say it twice.
         if (attempt.hasBegun() || timeouts.isOver) throw error;
-        const about = { ...nameOf(failed), code: error.code, reason: error.message };
+        const about = { requestId, ...nameOf(failed), code: error.code, reason: error.message };
         const delayMs = tries < limits.maxRetries ? retryDelay(error, tries) : undefined;
         if (delayMs !== undefined && breakers.admit(failed) === 0) {
           tries++;
@@ -149,7 +154,9 @@ export async function* streamCompletion<T>(
           log.warn({ ...about, retry: retries, delayMs }, 'the provider failed: again');
           timeouts.end();
           // An abort ends the wait; the loop sees it.
-          await sleep(delayMs, undefined, signal === undefined ? {} : { signal }).catch(() => {});
+          await sleep(delayMs, undefined, signal === undefined ? {} : { signal: toAbortSignal(signal) }).catch(
+            () => {},
+          );
           continue;
         }
         if (waiting.length === 0 || !FALL_BACK_ON.includes(error.code)) throw error;
@@ -168,7 +175,7 @@ export async function* streamCompletion<T>(
     code = error.code;
     const isOurs = error.code === 'INTERNAL';
     log[isOurs ? 'error' : 'warn'](
-      { ...served(last), model, code, reason: error.message, err: isOurs ? error.cause : undefined },
+      { requestId, ...served(last), model, code, reason: error.message, err: isOurs ? error.cause : undefined },
       'the completion failed',
     );
     throw error;
@@ -183,7 +190,7 @@ export async function* streamCompletion<T>(
     const totalMs = Math.round(performance.now() - startedAt);
     const firstTokenMs = firstAt === undefined ? undefined : Math.round(firstAt - startedAt);
     const about = { ...served(last), outcome, retries, firstTokenMs, totalMs, costUsd, isCached };
-    log.info({ ...about, key: caller.name, usage }, 'completion');
+    log.info({ requestId, ...about, caller: caller.name, usage }, 'completion');
     report({ ...about, code, usage });
   }
 }

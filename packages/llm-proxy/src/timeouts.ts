@@ -1,4 +1,5 @@
 import { CodelabError } from '@codelab/protocol';
+import type { Stop } from './stop.ts';
 
 export interface TimeoutLimits {
   /** How long the provider may take until its first token, between two tokens, and in all. Milliseconds. */
@@ -10,7 +11,7 @@ export interface TimeoutLimits {
 /** The clocks of one completion. */
 export interface Timeouts {
   /** An attempt begins: its upstream request lives as long as `stop` is not aborted. */
-  begin(stop: AbortController): void;
+  begin(stop: Stop): void;
   /** The provider has said something. */
   heard(hasBegun: boolean): void;
   /** The attempt is over, whatever came of it. */
@@ -24,14 +25,23 @@ export interface Timeouts {
 }
 
 export function createTimeouts({ firstTokenMs, idleMs, totalMs }: TimeoutLimits): Timeouts {
-  const stops = new Set<AbortController>();
+  const stops = new Set<Stop>();
   let late: string | undefined;
   let isOver = false;
   let hasBegun = false;
   let silence: NodeJS.Timeout | undefined;
+  let heardAt = 0;
   const expire = (why: string) => {
     late = why;
     for (const stop of stops) stop.abort();
+  };
+  /** To note the time of each packet costs less than to set a timer anew. */
+  const listen = (forMs: number) => {
+    silence = setTimeout(() => {
+      const leftMs = heardAt + idleMs - performance.now();
+      if (leftMs > 0.5) listen(leftMs);
+      else expire(`said nothing more for ${idleMs / 1000} s`);
+    }, forMs);
   };
   const total = setTimeout(() => {
     isOver = true;
@@ -45,12 +55,11 @@ export function createTimeouts({ firstTokenMs, idleMs, totalMs }: TimeoutLimits)
       silence = setTimeout(() => expire(`said nothing for ${firstTokenMs / 1000} s`), firstTokenMs);
     },
     heard(begun) {
-      if (hasBegun) silence?.refresh();
-      else if (begun) {
-        hasBegun = true;
-        clearTimeout(silence);
-        silence = setTimeout(() => expire(`said nothing more for ${idleMs / 1000} s`), idleMs);
-      }
+      heardAt = performance.now();
+      if (hasBegun || !begun) return;
+      hasBegun = true;
+      clearTimeout(silence);
+      listen(idleMs);
     },
     end() {
       stops.clear();

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { CodelabError } from '@codelab/protocol';
 import { Agent, type Dispatcher } from 'undici';
+import type { StopSignal } from './stop.ts';
 
 /** What may wait for a slow reader before the provider is made to wait. */
 const HIGH_WATER_BYTES = 256 * 1024;
@@ -18,21 +19,26 @@ export interface UpstreamRequest {
   body?: Buffer | string;
 }
 
+/** Takes a packet, and says whether it was the last that is of interest. */
+export type Take = (packet: Buffer) => Promise<'enough' | undefined> | 'enough' | undefined;
+
 export interface UpstreamResponse {
   status: number;
   headers: IncomingHttpHeaders;
-  /** The next packet of the body; undefined at its end. Rejects when the connection breaks or the request is aborted. */
-  next(): Promise<Buffer | undefined>;
+  /**
+   * Gives `take` each packet as it comes. Resolves at the body's end, or when `take` says `enough`: what comes after that is thrown
+   * away. A promise of `take` is waited for; the provider meanwhile, once too much has piled up. Rejects when the connection breaks, the
+   * request is aborted, or `take` throws.
+   */
+  each(take: Take): Promise<void>;
   /** The rest of the body. Rejects with `PROVIDER_UNAVAILABLE` where it is longer than `limit` bytes. */
   read(limit: number): Promise<Buffer>;
-  /** The rest is of no interest. */
-  discard(): void;
 }
 
 /** The connections to all providers. */
 export interface Upstream {
   /** Resolves with the head of the answer. Aborting `signal` closes the connection at once, whatever the answer's state. */
-  send(request: UpstreamRequest, signal: AbortSignal): Promise<UpstreamResponse>;
+  send(request: UpstreamRequest, signal: StopSignal): Promise<UpstreamResponse>;
   close(): Promise<void>;
 }
 
@@ -68,17 +74,22 @@ class Exchange implements Dispatcher.DispatchHandler, UpstreamResponse {
   headers: IncomingHttpHeaders = {};
   readonly #onHead: (response: UpstreamResponse) => void;
   readonly #onFailure: (reason: unknown) => void;
-  readonly #signal: AbortSignal;
+  readonly #signal: StopSignal;
   readonly #abort: () => void;
   #controller: Dispatcher.DispatchController | undefined;
+  /** Packets that nobody takes yet. */
   #packets: Buffer[] = [];
   #waitingBytes = 0;
   #isOver = false;
   #failure: Error | undefined;
+  #take: Take | undefined;
+  #isBusy = false;
   #isDiscarded = false;
-  #wake: (() => void) | undefined;
+  #discarding: NodeJS.Timeout | undefined;
+  #done: (() => void) | undefined;
+  #fail: ((reason: unknown) => void) | undefined;
 
-  constructor(onHead: (response: UpstreamResponse) => void, onFailure: (reason: unknown) => void, signal: AbortSignal) {
+  constructor(onHead: (response: UpstreamResponse) => void, onFailure: (reason: unknown) => void, signal: StopSignal) {
     this.#onHead = onHead;
     this.#onFailure = onFailure;
     this.#signal = signal;
@@ -88,7 +99,7 @@ class Exchange implements Dispatcher.DispatchHandler, UpstreamResponse {
       this.onResponseError(undefined, reason);
     };
     if (signal.aborted) this.#abort();
-    else signal.addEventListener('abort', this.#abort, { once: true });
+    else signal.addEventListener('abort', this.#abort);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -105,10 +116,13 @@ class Exchange implements Dispatcher.DispatchHandler, UpstreamResponse {
 
   onResponseData(controller: Dispatcher.DispatchController, packet: Buffer): void {
     if (this.#isDiscarded) return;
+    if (this.#take !== undefined && !this.#isBusy && this.#packets.length === 0) {
+      this.#give(packet);
+      return;
+    }
     this.#packets.push(packet);
     this.#waitingBytes += packet.length;
     if (this.#waitingBytes > HIGH_WATER_BYTES) controller.pause();
-    this.#wake?.();
   }
 
   onResponseEnd(): void {
@@ -124,48 +138,88 @@ class Exchange implements Dispatcher.DispatchHandler, UpstreamResponse {
 
   #end(): void {
     this.#isOver = true;
+    clearTimeout(this.#discarding);
     this.#signal.removeEventListener('abort', this.#abort);
-    this.#wake?.();
+    this.#settle();
   }
 
-  next(): Promise<Buffer | undefined> {
-    const packet = this.#packets.shift();
-    if (packet !== undefined) {
-      this.#waitingBytes -= packet.length;
-      if (this.#waitingBytes === 0 && this.#controller?.paused) this.#controller.resume();
-      return Promise.resolve(packet);
+  /** Tells whoever waits for the end, once all packets before it are taken. A failure comes at once. */
+  #settle(): void {
+    if (!this.#isOver || this.#take === undefined) return;
+    if (this.#failure !== undefined) this.#fail?.(this.#failure);
+    else if (!this.#isBusy && this.#packets.length === 0) this.#done?.();
+  }
+
+  #give(packet: Buffer): void {
+    let wait: ReturnType<Take>;
+    try {
+      wait = this.#take?.(packet);
+    } catch (error) {
+      this.#fail?.(error);
+      this.#discard();
+      return;
     }
-    if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    if (this.#isOver) return Promise.resolve(undefined);
-    return new Promise((resolve) => {
-      this.#wake = () => {
-        this.#wake = undefined;
-        resolve(this.next());
-      };
+    if (wait === undefined) return;
+    if (wait === 'enough') {
+      this.#discard();
+      this.#done?.();
+      return;
+    }
+    this.#isBusy = true;
+    wait.then(
+      (verdict) => {
+        this.#isBusy = false;
+        if (verdict === 'enough') {
+          this.#discard();
+          this.#done?.();
+        } else this.#giveWaiting();
+      },
+      (error) => {
+        this.#fail?.(error);
+        this.#discard();
+      },
+    );
+  }
+
+  #giveWaiting(): void {
+    while (!this.#isBusy && !this.#isDiscarded) {
+      const packet = this.#packets.shift();
+      if (packet === undefined) break;
+      this.#waitingBytes -= packet.length;
+      this.#give(packet);
+    }
+    if (this.#packets.length === 0 && this.#controller?.paused) this.#controller.resume();
+    this.#settle();
+  }
+
+  each(take: Take): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#take = take;
+      this.#done = resolve;
+      this.#fail = reject;
+      this.#giveWaiting();
     });
   }
 
   async read(limit: number): Promise<Buffer> {
     const packets: Buffer[] = [];
     let length = 0;
-    for (let packet = await this.next(); packet !== undefined; packet = await this.next()) {
+    await this.each((packet) => {
       packets.push(packet);
       length += packet.length;
-      if (length > limit) {
-        this.#abort();
-        throw new CodelabError('PROVIDER_UNAVAILABLE', `The provider's answer is longer than ${limit} bytes.`);
-      }
-    }
+      if (length <= limit) return undefined;
+      throw new CodelabError('PROVIDER_UNAVAILABLE', `The provider's answer is longer than ${limit} bytes.`);
+    });
     return packets.length === 1 ? (packets[0] as Buffer) : Buffer.concat(packets, length);
   }
 
-  discard(): void {
-    if (this.#isOver) return;
+  /** The rest is of no interest, but a connection whose answer ends soon can be used again. */
+  #discard(): void {
     this.#isDiscarded = true;
     this.#packets = [];
+    if (this.#isOver) return;
     if (this.#controller?.paused) this.#controller.resume();
-    const timer = setTimeout(this.#abort, DISCARD_MS);
-    timer.unref();
-    this.#wake = () => clearTimeout(timer);
+    this.#discarding = setTimeout(this.#abort, DISCARD_MS);
+    this.#discarding.unref();
   }
 }

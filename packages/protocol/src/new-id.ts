@@ -1,4 +1,8 @@
 const ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz';
+const RANDOM_BYTES = 16;
+/** Asking for random bytes costs more than having many. */
+const pool = new Uint8Array(RANDOM_BYTES * 64);
+let used = pool.length;
 
 /**
  * A new id: `<prefix>_`, 9 characters of time (so that ids sort by age), 16 random ones (82 bits).
@@ -6,8 +10,11 @@ const ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz';
  */
 export function newId(prefix: string): string {
   const time = Date.now().toString(36).padStart(9, '0');
-  const bytes = globalThis.crypto.getRandomValues(new Uint8Array(16));
+  if (used === pool.length) {
+    globalThis.crypto.getRandomValues(pool);
+    used = 0;
+  }
   let random = '';
-  for (const byte of bytes) random += ALPHABET[byte % 36];
+  for (const end = used + RANDOM_BYTES; used < end; used++) random += ALPHABET[(pool[used] as number) % 36];
   return `${prefix}_${time}${random}`;
 }

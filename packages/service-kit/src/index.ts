@@ -23,5 +23,5 @@ export { createRpcClient, type RpcClient } from './rpc-client.ts';
 export { runService } from './run-service.ts';
 export { parseJsonBody, type RunningService, serve, toHttpError } from './serve.ts';
 export type { SocketConnection, SocketDoor } from './sockets.ts';
-export { clientGone, type SseMessage, sendEventStream } from './sse.ts';
+export { clientGone, openEventStream, type SseMessage, sendEventStream } from './sse.ts';
 export { logFailure, procedure, router, type ServiceContext } from './trpc.ts';

@@ -29,6 +29,7 @@ export interface ServeOptions {
   routes?: (
     app: FastifyInstance,
     makeContext: (request: Credentials, requestId: string, flow?: Flow) => ServiceContext,
+    lifecycle: Lifecycle,
   ) => void;
   door?: SocketDoor;
   /** What `/metrics` shows. Default: the process's own metrics. */
@@ -59,7 +60,7 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
     flow,
   });
 
-  options.routes?.(app, makeContext);
+  options.routes?.(app, makeContext, lifecycle);
   app.register(async (scope) => {
     // tRPC reads the body itself.
     scope.removeAllContentTypeParsers();
@@ -125,8 +126,8 @@ function createApp(options: ServeOptions, lifecycle: Lifecycle): FastifyInstance
     bodyLimit: MAX_BODY_BYTES,
     requestIdHeader: false,
     genReqId: (request) => {
-      const given = RequestId.safeParse(request.headers['x-request-id']);
-      return given.success ? given.data : newId('req');
+      const given = request.headers['x-request-id'];
+      return given !== undefined && RequestId.safeParse(given).success ? String(given) : newId('req');
     },
     routerOptions: { maxParamLength: 2000, ignoreTrailingSlash: true },
     requestTimeout: 60_000,
@@ -136,11 +137,10 @@ function createApp(options: ServeOptions, lifecycle: Lifecycle): FastifyInstance
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) => parseJsonBody(body));
 
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
-    const { url } = request.raw;
-    if (!lifecycle.draining.aborted || url === '/health') return;
-    throw new CodelabError('OVERLOADED', 'The service is stopping. Try again shortly.', { retryAfterMs: 1000 });
+    if (!lifecycle.draining.aborted || request.raw.url === '/health') done();
+    else done(new CodelabError('OVERLOADED', 'The service is stopping. Try again shortly.', { retryAfterMs: 1000 }));
   });
   app.setNotFoundHandler(async (request) => {
     throw new CodelabError(

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { type Attempt, jsonAttempt, streamAttempt } from '../attempt.ts';
 import type { Route } from '../models.ts';
 import { collected, openChunks } from '../open-chunks.ts';
+import { toAbortSignal } from '../stop.ts';
 import { type AnthropicUsage, mergeUsage } from '../wire/anthropic-decoder.ts';
 import { anthropicPassRules } from '../wire/anthropic-pass.ts';
 import { createAnthropicCollector, createAnthropicWriter } from '../wire/anthropic-writer.ts';
@@ -21,6 +22,8 @@ import {
   sendStream,
   sendWhole,
 } from './door.ts';
+
+const COUNT_TIMEOUT_MS = 60_000;
 
 const shape: ErrorShape = {
   body: toAnthropicError,
@@ -56,7 +59,7 @@ export function anthropicRoutes(options: DoorOptions) {
       if (!context.caller.mayUse(body.model) && !context.caller.mayUse(`${provider.id}/${model}`))
         throw new CodelabError('FORBIDDEN', `The key "${context.caller.name}" may not use the model "${body.model}".`);
       const edited = body.model === model ? bytes : editJson(bytes, { model: JSON.stringify(model) });
-      const stop = AbortSignal.any([context.signal as AbortSignal, AbortSignal.timeout(60_000)]);
+      const stop = AbortSignal.any([toAbortSignal(context.signal), AbortSignal.timeout(COUNT_TIMEOUT_MS)]);
       const headers = passedHeaders(request);
       const answer = await provider.post('messages/count_tokens', { model, body: edited, headers }, stop);
       return reply.type('application/json').send(await answer.read(64 * 1024));

@@ -1,25 +1,26 @@
 import type { ServerResponse } from 'node:http';
 import { CodelabError, ModelName } from '@codelab/protocol';
 import {
-  type Credentials,
-  clientGone,
+  type Lifecycle,
+  type Logger,
   logFailure,
+  openEventStream,
   parseJsonBody,
-  type ServiceContext,
-  sendEventStream,
   statusOf,
   toHttpError,
 } from '@codelab/service-kit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Caller, Keys } from '../keys.ts';
 import { cacheKeyOf } from '../response-cache.ts';
+import { Stop, type StopSignal } from '../stop.ts';
 import { type Completion, type CompletionServices, streamCompletion } from '../stream-completion.ts';
 
 export interface DoorOptions {
   maxBodyBytes: number;
   services: CompletionServices;
   keys: Keys;
-  makeContext: (credentials: Credentials, requestId: string) => ServiceContext;
+  lifecycle: Lifecycle;
+  log: Logger;
 }
 
 /** How a door tells of a failure. */
@@ -35,11 +36,11 @@ export interface Entry {
   bytes: Buffer;
   body: Record<string, unknown>;
   /** What a completion needs to know of who asks. */
-  context: Pick<Completion<unknown>, 'caller' | 'signal' | 'log' | 'cacheKey'>;
+  context: Pick<Completion<unknown>, 'caller' | 'requestId' | 'cacheKey'> & { signal: StopSignal };
 }
 
 /** Bodies stay bytes, beside what they say: what is passed on is passed on as it came. Failures get the door's own shape. */
-export function prepareDoor(app: FastifyInstance, { makeContext, maxBodyBytes }: DoorOptions, shape: ErrorShape): void {
+export function prepareDoor(app: FastifyInstance, { log, maxBodyBytes }: DoorOptions, shape: ErrorShape): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
     '*',
@@ -48,17 +49,15 @@ export function prepareDoor(app: FastifyInstance, { makeContext, maxBodyBytes }:
   );
   app.setErrorHandler(async (thrown, request, reply) => {
     const error = toHttpError(thrown);
-    const log = makeContext(request, request.id).log.child({ requestId: request.id });
-    logFailure(log, error, `${request.method} ${request.routeOptions.url}`);
+    logFailure(log.child({ requestId: request.id }), error, `${request.method} ${request.routeOptions.url}`);
     return reply.status(statusOf(error)).headers(errorHeaders(error, request.id)).send(shape.body(error, request.id));
   });
 }
 
 /** Lets a caller in. Throws `UNAUTHORIZED`. */
-export function callerOf({ keys, makeContext }: DoorOptions, request: FastifyRequest): Caller {
-  const { refusal } = makeContext(request, request.id);
+export function callerOf({ keys }: DoorOptions, request: FastifyRequest): Caller {
   const caller = keys.find(request);
-  if (refusal !== undefined || caller === undefined) throw refusal ?? new CodelabError('UNAUTHORIZED');
+  if (caller === undefined) throw keys.refusalOf(request);
   return caller;
 }
 
@@ -69,14 +68,22 @@ export function enter(options: DoorOptions, request: FastifyRequest, reply: Fast
   const body = parseJsonBody(bytes ?? Buffer.alloc(0));
   if (typeof body !== 'object' || body === null || Array.isArray(body))
     throw new CodelabError('VALIDATION', 'The body must be a JSON object.');
-  const log = options.makeContext(request, request.id).log.child({ requestId: request.id });
   const isFresh = /no-cache|no-store/.test(request.headers['cache-control'] ?? '');
   const cacheKey = isFresh || !options.services.cache.isOn ? undefined : cacheKeyOf(door, bytes as Buffer);
   return {
     bytes: bytes as Buffer,
     body: body as Record<string, unknown>,
-    context: { caller, log, signal: clientGone(reply.raw), cacheKey },
+    context: { caller, requestId: request.id, signal: clientGone(reply.raw), cacheKey },
   };
+}
+
+/** Aborted when the client has gone before its answer was whole. */
+function clientGone(response: ServerResponse): StopSignal {
+  const stop = new Stop();
+  response.once('close', () => {
+    if (!response.writableFinished) stop.abort();
+  });
+  return stop;
 }
 
 /** Throws `VALIDATION` where a body lacks what every completion has. */
@@ -86,12 +93,16 @@ export function checkCompletion(
   const { model, messages, stream } = body;
   const details: Array<{ path: string; message: string }> = [];
   const wrong = (path: string, message: string) => details.push({ path, message: `${path} ${message}` });
-  if (!ModelName.safeParse(model).success) wrong('model', 'must be the name of a model');
+  if (!isModelName(model)) wrong('model', 'must be the name of a model');
   if (!Array.isArray(messages)) wrong('messages', 'must be a list');
   else if (messages.length === 0) wrong('messages', 'must not be empty');
   if (stream != null && typeof stream !== 'boolean') wrong('stream', 'must be true or false');
   if (details.length === 0) return;
   throw new CodelabError('VALIDATION', details.map(({ message }) => message).join('; '), { details });
+}
+
+export function isModelName(model: unknown): model is string {
+  return typeof model === 'string' && ModelName.safeParse(model).success;
 }
 
 /** Sends a completion whose parts are whole events. */
@@ -103,12 +114,13 @@ export async function sendStream(
   shape: ErrorShape,
 ): Promise<void> {
   reply.hijack();
-  const done = options.makeContext(request, request.id).lifecycle.begin();
+  const done = options.lifecycle.begin();
+  const stream = openEventStream(reply.raw, {
+    headers: idHeaders(request.id),
+    onFailure: (thrown) => shape.event(toHttpError(thrown), request.id),
+  });
   try {
-    await sendEventStream(reply.raw, streamCompletion(completion, options.services), {
-      headers: idHeaders(request.id),
-      onFailure: (thrown) => shape.event(toHttpError(thrown), request.id),
-    });
+    await streamCompletion(completion, options.services, stream.write).then(stream.end, stream.fail);
   } catch (thrown) {
     // Nothing has been sent yet: the failure gets a status of its own.
     const error = toHttpError(thrown);
@@ -130,10 +142,13 @@ export async function sendWhole(
   reply: FastifyReply,
   completion: Completion<Buffer | string>,
 ): Promise<void> {
-  const done = options.makeContext(request, request.id).lifecycle.begin();
+  const done = options.lifecycle.begin();
   try {
     let answer: Buffer | string = '';
-    for await (const part of streamCompletion(completion, options.services)) answer = part;
+    await streamCompletion(completion, options.services, (part) => {
+      answer = part;
+      return undefined;
+    });
     reply.hijack();
     // Aborted: there is nobody to answer.
     if (completion.signal?.aborted) return;

@@ -17,6 +17,7 @@ import {
   type Entry,
   type ErrorShape,
   enter,
+  isModelName,
   prepareDoor,
   sendStream,
   sendWhole,
@@ -67,7 +68,7 @@ export function openAiRoutes(options: DoorOptions) {
     app.post('/v1/embeddings', async (request, reply) => {
       const { bytes, body, context } = enter(options, request, reply, 'embeddings');
       const { model } = body;
-      if (typeof model !== 'string') throw new CodelabError('VALIDATION', 'model must be the name of a model');
+      if (!isModelName(model)) throw new CodelabError('VALIDATION', 'model must be the name of a model');
       if (body.input === undefined) throw new CodelabError('VALIDATION', 'input is missing');
       const open = ({ provider, model: name }: Route) => {
         if (provider.wire !== 'openai') throw noSuchEndpoint(provider.id, 'embeddings');

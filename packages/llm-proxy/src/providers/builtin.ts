@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CodelabError, type CompletionMessage, type CompletionRequest, utf8Length } from '@codelab/protocol';
+import { toAbortSignal } from '../stop.ts';
 import type { BuiltinProvider, ProviderChunk } from './provider.ts';
 
 /** However long an answer is, its pauses add up to no more than this. */
@@ -23,7 +24,7 @@ export function createBuiltinProvider(options: BuiltinOptions): BuiltinProvider 
       const answer = answerOf(request, options);
       const inputTokens = countTokens(request.messages.map((message) => textOf(message)).join(' '));
       const outputTokens = countTokens(answer.text + answer.calls.map((call) => call.arguments).join(' '));
-      yield* speak(answer.text, options.delayMs, signal);
+      yield* speak(answer.text, options.delayMs, toAbortSignal(signal));
       for (const [index, call] of answer.calls.entries()) yield { type: 'tool_call', index, ...call };
       yield { type: 'usage', usage: { inputTokens, outputTokens, cachedTokens: 0, reasoningTokens: 0 } };
       yield { type: 'finish', finishReason: answer.calls.length > 0 ? 'tool_calls' : 'stop' };

@@ -1,4 +1,5 @@
 import type { CompletionChunk, CompletionRequest, Usage } from '@codelab/protocol';
+import type { StopSignal } from '../stop.ts';
 import type { UpstreamResponse } from '../upstream.ts';
 import type { ProviderNames } from './provider-error.ts';
 
@@ -17,7 +18,7 @@ interface ProviderBase {
   /** The part before the slash in a model's name. */
   id: string;
   /** The names of its models. Throws a `CodelabError` when it can't tell. */
-  models(signal: AbortSignal): Promise<string[]>;
+  models(signal: StopSignal): Promise<string[]>;
 }
 
 /** What is asked of a provider. */
@@ -38,7 +39,7 @@ export interface HttpProvider extends ProviderBase {
   post(
     endpoint: Endpoint,
     request: { model: string; body: Buffer | string; headers?: Record<string, string> },
-    signal: AbortSignal,
+    signal: StopSignal,
   ): Promise<UpstreamResponse>;
 }
 
@@ -46,7 +47,7 @@ export interface HttpProvider extends ProviderBase {
 export interface BuiltinProvider extends ProviderBase {
   wire: 'builtin';
   /** Yields `start` first and `finish` last. */
-  stream(request: CompletionRequest, signal: AbortSignal): AsyncIterable<ProviderChunk>;
+  stream(request: CompletionRequest, signal: StopSignal): AsyncIterable<ProviderChunk>;
 }
 
 export type Provider = HttpProvider | BuiltinProvider;

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { Keys } from '../keys.ts';
 import { openChunks } from '../open-chunks.ts';
 import type { ProviderChunk } from '../providers/provider.ts';
+import { pulled } from '../pulled.ts';
 import { type CompletionServices, streamCompletion } from '../stream-completion.ts';
 
 const CompletionStream = z.object({
@@ -40,15 +41,20 @@ export function createCompletionRouter({ services, keys }: CompletionOptions) {
       try {
         const { request } = input;
         const { model } = request;
-        const parts = streamCompletion<ProviderChunk[]>(
-          {
-            model,
-            caller,
-            open: (route) => openChunks(route, request, (chunks) => chunks, services.costOf),
-            signal,
-            log: ctx.log,
-          },
-          services,
+        const parts = pulled<ProviderChunk[]>(
+          (deliver, stop) =>
+            streamCompletion(
+              {
+                model,
+                caller,
+                open: (route) => openChunks(route, request, (chunks) => chunks, services.costOf),
+                signal: stop,
+                requestId: ctx.requestId,
+              },
+              services,
+              deliver,
+            ),
+          signal,
         );
         for await (const chunks of parts) {
           for (const chunk of chunks) {
