@@ -1,6 +1,9 @@
 import { CodelabError } from '@codelab/protocol';
 import type { Stop } from './stop.ts';
 
+/** How many times within the idle time it is looked whether there was something new: the timeout is late by at most one of them. */
+const LOOKS = 10;
+
 export interface TimeoutLimits {
   /** How long the provider may take until its first token, between two tokens, and in all. Milliseconds. */
   firstTokenMs: number;
@@ -30,18 +33,20 @@ export function createTimeouts({ firstTokenMs, idleMs, totalMs }: TimeoutLimits)
   let isOver = false;
   let hasBegun = false;
   let silence: NodeJS.Timeout | undefined;
-  let heardAt = 0;
+  let heardCount = 0;
   const expire = (why: string) => {
     late = why;
     for (const stop of stops) stop.abort();
   };
-  /** To note the time of each packet costs less than to set a timer anew. */
-  const listen = (forMs: number) => {
-    silence = setTimeout(() => {
-      const leftMs = heardAt + idleMs - performance.now();
-      if (leftMs > 0.5) listen(leftMs);
-      else expire(`said nothing more for ${idleMs / 1000} s`);
-    }, forMs);
+  /** Looks whether there was something new: a clock that each packet sets anew would cost more than the packet. */
+  const listen = () => {
+    let known = heardCount;
+    let silentLooks = 0;
+    silence = setInterval(() => {
+      silentLooks = heardCount === known ? silentLooks + 1 : 0;
+      known = heardCount;
+      if (silentLooks === LOOKS) expire(`said nothing more for ${idleMs / 1000} s`);
+    }, idleMs / LOOKS);
   };
   const total = setTimeout(() => {
     isOver = true;
@@ -55,11 +60,11 @@ export function createTimeouts({ firstTokenMs, idleMs, totalMs }: TimeoutLimits)
       silence = setTimeout(() => expire(`said nothing for ${firstTokenMs / 1000} s`), firstTokenMs);
     },
     heard(begun) {
-      heardAt = performance.now();
+      heardCount++;
       if (hasBegun || !begun) return;
       hasBegun = true;
       clearTimeout(silence);
-      listen(idleMs);
+      listen();
     },
     end() {
       stops.clear();

@@ -119,7 +119,7 @@ function toText(message: SseMessage | Buffer | string): string | Buffer {
 function writeChunk(response: ServerResponse, data: string | Buffer): boolean {
   const { socket } = response;
   // A head that waits behind another answer on the same connection, or no chunks at all: HTTP/1.0.
-  if (socket === null || !response.chunkedEncoding || response.writableLength > 0) return response.write(data);
+  if (socket === null || !response.chunkedEncoding) return response.write(data);
   if (typeof data === 'string') return socket.write(`${Buffer.byteLength(data).toString(16)}\r\n${data}\r\n`);
   const size = data.length.toString(16);
   const chunk = Buffer.allocUnsafe(size.length + data.length + 4);
@@ -132,14 +132,16 @@ function writeChunk(response: ServerResponse, data: string | Buffer): boolean {
 
 function drained(response: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
+    // What was written to the socket past the response drains there.
+    const writer = response.socket ?? response;
     const done = () => {
       clearTimeout(stalled);
-      response.off('drain', done);
+      writer.off('drain', done);
       response.off('close', done);
       resolve();
     };
     const stalled = setTimeout(() => response.destroy(), STALL_MS);
-    response.once('drain', done);
+    writer.once('drain', done);
     response.once('close', done);
   });
 }

@@ -12,6 +12,7 @@ export function anthropicPassRules(): PassRules {
   let isComplete = false;
   let usage: CountedUsage | undefined;
   return {
+    textKey: '"text":"',
     needsLook: (text) => text.includes('"message_') || text.includes('"error"'),
     look(payload) {
       const event = payload as Anthropic.RawMessageStreamEvent;

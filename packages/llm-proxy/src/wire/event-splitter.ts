@@ -13,6 +13,8 @@ const nothing = Buffer.alloc(0);
 export interface EventSplitter {
   /** Whole events, each with the empty line after it; undefined while none is whole. */
   push(packet: Buffer): Buffer | undefined;
+  /** Whether nothing is held: the next packet begins with an event. */
+  isEmpty(): boolean;
   /** What the body ended with: an event that its end cut off, or that just lacks the empty line. */
   rest(): Buffer;
 }
@@ -71,6 +73,7 @@ export function createEventSplitter(): EventSplitter {
       hold(packet.subarray(end));
       return whole;
     },
+    isEmpty: () => heldBytes === 0 && !endsWithCr,
     rest: () => take(nothing),
   };
 }

@@ -8,6 +8,7 @@ export function openAiPassRules({ hidesUsage }: { hidesUsage: boolean }): PassRu
   let isFinished = false;
   let usage: CountedUsage | undefined;
   return {
+    textKey: '"content":"',
     needsLook: (text) =>
       hasValue(text, '"finish_reason":') ||
       hasValue(text, '"usage":') ||

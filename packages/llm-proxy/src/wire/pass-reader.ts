@@ -4,10 +4,14 @@ import { type ProviderNames, toStreamFault } from '../providers/provider-error.t
 import { faultIn, parse } from './chunk-reader.ts';
 import { createEventSplitter, eventsOf } from './event-splitter.ts';
 
+const QUOTE = 34;
+
 /** What passing a stream on without translating it must know of its wire. */
 export interface PassRules {
   /** Whether these events must be looked at one by one; if not, they pass as they are. `text` is the bytes, one a character. */
   needsLook(text: string): boolean;
+  /** What the text of a delta stands behind. */
+  textKey: string;
   /** Looks at one event: it only opens the answer, is a part of it, says something else, or is not for the client. */
   look(payload: object): 'opening' | 'answer' | 'other' | 'hidden';
   /** Whether an event was the wire's own end. */
@@ -38,6 +42,7 @@ export function createPassReader(
   let events = 0;
   let bytes = 0;
   let failure: unknown;
+  let template: Template | undefined;
 
   const finish = (): string => {
     if (!rules.isFinished())
@@ -85,12 +90,21 @@ export function createPassReader(
       return failure;
     },
     push(packet) {
+      if (template !== undefined && splitter.isEmpty() && fits(packet, template)) {
+        bytes += packet.length;
+        events++;
+        return packet;
+      }
       const whole = splitter.push(packet);
       if (whole === undefined) return undefined;
       const text = whole.toString('latin1');
       bytes += whole.length;
+      const before = events;
       for (let at = text.indexOf('\n\n'); at !== -1; at = text.indexOf('\n\n', at + 2)) events++;
-      if (hasBegun && !rules.needsLook(text)) return whole;
+      if (hasBegun && !rules.needsLook(text)) {
+        if (events === before + 1) template = templateOf(whole, rules.textKey);
+        return whole;
+      }
       const kept = lookAtAll(whole.toString('utf8'));
       return kept === '' ? undefined : kept;
     },
@@ -114,6 +128,36 @@ export function createPassReader(
       };
     },
   };
+}
+
+/** What the events of one stream have in common, all but their texts. */
+interface Template {
+  before: Buffer;
+  after: Buffer;
+}
+
+/** Most events differ from the one before in nothing but their text: that is the cheapest thing to know about one. */
+function templateOf(event: Buffer, textKey: string): Template | undefined {
+  const key = event.indexOf(textKey);
+  if (key === -1) return undefined;
+  const from = key + textKey.length;
+  const to = event.indexOf(QUOTE, from);
+  // Copies: the event may be a view of a large packet.
+  return { before: Buffer.from(event.subarray(0, from)), after: Buffer.from(event.subarray(to)) };
+}
+
+/**
+ * Whether an event is like the template, with a text that no quote stands in, so that it can have nothing but text. A loop over the bytes
+ * makes no strings and calls nothing.
+ */
+function fits(event: Buffer, { before, after }: Template): boolean {
+  const textEnd = event.length - after.length;
+  const textStart = before.length;
+  if (textEnd < textStart) return false;
+  for (let at = 0; at < textStart; at++) if (event[at] !== before[at]) return false;
+  for (let at = textStart; at < textEnd; at++) if (event[at] === QUOTE) return false;
+  for (let at = textEnd, of = 0; at < event.length; at++, of++) if (event[at] !== after[of]) return false;
+  return true;
 }
 
 function isWholeEvent(rest: Buffer): boolean {
