@@ -7,6 +7,8 @@ export interface ProviderCall {
   headers: IncomingMessage['headers'];
   // biome-ignore lint/suspicious/noExplicitAny: the body is whatever was sent; tests look into it
   body: any;
+  /** The body as it came. */
+  bytes: string;
   response: ServerResponse;
   /** Resolves when the caller has hung up before the answer was complete. */
   aborted: Promise<void>;
@@ -16,6 +18,8 @@ export interface ProviderCall {
   text(content: string): Promise<void>;
   /** Sends one chunk with this delta. */
   delta(delta: object): Promise<void>;
+  /** Sends one event of Anthropic's wire. */
+  event(type: string, fields?: object): Promise<void>;
   /** Sends bytes as they are, in one packet. */
   raw(bytes: Uint8Array | string): Promise<void>;
   /** Sends a whole answer, in place of a stream. */
@@ -33,20 +37,20 @@ export interface FakeProvider {
   close(): Promise<void>;
 }
 
-/** A real HTTP server that speaks OpenAI's wire. With `answer`, it answers each completion by itself. */
+/** A real HTTP server that speaks OpenAI's wire, and Anthropic's. With `answer`, it answers each completion by itself. */
 export async function startFakeProvider(answer?: (call: ProviderCall) => Promise<void> | void): Promise<FakeProvider> {
   const calls: ProviderCall[] = [];
   const untaken: ProviderCall[] = [];
   const waiting: Array<(call: ProviderCall) => void> = [];
   const server = createServer(async (request, response) => {
-    if (request.url === '/v1/models') {
+    if (/\/models(\?|$)/.test(request.url ?? '')) {
       response.setHeader('content-type', 'application/json');
       response.end(JSON.stringify({ object: 'list', data: [{ id: 'fake-1', object: 'model' }] }));
       return;
     }
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(part as Buffer);
-    const call = toCall(request, response, JSON.parse(Buffer.concat(parts).toString('utf8')));
+    const call = toCall(request, response, Buffer.concat(parts).toString('utf8'));
     calls.push(call);
     if (answer !== undefined) await answer(call);
     else {
@@ -71,7 +75,7 @@ export async function startFakeProvider(answer?: (call: ProviderCall) => Promise
   };
 }
 
-function toCall(request: IncomingMessage, response: ServerResponse, body: unknown): ProviderCall {
+function toCall(request: IncomingMessage, response: ServerResponse, bytes: string): ProviderCall {
   const aborted = new Promise<void>((resolve) => {
     response.once('close', () => {
       if (!response.writableFinished) resolve();
@@ -91,7 +95,8 @@ function toCall(request: IncomingMessage, response: ServerResponse, body: unknow
   return {
     path: request.url ?? '',
     headers: request.headers,
-    body,
+    body: JSON.parse(bytes),
+    bytes,
     response,
     aborted,
     open,
@@ -102,6 +107,10 @@ function toCall(request: IncomingMessage, response: ServerResponse, body: unknow
     text(content) {
       open();
       return chunk({ content });
+    },
+    event(type, fields = {}) {
+      open();
+      return raw(`event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`);
     },
     delta(delta) {
       open();

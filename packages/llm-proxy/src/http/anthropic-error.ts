@@ -1,5 +1,5 @@
-import { type CodelabError, errorCatalogue } from '@codelab/protocol';
-import { faultOf } from './fault.ts';
+import type { CodelabError } from '@codelab/protocol';
+import { faultOf, wireStatusOf } from './fault.ts';
 
 /** Anthropic's error body. Source: https://docs.anthropic.com/en/api/errors */
 export function toAnthropicError(error: CodelabError, requestId: string) {
@@ -13,7 +13,7 @@ export function toAnthropicError(error: CodelabError, requestId: string) {
 function typeOf(error: CodelabError): string {
   const said = faultOf(error)?.type;
   if (said !== undefined && /_error$|^request_too_large$/.test(said)) return said;
-  switch (errorCatalogue[error.code].status) {
+  switch (wireStatusOf(error)) {
     case 400:
       return 'invalid_request_error';
     case 401:
@@ -26,7 +26,10 @@ function typeOf(error: CodelabError): string {
       return 'request_too_large';
     case 429:
       return 'rate_limit_error';
+    case 422:
+      return 'invalid_request_error';
     case 503:
+    case 529:
       return 'overloaded_error';
     default:
       return 'api_error';

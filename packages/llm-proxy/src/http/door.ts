@@ -6,7 +6,6 @@ import {
   logFailure,
   openEventStream,
   parseJsonBody,
-  statusOf,
   toHttpError,
 } from '@codelab/service-kit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -14,6 +13,7 @@ import type { Caller, Keys } from '../keys.ts';
 import { cacheKeyOf } from '../response-cache.ts';
 import { Stop, type StopSignal } from '../stop.ts';
 import { type Completion, type CompletionServices, streamCompletion } from '../stream-completion.ts';
+import { wireStatusOf } from './fault.ts';
 
 export interface DoorOptions {
   maxBodyBytes: number;
@@ -50,7 +50,10 @@ export function prepareDoor(app: FastifyInstance, { log, maxBodyBytes }: DoorOpt
   app.setErrorHandler(async (thrown, request, reply) => {
     const error = toHttpError(thrown);
     logFailure(log.child({ requestId: request.id }), error, `${request.method} ${request.routeOptions.url}`);
-    return reply.status(statusOf(error)).headers(errorHeaders(error, request.id)).send(shape.body(error, request.id));
+    return reply
+      .status(wireStatusOf(error))
+      .headers(errorHeaders(error, request.id))
+      .send(shape.body(error, request.id));
   });
 }
 
@@ -126,7 +129,7 @@ export async function sendStream(
     const error = toHttpError(thrown);
     sendJson(
       reply.raw,
-      statusOf(error),
+      wireStatusOf(error),
       errorHeaders(error, request.id),
       JSON.stringify(shape.body(error, request.id)),
     );

@@ -101,7 +101,7 @@ export function toStatusError(
   const said = `${name} answered ${status}: ${fault.message}`;
   const code = codeOf(status, fault);
   return new CodelabError(code, code === 'PROVIDER_AUTH' ? `${said} Check ${keyVariable}.` : said, {
-    ...faultDetails(fault),
+    ...faultDetails(fault, status),
     retryAfterMs: retryAfterOf(headers),
   });
 }
@@ -114,8 +114,8 @@ export function toStreamFault(fault: ProviderFault, { name }: ProviderNames, has
 }
 
 /** What the client of the same wire may be told of the fault: `toOpenAiError` and `toAnthropicError` read it. */
-function faultDetails({ type, code, param }: ProviderFault): CodelabErrorOptions {
-  return type === undefined && code === undefined && param === undefined ? {} : { details: { type, code, param } };
+function faultDetails({ type, code, param }: ProviderFault, status?: number): CodelabErrorOptions {
+  return { details: { type, code, param, status } };
 }
 
 /** Source: https://docs.anthropic.com/en/api/errors */
