@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { expect, it } from 'vitest';
-import { keys } from '../support/stack.ts';
+import { keys, startStack } from '../support/stack.ts';
 import { useStory } from '../support/story.ts';
 
 const story = useStory();
@@ -57,3 +57,50 @@ it('slows neither the run nor another reader', async () => {
   expect(read).toBe(400 * piece.length);
   for (const socket of deaf) socket.destroy();
 });
+
+it.each(['openai/gpt-x', 'anthropic/claude-x'])(
+  'of a stream of llm-proxy makes the provider wait (%s), and loses nothing',
+  async (model) => {
+    const url = story.provider.url.replace('/v1', '');
+    await story.stack.close();
+    story.stack = await startStack({
+      providerUrl: story.provider.url,
+      variables: { LLM_PROXY__ANTHROPIC_BASE_URL: url, LLM_PROXY__ANTHROPIC_API_KEY: 'k' },
+    });
+    const response = fetch(`${story.stack.llmProxy.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'x-internal-auth': keys.llmProxy },
+      body: JSON.stringify({ model, stream: true, messages: [{ role: 'user', content: 'go' }] }),
+    });
+    const call = await story.provider.next();
+    const piece = 'x'.repeat(100_000);
+    const pieces = 600;
+    let sent = 0;
+    const sending = (async () => {
+      if (model.startsWith('anthropic')) await call.event('message_start', { message: { model, usage: {} } });
+      for (; sent < pieces; sent++) {
+        if (model.startsWith('openai')) await call.text(piece);
+        else await call.event('content_block_delta', { index: 0, delta: { type: 'text_delta', text: piece } });
+      }
+      if (model.startsWith('openai')) return call.finish();
+      await call.event('message_delta', { delta: { stop_reason: 'end_turn' }, usage: {} });
+      await call.event('message_stop');
+      call.response.end();
+    })();
+    let text = '';
+    let received = 0;
+    let ahead = 0;
+    for await (const bytes of (await response).body as unknown as AsyncIterable<Uint8Array>) {
+      received += bytes.length;
+      ahead = Math.max(ahead, sent * piece.length - received);
+      text += Buffer.from(bytes).toString('latin1').replaceAll('x', '');
+      // Gives everybody else several turns for each piece that it takes itself.
+      for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    }
+    await sending;
+    expect(received).toBeGreaterThan(pieces * piece.length);
+    expect(text.endsWith('data: [DONE]\n\n')).toBe(true);
+    // What both sockets' buffers in the kernel hold, and the limits of ours.
+    expect(ahead).toBeLessThan(25_000_000);
+  },
+);

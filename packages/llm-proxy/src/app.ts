@@ -114,7 +114,7 @@ export async function startLlmProxy(
     authorize,
     authorizeMetrics: requireInternal,
     routes: (app, _makeContext, lifecycle) => {
-      const door = { maxBodyBytes: env.MAX_BODY_BYTES, services, keys, lifecycle, log };
+      const door = { maxBodyBytes: env.MAX_BODY_BYTES, keepAliveMs: env.KEEP_ALIVE_MS, services, keys, lifecycle, log };
       app.register(openAiRoutes(door));
       app.register(anthropicRoutes(door));
     },

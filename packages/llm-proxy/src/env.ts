@@ -44,6 +44,8 @@ const shape = {
   FIRST_TOKEN_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(300_000),
   IDLE_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(120_000),
   TOTAL_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(1_800_000),
+  /** How often a stream in which nothing happens gets a comment. */
+  KEEP_ALIVE_MS: milliseconds.min(10, 'must be at least 10').default(15_000),
   /** So many failures of a route in a row keep requests from it for so long; 0: never. */
   BREAKER_FAILURES: z.coerce
     .number('must be a number')

@@ -31,6 +31,8 @@ export function createRedisCounters({
     connectTimeout: 5_000,
     retryStrategy: (tries) => Math.min(tries * 100, 2_000),
   });
+  // Each request that comes while the connection comes about waits for it.
+  redis.setMaxListeners(0);
   let isDown = false;
   const down = (error: unknown) => {
     if (isDown) return;

@@ -25,6 +25,8 @@ export interface EventStreamOptions {
   headers?: Record<string, string>;
   /** How long the head waits for the first message, so that a failure before it can have a status. Milliseconds, default 10,000. */
   headAfterMs?: number;
+  /** How often a comment is sent. Milliseconds, default 15,000. */
+  commentMs?: number;
   /** What is sent last when the messages fail after the head. Without it the stream just ends. */
   onFailure?: (thrown: unknown) => SseMessage | string;
 }
@@ -39,12 +41,12 @@ export interface EventStream {
 }
 
 /**
- * Opens an event stream: the head is sent with the first event, or after a while without one; comments every 15 s keep whoever is
- * between from taking the silence for death; a client that takes nothing for 30 s is given up.
+ * Opens an event stream: the head is sent with the first event, or after a while without one; comments keep whoever is between
+ * from taking the silence for death; a client that takes nothing for 30 s is given up.
  */
 export function openEventStream(
   response: ServerResponse,
-  { headers = {}, headAfterMs = HEAD_AFTER_MS, onFailure }: EventStreamOptions = {},
+  { headers = {}, headAfterMs = HEAD_AFTER_MS, commentMs = COMMENT_MS, onFailure }: EventStreamOptions = {},
 ): EventStream {
   const sendHead = () => {
     if (response.headersSent || response.destroyed) return;
@@ -62,7 +64,7 @@ export function openEventStream(
   const head = setTimeout(sendHead, headAfterMs);
   const comments = setInterval(() => {
     if (response.headersSent && !response.writableNeedDrain) writeChunk(response, ': keep-alive\n\n');
-  }, COMMENT_MS);
+  }, commentMs);
   const stop = () => {
     clearTimeout(head);
     clearInterval(comments);

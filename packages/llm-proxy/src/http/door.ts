@@ -15,8 +15,12 @@ import { Stop, type StopSignal } from '../stop.ts';
 import { type Completion, type CompletionServices, streamCompletion } from '../stream-completion.ts';
 import { wireStatusOf } from './fault.ts';
 
+/** How long a failure may still get a status of its own. */
+const HEAD_AFTER_MS = 10_000;
+
 export interface DoorOptions {
   maxBodyBytes: number;
+  keepAliveMs: number;
   services: CompletionServices;
   keys: Keys;
   lifecycle: Lifecycle;
@@ -120,6 +124,8 @@ export async function sendStream(
   const done = options.lifecycle.begin();
   const stream = openEventStream(reply.raw, {
     headers: idHeaders(request.id),
+    headAfterMs: Math.min(HEAD_AFTER_MS, options.keepAliveMs),
+    commentMs: options.keepAliveMs,
     onFailure: (thrown) => shape.event(toHttpError(thrown), request.id),
   });
   try {
