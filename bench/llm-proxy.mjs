@@ -17,6 +17,7 @@ const CHUNK_ROUNDS = 3;
 const CHUNK_STREAMS = 256;
 const CHUNKS = 200;
 const MANY_STREAMS = 1_024;
+const CANCELS = 100;
 const DEADLINE_MS = 115_000;
 
 const file = (name) => fileURLToPath(new URL(name, import.meta.url));
@@ -37,6 +38,7 @@ function start(module, env = {}, ...args) {
       child.on('message', listen);
     });
   return {
+    answer,
     port: answer('port').then(({ port }) => port),
     async cpu() {
       const told = answer('cpu');
@@ -83,6 +85,27 @@ function ask(origin, path, body) {
       },
     );
   });
+}
+
+/** Sends a request, leaves after its first event, and resolves with how long the provider did not know. Milliseconds. */
+async function leave(provider, origin, path, body) {
+  const aborted = provider.answer('aborted');
+  const left = await new Promise((resolve, reject) => {
+    agent.dispatch(
+      { origin, path, method: 'POST', headers, body },
+      {
+        onRequestStart() {},
+        onResponseStart() {},
+        onResponseData(controller) {
+          controller.abort(new Error('left'));
+          resolve(performance.timeOrigin + performance.now());
+        },
+        onResponseEnd: () => reject(new Error('the stream has ended')),
+        onResponseError() {},
+      },
+    );
+  });
+  return (await aborted).aborted - left;
 }
 
 const sorted = (values) => [...values].sort((a, b) => a - b);
@@ -312,6 +335,27 @@ export async function run() {
       ]);
     }
     table(rows);
+    print(`${CANCELS} clients that leave in the middle of a stream: until the provider sees it`);
+    const cancels = [['', 'p50', 'p95', 'max', '']];
+    for (const [name, origin, path, model] of [
+      ['direct', at, `/${CHUNKS}/20/v1/chat/completions`, 'fake-1'],
+      ['pipe', piped, `/${CHUNKS}/20/v1/chat/completions`, 'fake-1'],
+      ['passed through', proxied, '/v1/chat/completions', 'openai20/fake-1'],
+      ['translated', proxied, '/v1/chat/completions', 'anthropic20/fake-1'],
+    ]) {
+      const took = [];
+      for (let count = 0; count < CANCELS && left() > 2_000; count++)
+        took.push(await leave(provider, origin, path, bodyOf(true, model)));
+      const max = Math.max(...took);
+      cancels.push([
+        name,
+        ms(median(took)),
+        ms(quantile(took, 0.95)),
+        ms(max),
+        name === 'direct' || name === 'pipe' ? '' : verdict(Number(max.toFixed(0)), 50),
+      ]);
+    }
+    table(cancels);
     print(`${((performance.now() - began) / 1000).toFixed(0)} s`);
   } finally {
     sockets.close();

@@ -112,7 +112,10 @@ const server = createServer((request, response) => {
       response.end(wire.last());
     } else {
       stream.slot.add(stream);
-      response.once('close', () => stream.slot.delete(stream));
+      response.once('close', () => {
+        stream.slot.delete(stream);
+        if (!response.writableFinished) process.send({ aborted: performance.timeOrigin + performance.now() });
+      });
     }
   };
   request.on('data', (bytes) => {

@@ -427,28 +427,23 @@ describe.each([
       signal,
     });
 
-  it.each([true, false])(
-    'a client that leaves aborts the request upstream within 50 ms (stream: %s)',
-    async (stream) => {
-      const asked = new Promise<ProviderCall>((resolve) => {
-        answer = async (call) => {
-          if (stream && model.startsWith('openai')) await call.text('x');
-          if (stream && model.startsWith('anthropic'))
-            await call.event('message_start', { message: { model: 'c', usage: {} } });
-          resolve(call);
-        };
-      });
-      const leave = new AbortController();
-      const response = ask(stream, leave.signal);
-      response.catch(() => {});
-      const call = await asked;
-      if (stream) await response;
-      const left = performance.now();
-      leave.abort();
-      await call.aborted;
-      expect(performance.now() - left).toBeLessThan(50);
-    },
-  );
+  it.each([true, false])('a client that leaves aborts the request upstream (stream: %s)', async (stream) => {
+    const asked = new Promise<ProviderCall>((resolve) => {
+      answer = async (call) => {
+        if (stream && model.startsWith('openai')) await call.text('x');
+        if (stream && model.startsWith('anthropic'))
+          await call.event('message_start', { message: { model: 'c', usage: {} } });
+        resolve(call);
+      };
+    });
+    const leave = new AbortController();
+    const response = ask(stream, leave.signal);
+    response.catch(() => {});
+    const call = await asked;
+    if (stream) await response;
+    leave.abort();
+    await call.aborted;
+  });
 
   it.each([
     [

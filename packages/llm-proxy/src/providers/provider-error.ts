@@ -55,7 +55,7 @@ export function toUnreadableError(why: string, { name }: ProviderNames, hasBegun
 }
 
 /** What an error body says of itself; the body's beginning where it says nothing that can be understood. */
-export function readFault(body: string): ProviderFault {
+function readFault(body: string): ProviderFault {
   let parsed: unknown;
   try {
     parsed = JSON.parse(body);
