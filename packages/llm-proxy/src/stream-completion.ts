@@ -190,7 +190,7 @@ export async function streamCompletion<T>(
     const totalMs = Math.round(performance.now() - startedAt);
     const firstTokenMs = firstAt === undefined ? undefined : Math.round(firstAt - startedAt);
     const about = { ...served(last), outcome, retries, firstTokenMs, totalMs, costUsd, isCached };
-    log.info({ requestId, ...about, caller: caller.name, usage }, 'completion');
+    log.info({ requestId, ...about, keyName: caller.name, usage }, 'completion');
     report({ ...about, code, usage });
   }
 }
