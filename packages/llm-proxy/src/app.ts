@@ -124,7 +124,7 @@ export async function startLlmProxy(
     async close(timeoutMs) {
       configFile.close();
       await service.close(timeoutMs);
-      counters.close();
+      await counters.close();
       await upstream.close();
     },
   };

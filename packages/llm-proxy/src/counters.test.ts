@@ -84,7 +84,7 @@ it('without Redis each process counts for itself', async () => {
   const store = createRedisCounters({ url: 'redis://127.0.0.1:9', fallback: createMemoryCounters(), log });
   expect((await store.enter('k', 'a', start)).requests).toEqual([0, 1]);
   expect((await store.enter('k', 'b', start)).requests).toEqual([0, 2]);
-  store.close();
+  await store.close();
 });
 
 describe('limits', () => {

@@ -39,7 +39,8 @@ export interface CounterStore {
   /** The stream `id` is over. */
   leave(key: string, id: string, spent: { tokens: number; microUsd: number }, now: number): Promise<void>;
   read(key: string, now: number): Promise<Counters>;
-  close(): void;
+  /** Resolves when all that was counted is written. */
+  close(): Promise<void>;
 }
 
 /** How long a stream that nobody renews still counts. */

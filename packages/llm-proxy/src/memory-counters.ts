@@ -65,7 +65,7 @@ export function createMemoryCounters(): CounterStore {
     async read(key, now) {
       return keys.has(key) ? countersOf(stateOf(key, now), now) : noCounters;
     },
-    close() {},
+    async close() {},
   };
 }
 

@@ -146,9 +146,11 @@ export function createRedisCounters({
         () => read(key, now),
         () => fallback.read(key, now),
       ),
-    close() {
-      fallback.close();
+    async close() {
+      // Waits for the answers to what was sent before.
+      if (redis.status === 'ready') await redis.quit().catch(() => {});
       redis.disconnect();
+      await fallback.close();
     },
   };
 }

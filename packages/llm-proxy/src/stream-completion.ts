@@ -165,6 +165,8 @@ export async function streamCompletion<T>(
         tries = 0;
       } finally {
         stopAll();
+        // Those that lost a race, above all: they were somebody's trial perhaps, and have told nothing.
+        for (const { route: left } of running) breakers.released(left);
         running.clear();
         timeouts.end();
       }

@@ -87,6 +87,7 @@ export function enter(options: DoorOptions, request: FastifyRequest, reply: Fast
 /** Aborted when the client has gone before its answer was whole. */
 function clientGone(response: ServerResponse): StopSignal {
   const stop = new Stop();
+  if (response.destroyed) stop.abort();
   response.once('close', () => {
     if (!response.writableFinished) stop.abort();
   });
