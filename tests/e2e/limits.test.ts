@@ -280,6 +280,26 @@ describe('routes that fail', () => {
     expect(await again).toBe('from the first');
   });
 
+  it('a route whose trial lost a race may be tried again', async () => {
+    await start('models:\n  mine: { routes: [{ model: one/a }], fallbacks: [two/b], hedge_after_ms: 20 }\n', {
+      LLM_PROXY__BREAKER_FAILURES: '1',
+      LLM_PROXY__BREAKER_COOLDOWN_MS: '50',
+    });
+    const broken = failed(ask('two/b', keys.llmProxy));
+    (await second.next()).response.writeHead(500).end();
+    await broken;
+    const isHalfOpen = async () => /codelab_breaker_state\{[^}]*\} 1/.test((await get('/metrics')).text);
+    while (!(await isHalfOpen())) await new Promise((resolve) => setImmediate(resolve));
+    for (let round = 0; round < 2; round++) {
+      const asked = ask('mine', keys.llmProxy);
+      const call = await first.next();
+      const trial = await second.next();
+      call.json(said(1, 1));
+      await asked;
+      await trial.aborted;
+    }
+  });
+
   it('a server that accepts the connection and says nothing of TLS is given up after the connect timeout', async () => {
     const silent = createServer(() => {});
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
