@@ -49,8 +49,8 @@ it('llm-proxy counts completions, tokens and errors', async () => {
   const value = (name: string, labels: string) =>
     Number(new RegExp(`^${name}\\{${labels},service="llm-proxy"\\} (\\S+)$`, 'm').exec(text)?.[1]);
   expect(value('codelab_completions_total', 'provider="openai",model="fake-1",outcome="finish"')).toBe(2);
-  expect(value('codelab_completions_total', 'provider="openai",model="",outcome="error"')).toBe(1);
-  expect(value('codelab_completion_errors_total', 'provider="openai",model="",code="PROVIDER_AUTH"')).toBe(1);
+  expect(value('codelab_completions_total', 'provider="openai",model="fake-1",outcome="error"')).toBe(1);
+  expect(value('codelab_completion_errors_total', 'provider="openai",model="fake-1",code="PROVIDER_AUTH"')).toBe(1);
   expect(value('codelab_tokens_total', 'provider="openai",model="fake-1",kind="input"')).toBe(6);
   expect(value('codelab_tokens_total', 'provider="openai",model="fake-1",kind="output"')).toBe(10);
   expect(text).toContain('codelab_first_token_seconds_count{service="llm-proxy",provider="openai",model="fake-1"} 2');

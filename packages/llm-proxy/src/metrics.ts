@@ -28,12 +28,21 @@ export interface CompletionMetrics {
 
 const BREAKER_VALUES: Record<BreakerState, number> = { closed: 0, 'half-open': 1, open: 2 };
 
-/** Counts completions for `/metrics`. A model is named only where it has answered: callers may ask for any name. */
+/** So many models are told apart: callers may ask for any name. */
+const MAX_MODELS = 500;
+
+/** Counts completions for `/metrics`. */
 export function createCompletionMetrics(
   registry: Registry,
   breakers: () => Array<{ provider: string; model: string; state: BreakerState }>,
 ): CompletionMetrics {
   const registers = [registry];
+  const known = new Set<string>();
+  const nameOf = (provider: string, model: string): string => {
+    const name = `${provider}/${model}`;
+    if (known.size < MAX_MODELS) known.add(name);
+    return known.has(name) ? model : 'others';
+  };
   const byModel = ['provider', 'model'] as const;
   const requests = new Counter({
     name: 'codelab_completions_total',
@@ -101,7 +110,7 @@ export function createCompletionMetrics(
   });
   return {
     report({ provider, model: asked, outcome, code, retries: tried, firstTokenMs, totalMs, usage, costUsd, isCached }) {
-      const model = firstTokenMs === undefined && outcome !== 'finish' ? '' : asked;
+      const model = nameOf(provider, asked);
       requests.inc({ provider, model, outcome });
       if (code !== undefined) errors.inc({ provider, model, code });
       if (tried > 0) retries.inc({ provider }, tried);
