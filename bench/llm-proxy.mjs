@@ -1,13 +1,14 @@
 // llm-proxy beside the same request sent directly, and through a raw node:http pipe. Rounds are interleaved (A B C A B C …), ratios and
 // differences are taken within a round, and their medians are printed. Bounded to two minutes.
-import { fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createTRPCClient, createWSClient, wsLink } from '@trpc/client';
 import superjson from 'superjson';
 import { Agent } from 'undici';
 import { WebSocket } from 'ws';
+import { anyPort, healthy, median, ms, print, quantile, start, stopAll, table, times, us, verdict } from './common.mjs';
 
-const print = (line) => process.stdout.write(`${line}\n`);
 const KEY = 'bench-key-bench-key';
 const FIRST_ROUNDS = 250;
 const JSON_ROUNDS = 5;
@@ -19,34 +20,6 @@ const CHUNKS = 200;
 const MANY_STREAMS = 1_024;
 const CANCELS = 100;
 const DEADLINE_MS = 115_000;
-
-const file = (name) => fileURLToPath(new URL(name, import.meta.url));
-const children = [];
-function start(module, env = {}, ...args) {
-  const child = fork(file('./child.mjs'), [module, ...args], {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-  });
-  children.push(child);
-  const answer = (wanted) =>
-    new Promise((resolve) => {
-      const listen = (message) => {
-        if (!(wanted in message)) return;
-        child.off('message', listen);
-        resolve(message);
-      };
-      child.on('message', listen);
-    });
-  return {
-    answer,
-    port: answer('port').then(({ port }) => port),
-    async cpu() {
-      const told = answer('cpu');
-      child.send('cpu');
-      return told;
-    },
-  };
-}
 
 const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: 60_000 });
 const headers = {
@@ -108,20 +81,6 @@ async function leave(provider, origin, path, body) {
   return (await aborted).aborted - left;
 }
 
-const sorted = (values) => [...values].sort((a, b) => a - b);
-const quantile = (values, part) => sorted(values)[Math.min(values.length - 1, Math.floor(values.length * part))];
-const median = (values) => quantile(values, 0.5);
-const ms = (value) => `${value.toFixed(2)} ms`;
-const us = (value) => `${value.toFixed(1)} µs`;
-const times = (value) => `${value.toFixed(2)} ×`;
-const verdict = (value, target) => `${value <= target ? 'reached' : 'NOT REACHED'} (target ≤ ${target})`;
-
-function table(rows) {
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => String(row[column] ?? '').length)));
-  for (const row of rows) print(`  ${row.map((cell, column) => String(cell ?? '').padEnd(widths[column])).join('  ')}`);
-  print('');
-}
-
 export async function run() {
   const began = performance.now();
   const left = () => DEADLINE_MS - (performance.now() - began);
@@ -131,7 +90,7 @@ export async function run() {
   const provider = start('./provider.mjs');
   const at = `http://127.0.0.1:${await provider.port}`;
   const pipe = start('./pipe.mjs', {}, at);
-  const proxyPort = 20_000 + Math.floor(Math.random() * 20_000);
+  const proxyPort = anyPort();
   // Each shape of stream is a provider of its own in the settings, for the fake one reads the shape from the path.
   const config = ['0', '20']
     .map(
@@ -140,9 +99,6 @@ export async function run() {
         `  anthropic${pause}: { kind: anthropic, base_url: ${at}/${pause === '0' ? 4 : CHUNKS}/${pause} }\n`,
     )
     .join('');
-  const { mkdtempSync, writeFileSync } = await import('node:fs');
-  const { join } = await import('node:path');
-  const { tmpdir } = await import('node:os');
   const configFile = join(mkdtempSync(join(tmpdir(), 'bench-')), 'config.yaml');
   writeFileSync(configFile, `providers:\n${config}`);
   const proxy = start('../packages/llm-proxy/dist/main.js', {
@@ -153,14 +109,7 @@ export async function run() {
   });
   const proxied = `http://127.0.0.1:${proxyPort}`;
   const piped = `http://127.0.0.1:${await pipe.port}`;
-  for (;;) {
-    const isUp = await fetch(`${proxied}/health`).then(
-      (answer) => answer.ok,
-      () => false,
-    );
-    if (isUp) break;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await healthy(proxied);
   const sockets = createWSClient({
     url: `${proxied.replace('http', 'ws')}/trpc`,
     WebSocket,
@@ -366,6 +315,6 @@ export async function run() {
   } finally {
     sockets.close();
     await agent.destroy();
-    for (const child of children) child.disconnect();
+    stopAll();
   }
 }

@@ -1,5 +1,6 @@
 // A fake provider that costs next to nothing: fixed bytes of OpenAI's and of Anthropic's wire, on a clock of its own.
-// The path says how: /<chunks>/<ms between two>/v1/… ; 0 ms: all at once. The last text of a stream is when it was written.
+// The path says how: /<chunks>/<ms between two>/v1/… ; 0 ms: all at once; 20s: every 20 ms, and each text is when it was written. The last text of a
+// stream always is.
 import { createServer } from 'node:http';
 
 const SLOTS = 20;
@@ -85,9 +86,10 @@ setInterval(() => {
   }
 }, 1);
 let opened = 0;
+const stamped = () => openai({ content: `@${performance.timeOrigin + performance.now()}@` });
 
 function tick(stream) {
-  if (stream.left-- > 1) stream.response.write(stream.wire.chunk);
+  if (stream.left-- > 1) stream.response.write(stream.isStamped ? stamped() : stream.wire.chunk);
   else {
     stream.slot.delete(stream);
     stream.response.end(stream.wire.last());
@@ -106,7 +108,7 @@ const server = createServer((request, response) => {
     }
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     response.write(wire.first);
-    const stream = { response, wire, left: Number(chunks), slot: slots[opened++ % SLOTS] };
+    const stream = { response, wire, left: Number(chunks), isStamped: ms.endsWith('s'), slot: slots[opened++ % SLOTS] };
     if (ms === '0') {
       for (let count = 1; count < stream.left; count++) response.write(wire.chunk);
       response.end(wire.last());

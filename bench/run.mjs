@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
-const benchmarks = { 'llm-proxy': () => import('./llm-proxy.mjs') };
+const benchmarks = { 'llm-proxy': () => import('./llm-proxy.mjs'), chain: () => import('./chain.mjs') };
 const root = fileURLToPath(new URL('..', import.meta.url));
 const [name = ''] = process.argv.slice(2);
 const load = benchmarks[name];

@@ -32,6 +32,7 @@ export { mergeDeltas } from './merge-deltas.ts';
 export { Model, type ModelList } from './model.ts';
 export { newId } from './new-id.ts';
 export { Run, RunCancel, RunRef, Usage } from './run.ts';
+export { sendNow } from './send-now.ts';
 export {
   ModelName,
   Session,

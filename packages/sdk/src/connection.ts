@@ -4,6 +4,7 @@ import {
   createStreamQueue,
   fromWireError,
   mergeDeltas,
+  sendNow,
   transformer,
   waitingBytes,
 } from '@codelab/protocol';
@@ -64,7 +65,9 @@ export function createConnection(options: ConnectionOptions): Connection {
       for (let attempt = 0; ; attempt++) {
         if (closed.signal.aborted) throw closedError();
         try {
-          return await run(trpc, { signal: deadline });
+          const answer = run(trpc, { signal: deadline });
+          sendNow(socket);
+          return await answer;
         } catch (error) {
           const known = fromRpcError(error);
           if (known !== undefined && known.code !== 'OVERLOADED') throw known;
@@ -85,6 +88,7 @@ export function createConnection(options: ConnectionOptions): Connection {
         try {
           for await (const { id, data } of subscribe(
             trpc,
+            () => sendNow(socket),
             { sessionId, lastEventId, from: from ?? 'now' },
             stop,
             timeoutMs,
@@ -116,6 +120,7 @@ export function createConnection(options: ConnectionOptions): Connection {
 /** One subscription, until it ends, fails, or overflows. */
 async function* subscribe(
   trpc: TRPCClient<GatewayRouter>,
+  flush: () => void,
   input: { sessionId: string; lastEventId: string | undefined; from: 'now' | 'start' },
   stop: AbortSignal,
   lostAfterMs: number,
@@ -142,6 +147,7 @@ async function* subscribe(
       } else lost ??= setTimeout(() => queue.fail(unreachable()), lostAfterMs);
     },
   });
+  flush();
   const end = () => queue.end();
   stop.addEventListener('abort', end);
   try {

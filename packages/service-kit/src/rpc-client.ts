@@ -1,4 +1,4 @@
-import { CodelabError, createStreamQueue, fromWireError, transformer } from '@codelab/protocol';
+import { CodelabError, createStreamQueue, fromWireError, sendNow, transformer } from '@codelab/protocol';
 import { createTRPCClient, createWSClient, type TRPCClient, TRPCClientError, wsLink } from '@trpc/client';
 import type { AnyTRPCRouter } from '@trpc/server';
 import { WebSocket } from 'ws';
@@ -83,7 +83,9 @@ export function createRpcClient<R extends AnyTRPCRouter>(options: RpcClientOptio
       const deadline = AbortSignal.timeout(CALL_TIMEOUT_MS);
       for (;;) {
         try {
-          return await run(trpc, { signal: deadline });
+          const answer = run(trpc, { signal: deadline });
+          sendNow(socket);
+          return await answer;
         } catch (error) {
           const known = fromRpcError(error);
           if (known !== undefined) throw known;
@@ -109,6 +111,7 @@ export function createRpcClient<R extends AnyTRPCRouter>(options: RpcClientOptio
           } else lost ??= setTimeout(() => queue.fail(unreachable()), streaming.lostAfterMs);
         },
       });
+      sendNow(socket);
       const stop = () => queue.end();
       signal?.addEventListener('abort', stop);
       try {
