@@ -127,6 +127,7 @@ export function createSocketServer({ log, router, door, lifecycle, makeContext }
     server.handleUpgrade(request, raw, head, (socket) => {
       socket.on('error', (error) => log.info({ reason: error.message }, 'a socket failed'));
       keepAlive(socket);
+      sendTogether(socket, raw);
       if (isTrpc) openTrpc(socket, request);
       else if (door !== undefined) openDoor(door, socket, url, context);
     });
@@ -146,6 +147,26 @@ export function createSocketServer({ log, router, door, lifecycle, makeContext }
       clearTimeout(force);
     },
   };
+}
+
+/**
+ * What is sent within one turn of the event loop leaves in one write: many streams share a socket, and a write for each of their tokens
+ * would cost more than all else that is done for it.
+ */
+function sendTogether(socket: WebSocket, raw: Duplex): void {
+  const send = socket.send.bind(socket) as (...args: unknown[]) => void;
+  let isCorked = false;
+  socket.send = ((...args: unknown[]) => {
+    if (!isCorked) {
+      isCorked = true;
+      raw.cork();
+      setImmediate(() => {
+        isCorked = false;
+        raw.uncork();
+      });
+    }
+    send(...args);
+  }) as typeof socket.send;
 }
 
 /** Ends a connection whose other end has vanished without a word. */
