@@ -1,39 +1,21 @@
 import { readFileSync } from 'node:fs';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type FakeProvider, type ProviderCall, startFakeProvider } from '../support/fake-provider.ts';
-import { keys, type Stack, startStack } from '../support/stack.ts';
+import { describe, expect, it } from 'vitest';
+import type { ProviderCall } from '../support/fake-provider.ts';
+import { keys } from '../support/stack.ts';
+import { useWires } from '../support/wires.ts';
 
 // The official clients, once straight to the provider and once through llm-proxy: they must not see a difference.
 
-let provider: FakeProvider;
-let stack: Stack;
-let answer: (call: ProviderCall) => Promise<void> | void;
-beforeAll(async () => {
-  provider = await startFakeProvider((call) => answer(call));
-  stack = await startStack({
-    providerUrl: provider.url,
-    variables: {
-      LLM_PROXY__ANTHROPIC_BASE_URL: provider.url.replace('/v1', ''),
-      LLM_PROXY__ANTHROPIC_API_KEY: 'k',
-      LLM_PROXY__BREAKER_FAILURES: '0',
-    },
-  });
-});
-afterAll(async () => {
-  await stack.close();
-  await provider.close();
-});
-
-const options = { maxRetries: 0, dangerouslyAllowBrowser: true };
+const wires = useWires();
 const openais = () => ({
-  direct: new OpenAI({ ...options, baseURL: provider.url, apiKey: 'k' }),
-  through: new OpenAI({ ...options, baseURL: `${stack.llmProxy.url}/v1`, apiKey: keys.llmProxy }),
+  direct: new OpenAI({ maxRetries: 0, baseURL: wires.provider.url, apiKey: 'k' }),
+  through: wires.openai,
 });
 const anthropics = () => ({
-  direct: new Anthropic({ ...options, baseURL: provider.url.replace('/v1', ''), apiKey: 'k' }),
-  through: new Anthropic({ ...options, baseURL: stack.llmProxy.url, apiKey: keys.llmProxy }),
+  direct: new Anthropic({ maxRetries: 0, baseURL: wires.provider.url.replace('/v1', ''), apiKey: 'k' }),
+  through: wires.anthropic,
 });
 const messages = [{ role: 'user' as const, content: 'hi' }];
 
@@ -64,7 +46,7 @@ describe.each(['openai-text', 'mistral-tool-call', 'deepseek-tool-call', 'deepse
   (file) => {
     const bytes = recorded('openai', file);
     it.each([bytes.length, 700, 7])('in packets of %i bytes', async (size) => {
-      answer = replay(bytes, size);
+      wires.answer = replay(bytes, size);
       const { direct, through } = openais();
       const ask = (client: OpenAI) =>
         all(
@@ -81,7 +63,7 @@ describe.each(['openai-text', 'mistral-tool-call', 'deepseek-tool-call', 'deepse
     it('without its usage, where nobody asked for it', async () => {
       const chunks = payloads(file).map((line) => JSON.parse(line));
       const counts = { model: 'm', choices: [], usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 } };
-      answer = replay(
+      wires.answer = replay(
         Buffer.concat([
           bytes.subarray(0, bytes.lastIndexOf('data: [DONE]')),
           Buffer.from(`data: ${JSON.stringify(counts)}\n\ndata: [DONE]\n\n`),
@@ -99,7 +81,7 @@ describe.each(['anthropic-text', 'anthropic-tool-no-args', 'anthropic-json-tool.
   (file) => {
     const bytes = recorded('anthropic', file);
     it.each([bytes.length, 100, 1])('in packets of %i bytes', async (size) => {
-      answer = replay(bytes, size);
+      wires.answer = replay(bytes, size);
       const { direct, through } = anthropics();
       const ask = (client: Anthropic) =>
         client.messages.stream({ model: 'claude-x', messages, max_tokens: 10 }).finalMessage();
@@ -113,10 +95,10 @@ describe.each(['anthropic-text', 'anthropic-tool-no-args', 'anthropic-json-tool.
 
 it.each(['openai-text', 'anthropic-text', 'anthropic-tool-no-args'])('the whole answer %s.json', async (file) => {
   const body = JSON.parse(readFileSync(new URL(`${file}.json`, folder), 'utf8'));
-  answer = (call) => call.json(body);
+  wires.answer = (call) => call.json(body);
   if (file.startsWith('openai')) {
     // The recording is of OpenAI's other wire: it stands here for any object.
-    answer = (call) => call.json({ ...body, choices: [] });
+    wires.answer = (call) => call.json({ ...body, choices: [] });
     const ask = (client: OpenAI) => client.chat.completions.create({ model: 'gpt-x', messages });
     expect(await ask(openais().through)).toEqual(await ask(openais().direct));
   } else {
@@ -127,13 +109,13 @@ it.each(['openai-text', 'anthropic-text', 'anthropic-tool-no-args'])('the whole 
 
 it('the request arrives byte for byte, but for the name of the model', async () => {
   let bytes = '';
-  answer = (call) => {
+  wires.answer = (call) => {
     bytes = call.bytes;
     call.json({ choices: [] });
   };
   const body = (model: string) =>
     `{ "temperature":1.0, "x":"\\u00e9\\n", "model" : "${model}","messages":[{"role":"user","content":"{\\"model\\":\\"y\\"}"}], "big":12345678901234567890, "z":[ ] }`;
-  await fetch(`${stack.llmProxy.url}/v1/chat/completions`, {
+  await fetch(`${wires.stack.llmProxy.url}/v1/chat/completions`, {
     method: 'POST',
     headers: { authorization: `Bearer ${keys.llmProxy}` },
     body: body('openai/gpt-x'),
@@ -150,7 +132,7 @@ describe("a provider's refusal", () => {
   };
   it.each([400, 404, 413, 422, 429, 500, 503, 529])('%i is the same error for both clients', async (status) => {
     for (const stream of [false, true]) {
-      answer = (call) => call.json({ error: fault }, status);
+      wires.answer = (call) => call.json({ error: fault }, status);
       const failed = (client: OpenAI) =>
         client.chat.completions.create({ model: 'gpt-x', messages, stream }).then(
           () => undefined,
@@ -162,7 +144,7 @@ describe("a provider's refusal", () => {
       if (status < 500 && status !== 429 && status !== 413)
         expect(through).toMatchObject({ type: fault.type, param: fault.param, code: fault.code });
 
-      answer = (call) =>
+      wires.answer = (call) =>
         call.json({ type: 'error', error: { type: 'invalid_request_error', message: 'too large' } }, status);
       const failedToo = (client: Anthropic) =>
         client.messages.create({ model: 'claude-x', messages, max_tokens: 10, stream }).then(
@@ -196,7 +178,7 @@ it('embeddings', async () => {
     usage: { prompt_tokens: 4, total_tokens: 4 },
   };
   let body: unknown;
-  answer = (call) => {
+  wires.answer = (call) => {
     body = call.body;
     expect(call.path).toBe('/v1/embeddings');
     call.json(said);
@@ -211,7 +193,7 @@ it('embeddings', async () => {
 
 it("Anthropic's headers and token counts pass", async () => {
   let headers: ProviderCall['headers'] = {};
-  answer = (call) => {
+  wires.answer = (call) => {
     headers = call.headers;
     call.json(call.path.endsWith('/count_tokens') ? { input_tokens: 42 } : { type: 'message', content: [] });
   };

@@ -1,38 +1,16 @@
-import Anthropic from '@anthropic-ai/sdk';
-import OpenAI from 'openai';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type FakeProvider, type ProviderCall, startFakeProvider } from '../support/fake-provider.ts';
-import { keys, type Stack, startStack } from '../support/stack.ts';
+import type OpenAI from 'openai';
+import { expect, it } from 'vitest';
+import type { ProviderCall } from '../support/fake-provider.ts';
+import { keys } from '../support/stack.ts';
+import { useWires } from '../support/wires.ts';
 
 // What gateways between clients and models are known to get wrong, one test each.
 
-let provider: FakeProvider;
-let stack: Stack;
-let openai: OpenAI;
-let anthropic: Anthropic;
-let answer: (call: ProviderCall) => Promise<void> | void;
-beforeAll(async () => {
-  provider = await startFakeProvider((call) => answer(call));
-  stack = await startStack({
-    providerUrl: provider.url,
-    variables: {
-      LLM_PROXY__ANTHROPIC_BASE_URL: provider.url.replace('/v1', ''),
-      LLM_PROXY__ANTHROPIC_API_KEY: 'k',
-      LLM_PROXY__KEEP_ALIVE_MS: '50',
-      LLM_PROXY__BREAKER_FAILURES: '0',
-    },
-  });
-  openai = new OpenAI({ maxRetries: 0, baseURL: `${stack.llmProxy.url}/v1`, apiKey: keys.llmProxy });
-  anthropic = new Anthropic({ maxRetries: 0, baseURL: stack.llmProxy.url, apiKey: keys.llmProxy });
-});
-afterAll(async () => {
-  await stack.close();
-  await provider.close();
-});
+const wires = useWires({ LLM_PROXY__KEEP_ALIVE_MS: '50' });
 
 const messages = [{ role: 'user' as const, content: 'hi' }];
 const post = (path: string, body: object) =>
-  fetch(`${stack.llmProxy.url}${path}`, {
+  fetch(`${wires.stack.llmProxy.url}${path}`, {
     method: 'POST',
     headers: { 'x-api-key': keys.llmProxy },
     body: JSON.stringify({ messages, max_tokens: 10, ...body }),
@@ -75,14 +53,18 @@ const mixed = async (call: ProviderCall) => {
   call.response.end();
 };
 const collect = () =>
-  openai.chat.completions
+  wires.openai.chat.completions
     .stream({ model: 'anthropic/c', messages, stream_options: { include_usage: true } })
     .finalChatCompletion();
 
 it('tool calls are numbered among themselves, whatever text stands between them', async () => {
-  answer = mixed;
+  wires.answer = mixed;
   const seen: Array<[number, string | undefined]> = [];
-  for await (const chunk of await openai.chat.completions.create({ model: 'anthropic/c', messages, stream: true }))
+  for await (const chunk of await wires.openai.chat.completions.create({
+    model: 'anthropic/c',
+    messages,
+    stream: true,
+  }))
     for (const call of chunk.choices[0]?.delta.tool_calls ?? [])
       if (call.id !== undefined) seen.push([call.index, call.id]);
   expect(seen).toEqual([
@@ -92,9 +74,9 @@ it('tool calls are numbered among themselves, whatever text stands between them'
 });
 
 it('the reason of the stop is right when text and tools mix', async () => {
-  answer = mixed;
+  wires.answer = mixed;
   expect((await collect()).choices[0]?.finish_reason).toBe('tool_calls');
-  answer = async (call) => {
+  wires.answer = async (call) => {
     await call.text('I look. ');
     await call.delta({
       tool_calls: [{ index: 0, id: 'x', type: 'function', function: { name: 'look', arguments: '{}' } }],
@@ -103,12 +85,12 @@ it('the reason of the stop is right when text and tools mix', async () => {
     await call.finish('stop');
   };
   expect(
-    (await anthropic.messages.stream({ model: 'openai/g', messages, max_tokens: 10 }).finalMessage()).stop_reason,
+    (await wires.anthropic.messages.stream({ model: 'openai/g', messages, max_tokens: 10 }).finalMessage()).stop_reason,
   ).toBe('tool_use');
 });
 
 it('no input_json_delta is dropped', async () => {
-  answer = mixed;
+  wires.answer = mixed;
   const calls = (await collect()).choices[0]?.message.tool_calls ?? [];
   expect(calls.map((call) => (call.type === 'function' ? JSON.parse(call.function.arguments) : call))).toEqual([
     { path: 'src/é.ts', lines: [1, 2] },
@@ -117,7 +99,7 @@ it('no input_json_delta is dropped', async () => {
 });
 
 it('tokens of the cache are counted once', async () => {
-  answer = mixed;
+  wires.answer = mixed;
   expect((await collect()).usage).toMatchObject({
     prompt_tokens: 115,
     completion_tokens: 20,
@@ -152,7 +134,7 @@ it.each([
   ['translated', 'anthropic/c', mixed],
   ['of our own', 'builtin/echo', () => {}],
 ] as const)('[DONE] is sent once: %s', async (_, model, act) => {
-  answer = act;
+  wires.answer = act;
   const text = await (await post('/v1/chat/completions', { model, stream: true })).text();
   expect(text.match(/\[DONE\]/g)).toHaveLength(1);
   expect(text.endsWith('data: [DONE]\n\n')).toBe(true);
@@ -160,7 +142,7 @@ it.each([
 });
 
 it('message_start and message_stop are sent once', async () => {
-  answer = async (call) => {
+  wires.answer = async (call) => {
     const start = {
       message: {
         id: 'm',
@@ -188,7 +170,9 @@ it('message_start and message_stop are sent once', async () => {
   expect(text.match(/^event: message_start$/gm)).toHaveLength(1);
   expect(text.match(/^event: message_stop$/gm)).toHaveLength(1);
   expect(text).toContain('from_the_future');
-  const message = await anthropic.messages.stream({ model: 'anthropic/c', messages, max_tokens: 10 }).finalMessage();
+  const message = await wires.anthropic.messages
+    .stream({ model: 'anthropic/c', messages, max_tokens: 10 })
+    .finalMessage();
   expect(message.content).toMatchObject([{ type: 'text', text: 'whole' }]);
 });
 
@@ -197,9 +181,9 @@ it.each([
   ['of Anthropic', 'anthropic/c', mixed],
   ['of builtin', 'builtin/echo', () => {}],
 ] as const)('streams %s have their usage', async (_, model, act) => {
-  answer = act;
+  wires.answer = act;
   let usage: OpenAI.CompletionUsage | null | undefined;
-  for await (const chunk of await openai.chat.completions.create({
+  for await (const chunk of await wires.openai.chat.completions.create({
     model,
     messages,
     stream: true,
@@ -207,8 +191,8 @@ it.each([
   }))
     usage = chunk.usage ?? usage;
   expect(usage?.completion_tokens).toBeGreaterThan(0);
-  answer = act;
-  const message = await anthropic.messages.stream({ model, messages, max_tokens: 10 }).finalMessage();
+  wires.answer = act;
+  const message = await wires.anthropic.messages.stream({ model, messages, max_tokens: 10 }).finalMessage();
   expect(message.usage.output_tokens).toBeGreaterThan(0);
 });
 
@@ -219,7 +203,7 @@ it.each([
   ['/v1/messages', 'openai/g'],
 ])('%s sends something while %s thinks', async (path, model) => {
   const asked = new Promise<ProviderCall>((resolve) => {
-    answer = resolve;
+    wires.answer = resolve;
   });
   const response = await post(path, { model, stream: true });
   const call = await asked;
@@ -232,12 +216,12 @@ it.each([
 
 it("Portkey's: the request upstream is cancelled when the client goes, in the middle of a stream too", async () => {
   const asked = new Promise<ProviderCall>((resolve) => {
-    answer = async (call) => {
+    wires.answer = async (call) => {
       await call.text('half');
       resolve(call);
     };
   });
-  const stream = await openai.chat.completions.create({ model: 'openai/g', messages, stream: true });
+  const stream = await wires.openai.chat.completions.create({ model: 'openai/g', messages, stream: true });
   for await (const _ of stream) stream.controller.abort();
   await (await asked).aborted;
 });

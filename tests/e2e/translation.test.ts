@@ -1,37 +1,14 @@
-import Anthropic from '@anthropic-ai/sdk';
-import OpenAI from 'openai';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type FakeProvider, type ProviderCall, startFakeProvider } from '../support/fake-provider.ts';
-import { keys, type Stack, startStack } from '../support/stack.ts';
+import type Anthropic from '@anthropic-ai/sdk';
+import type OpenAI from 'openai';
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { ProviderCall } from '../support/fake-provider.ts';
+import { keys } from '../support/stack.ts';
+import { useWires } from '../support/wires.ts';
 
 // The official client of one wire, with a provider of the other wire behind llm-proxy.
 
-let provider: FakeProvider;
-let stack: Stack;
-let answer: (call: ProviderCall) => Promise<void> | void;
-let last: ProviderCall;
-beforeAll(async () => {
-  provider = await startFakeProvider((call) => {
-    last = call;
-    return answer(call);
-  });
-  stack = await startStack({
-    providerUrl: provider.url,
-    variables: {
-      LLM_PROXY__ANTHROPIC_BASE_URL: provider.url.replace('/v1', ''),
-      LLM_PROXY__ANTHROPIC_API_KEY: 'k',
-      LLM_PROXY__BREAKER_FAILURES: '0',
-    },
-  });
-  openai = new OpenAI({ maxRetries: 0, baseURL: `${stack.llmProxy.url}/v1`, apiKey: keys.llmProxy });
-  anthropic = new Anthropic({ maxRetries: 0, baseURL: stack.llmProxy.url, apiKey: keys.llmProxy });
-});
-afterAll(async () => {
-  await stack.close();
-  await provider.close();
-});
-let openai: OpenAI;
-let anthropic: Anthropic;
+const wires = useWires();
+const last = () => wires.provider.calls.at(-1) as ProviderCall;
 
 const toolDelta = (index: number, args: string, id?: string, name?: string) => ({
   tool_calls: [
@@ -46,8 +23,8 @@ const toolDelta = (index: number, args: string, id?: string, name?: string) => (
 describe("Anthropic's client, OpenAI's wire behind it", () => {
   const body = { model: 'openai/gpt-x', max_tokens: 100, messages: [{ role: 'user' as const, content: 'hi' }] };
   const both = async (request: Anthropic.MessageCreateParamsNonStreaming) => {
-    const streamed = await anthropic.messages.stream(request).finalMessage();
-    const whole = await anthropic.messages.create(request);
+    const streamed = await wires.anthropic.messages.stream(request).finalMessage();
+    const whole = await wires.anthropic.messages.create(request);
     const shape = ({ content, stop_reason, usage }: Anthropic.Message) => ({
       content: content.map((block) => JSON.parse(JSON.stringify(block))),
       stop_reason,
@@ -59,7 +36,7 @@ describe("Anthropic's client, OpenAI's wire behind it", () => {
   };
 
   it('text, with its usage: what was cached is counted once', async () => {
-    answer = async (call) => {
+    wires.answer = async (call) => {
       await call.delta({ role: 'assistant', content: '' });
       await call.text('Hello ');
       await call.text('мир 🌍');
@@ -81,7 +58,7 @@ describe("Anthropic's client, OpenAI's wire behind it", () => {
   });
 
   it('text and tools mixed, calls in parallel whose arguments come mixed, one without arguments', async () => {
-    answer = async (call) => {
+    wires.answer = async (call) => {
       await call.text('I look. ');
       await call.delta(toolDelta(0, '', 'call_a', 'look'));
       await call.delta(toolDelta(1, '', 'call_b', 'list'));
@@ -103,7 +80,7 @@ describe("Anthropic's client, OpenAI's wire behind it", () => {
   });
 
   it('text between and after calls, calls that all have the index 0, and a stop that says "stop"', async () => {
-    answer = async (call) => {
+    wires.answer = async (call) => {
       await call.delta(toolDelta(0, '{"n":1}', 'call_a', 'one'));
       await call.text('between');
       await call.delta(toolDelta(0, '{"n":', 'call_b', 'two'));
@@ -122,7 +99,7 @@ describe("Anthropic's client, OpenAI's wire behind it", () => {
   });
 
   it('reasoning becomes thinking, a refusal a refusal', async () => {
-    answer = async (call) => {
+    wires.answer = async (call) => {
       await call.delta({ reasoning_content: 'Let me ' });
       await call.delta({ reasoning_content: 'think.' });
       await call.text('Yes.');
@@ -135,7 +112,7 @@ describe("Anthropic's client, OpenAI's wire behind it", () => {
       ],
       stop_reason: 'max_tokens',
     });
-    answer = async (call) => {
+    wires.answer = async (call) => {
       await call.delta({ refusal: 'I will not.' });
       await call.finish('stop');
     };
@@ -146,8 +123,8 @@ describe("Anthropic's client, OpenAI's wire behind it", () => {
   });
 
   it('asks as OpenAI is asked', async () => {
-    answer = (call) => call.finish();
-    await anthropic.messages.create({
+    wires.answer = (call) => call.finish();
+    await wires.anthropic.messages.create({
       ...body,
       system: [{ type: 'text', text: 'Be brief.', cache_control: { type: 'ephemeral' } }],
       stop_sequences: ['END'],
@@ -196,8 +173,8 @@ describe("Anthropic's client, OpenAI's wire behind it", () => {
         },
       ],
     });
-    expect(last.path).toBe('/v1/chat/completions');
-    expect(last.body).toEqual({
+    expect(last().path).toBe('/v1/chat/completions');
+    expect(last().body).toEqual({
       model: 'gpt-x',
       stream: true,
       stream_options: { include_usage: true },
@@ -249,31 +226,31 @@ describe("Anthropic's client, OpenAI's wire behind it", () => {
 
   it("what only Anthropic has is refused by name, in Anthropic's shape", async () => {
     await expect(
-      anthropic.messages.create({ ...body, tools: [{ type: 'web_search_20250305', name: 'web_search' }] }),
+      wires.anthropic.messages.create({ ...body, tools: [{ type: 'web_search_20250305', name: 'web_search' }] }),
     ).rejects.toMatchObject({
       status: 400,
       message: expect.stringContaining('web_search'),
       error: { type: 'error', error: { type: 'invalid_request_error' } },
     });
-    await expect(anthropic.messages.create({ ...body, max_tokens: 0 })).rejects.toMatchObject({
+    await expect(wires.anthropic.messages.create({ ...body, max_tokens: 0 })).rejects.toMatchObject({
       status: 400,
       message: expect.stringContaining('max_tokens'),
     });
   });
 
   it('a break in the middle is an error of the stream', async () => {
-    answer = async (call) => {
+    wires.answer = async (call) => {
       await call.text('half');
       call.response.destroy();
     };
-    await expect(anthropic.messages.stream(body).finalMessage()).rejects.toMatchObject({
+    await expect(wires.anthropic.messages.stream(body).finalMessage()).rejects.toMatchObject({
       error: { type: 'error', error: { type: 'api_error', message: expect.stringContaining('broke') } },
     });
-    await expect(anthropic.messages.create(body)).rejects.toMatchObject({ status: 502 });
+    await expect(wires.anthropic.messages.create(body)).rejects.toMatchObject({ status: 502 });
   });
 
   it('a model that needs no provider answers too', async () => {
-    const message = await anthropic.messages
+    const message = await wires.anthropic.messages
       .stream({
         ...body,
         model: 'builtin/agent',
@@ -297,7 +274,7 @@ describe("OpenAI's client, Anthropic's wire behind it", () => {
     },
   };
   beforeEach(() => {
-    answer = async (call) => {
+    wires.answer = async (call) => {
       await call.event('message_start', start);
       await call.event('content_block_start', {
         index: 0,
@@ -339,7 +316,7 @@ describe("OpenAI's client, Anthropic's wire behind it", () => {
   ];
 
   it('thinking keeps its signatures over turns, whole and streamed', async () => {
-    const { choices, usage } = await openai.chat.completions.create({ model: 'anthropic/claude-x', messages });
+    const { choices, usage } = await wires.openai.chat.completions.create({ model: 'anthropic/claude-x', messages });
     const message = choices[0]?.message as Thoughtful;
     expect(message).toMatchObject({ content: 'I look.', reasoning_content: 'Let me think.', thinking_blocks: blocks });
     expect(usage).toEqual({
@@ -350,7 +327,7 @@ describe("OpenAI's client, Anthropic's wire behind it", () => {
       completion_tokens_details: { reasoning_tokens: 9 },
     });
     const streamed: object[] = [];
-    for await (const chunk of await openai.chat.completions.create({
+    for await (const chunk of await wires.openai.chat.completions.create({
       model: 'anthropic/claude-x',
       messages,
       stream: true,
@@ -359,15 +336,15 @@ describe("OpenAI's client, Anthropic's wire behind it", () => {
       streamed.push(...(delta?.thinking_blocks ?? []));
     }
     expect(streamed).toEqual(blocks);
-    await openai.chat.completions.create({
+    await wires.openai.chat.completions.create({
       model: 'anthropic/claude-x',
       messages: [...messages, message, { role: 'tool', tool_call_id: 'toolu_a', content: 'seen' }],
       reasoning_effort: 'medium',
     });
-    expect(last.path).toBe('/v1/messages');
-    expect(last.body.thinking).toEqual({ type: 'enabled', budget_tokens: 8192 });
-    expect(last.body.max_tokens).toBeGreaterThan(8192);
-    expect(last.body.messages[1]).toEqual({
+    expect(last().path).toBe('/v1/messages');
+    expect(last().body.thinking).toEqual({ type: 'enabled', budget_tokens: 8192 });
+    expect(last().body.max_tokens).toBeGreaterThan(8192);
+    expect(last().body.messages[1]).toEqual({
       role: 'assistant',
       content: [
         ...blocks,
@@ -384,7 +361,7 @@ describe("OpenAI's client, Anthropic's wire behind it", () => {
       required: ['a'],
       additionalProperties: false,
     };
-    await openai.chat.completions.create({
+    await wires.openai.chat.completions.create({
       model: 'anthropic/claude-x',
       messages: [
         { role: 'user', content: [{ type: 'file', file: { file_data: 'data:application/pdf;base64,AAAA' } }] },
@@ -393,7 +370,7 @@ describe("OpenAI's client, Anthropic's wire behind it", () => {
       stop: 'END',
       max_completion_tokens: 50,
     });
-    expect(last.body).toMatchObject({
+    expect(last().body).toMatchObject({
       max_tokens: 50,
       stop_sequences: ['END'],
       output_config: { format: { type: 'json_schema', schema } },
@@ -404,12 +381,12 @@ describe("OpenAI's client, Anthropic's wire behind it", () => {
         },
       ],
     });
-    await openai.chat.completions.create({
+    await wires.openai.chat.completions.create({
       model: 'anthropic/claude-x',
       messages,
       response_format: { type: 'json_object' },
     });
-    expect(last.body.system).toContain('JSON');
+    expect(last().body.system).toContain('JSON');
   });
 });
 
@@ -420,7 +397,7 @@ describe.each([
   ['messages, translated', 'openai/gpt-x', 'anthropic'],
 ] as const)('%s', (_, model, client) => {
   const ask = (stream: boolean, signal: AbortSignal) =>
-    fetch(`${stack.llmProxy.url}/v1/${client === 'openai' ? 'chat/completions' : 'messages'}`, {
+    fetch(`${wires.stack.llmProxy.url}/v1/${client === 'openai' ? 'chat/completions' : 'messages'}`, {
       method: 'POST',
       headers: { 'x-api-key': keys.llmProxy },
       body: JSON.stringify({ model, max_tokens: 10, stream, messages: [{ role: 'user', content: 'hi' }] }),
@@ -429,7 +406,7 @@ describe.each([
 
   it.each([true, false])('a client that leaves aborts the request upstream (stream: %s)', async (stream) => {
     const asked = new Promise<ProviderCall>((resolve) => {
-      answer = async (call) => {
+      wires.answer = async (call) => {
         if (stream && model.startsWith('openai')) await call.text('x');
         if (stream && model.startsWith('anthropic'))
           await call.event('message_start', { message: { model: 'c', usage: {} } });
@@ -480,7 +457,7 @@ describe.each([
       },
     ],
   ])('%s in place of an answer is a bad gateway, streamed or not', async (_name, act) => {
-    answer = async (call) => {
+    wires.answer = async (call) => {
       await act(call);
     };
     for (const stream of [true, false]) {
@@ -509,11 +486,11 @@ describe.each([
       await call.event('message_stop');
       call.response.end();
     };
-    answer = send(5_000_000);
+    wires.answer = send(5_000_000);
     const whole = await (await ask(true, AbortSignal.timeout(10_000))).text();
     expect(whole.length).toBeGreaterThan(5_000_000);
     expect(whole).toMatch(/\[DONE\]\n\n$|message_stop"\}\n\n$/);
-    answer = send(20_000_000);
+    wires.answer = send(20_000_000);
     const cut = await (await ask(true, AbortSignal.timeout(10_000))).text();
     expect(cut).toContain('16 MiB');
     expect(cut).not.toMatch(/\[DONE\]|message_stop/);

@@ -10,6 +10,7 @@ import type {
 import { toBrokenError, toFault, toStreamFault, toUnreadableError } from './providers/provider-error.ts';
 import type { StopSignal } from './stop.ts';
 import type { UpstreamResponse } from './upstream.ts';
+import { estimateUsage } from './wire/estimate.ts';
 
 /** The most that an answer which is not streamed may have. */
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
@@ -133,14 +134,7 @@ export function jsonAttempt(
     hasBegun: () => hasBegun,
     usage() {
       if (usage !== undefined || !isAccepted) return usage;
-      return {
-        inputTokens: request.inputTokens(),
-        outputTokens: 0,
-        cachedTokens: 0,
-        reasoningTokens: 0,
-        cacheWriteTokens: 0,
-        isEstimated: true,
-      };
+      return estimateUsage(undefined, { inputTokens: request.inputTokens, outputTokens: 0 });
     },
   };
 }

@@ -1,7 +1,7 @@
 import { CodelabError, type FinishReason } from '@codelab/protocol';
 import type { AnswerReader, CountedUsage, ProviderChunk } from '../providers/provider.ts';
 import { type ProviderNames, toFault, toStreamFault, toUnreadableError } from '../providers/provider-error.ts';
-import { tokensOf } from './estimate.ts';
+import { estimateUsage, tokensOf } from './estimate.ts';
 import { createEventSplitter, eventsOf } from './event-splitter.ts';
 import { toUsage } from './openai-decoder.ts';
 
@@ -99,14 +99,7 @@ export function createChunkReader(
     usage(inputTokens) {
       const usage = decoder.usage();
       if (usage !== undefined && isCounted) return usage;
-      return {
-        inputTokens: usage?.inputTokens ?? inputTokens(),
-        outputTokens: Math.max(usage?.outputTokens ?? 0, tokensOf(characters)),
-        cachedTokens: usage?.cachedTokens ?? 0,
-        reasoningTokens: usage?.reasoningTokens ?? 0,
-        cacheWriteTokens: usage?.cacheWriteTokens ?? 0,
-        isEstimated: true,
-      };
+      return estimateUsage(usage, { inputTokens, outputTokens: tokensOf(characters) });
     },
   };
 }

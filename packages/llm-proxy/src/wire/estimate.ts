@@ -1,4 +1,5 @@
 import type { CompletionRequest } from '@codelab/protocol';
+import type { CountedUsage } from '../providers/provider.ts';
 
 /** What an image costs, about. */
 const IMAGE_TOKENS = 1_000;
@@ -21,4 +22,19 @@ function tokensIn(value: unknown): number {
   const { type } = value as { type?: unknown };
   if (type === 'image' || type === 'image_url') return IMAGE_TOKENS;
   return Object.values(value).reduce<number>((sum, item) => sum + tokensIn(item), 0);
+}
+
+/** The counts of an answer that was cut short: what the provider has said so far, and about what it has not come to say. */
+export function estimateUsage(
+  said: CountedUsage | undefined,
+  about: { inputTokens: () => number; outputTokens: number },
+): CountedUsage {
+  return {
+    inputTokens: said?.inputTokens ?? about.inputTokens(),
+    outputTokens: Math.max(said?.outputTokens ?? 0, about.outputTokens),
+    cachedTokens: said?.cachedTokens ?? 0,
+    reasoningTokens: said?.reasoningTokens ?? 0,
+    cacheWriteTokens: said?.cacheWriteTokens ?? 0,
+    isEstimated: true,
+  };
 }

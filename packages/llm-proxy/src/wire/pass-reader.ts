@@ -2,6 +2,7 @@ import { CodelabError } from '@codelab/protocol';
 import type { AnswerReader, CountedUsage } from '../providers/provider.ts';
 import { type ProviderNames, toStreamFault } from '../providers/provider-error.ts';
 import { faultIn, parse } from './chunk-reader.ts';
+import { estimateUsage } from './estimate.ts';
 import { createEventSplitter, eventsOf } from './event-splitter.ts';
 
 const QUOTE = 34;
@@ -118,14 +119,7 @@ export function createPassReader(
     usage(inputTokens) {
       const usage = rules.usage();
       if (usage !== undefined && isComplete) return usage;
-      return {
-        inputTokens: usage?.inputTokens ?? inputTokens(),
-        outputTokens: Math.max(usage?.outputTokens ?? 0, rules.outputTokens(events, bytes)),
-        cachedTokens: usage?.cachedTokens ?? 0,
-        reasoningTokens: usage?.reasoningTokens ?? 0,
-        cacheWriteTokens: usage?.cacheWriteTokens ?? 0,
-        isEstimated: true,
-      };
+      return estimateUsage(usage, { inputTokens, outputTokens: rules.outputTokens(events, bytes) });
     },
   };
 }
