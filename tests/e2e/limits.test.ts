@@ -338,3 +338,19 @@ it('Azure: the deployment and the version are in the address, the key in its hea
   }
   expect(first.calls.at(-1)?.headers['x-team']).toBe('a');
 });
+
+it.skipIf(redisUrl === undefined)('two llm-proxies share the counters of their keys', async () => {
+  const name = `team-${Math.random().toString(36).slice(2)}`;
+  const variables = { LLM_PROXY__REDIS_URL: redisUrl ?? '' };
+  await start(`keys:\n  ${name}: { key_env: TEAM_KEY, requests_per_minute: 2 }\n`, variables);
+  const other = await startStack({
+    variables: { LLM_PROXY__CONFIG: join(folder, 'config.yaml'), TEAM_KEY: TEAM, ...variables },
+  });
+  const there = new OpenAI({ maxRetries: 0, baseURL: `${other.llmProxy.url}/v1`, apiKey: TEAM });
+  const askThere = () => there.chat.completions.create({ model: 'builtin/echo', messages });
+  await ask('builtin/echo');
+  await askThere();
+  expect(await failed(askThere())).toBeInstanceOf(OpenAI.RateLimitError);
+  expect(await failed(ask('builtin/echo'))).toBeInstanceOf(OpenAI.RateLimitError);
+  await other.close();
+});

@@ -116,3 +116,45 @@ it('a redirect is followed or refused, and ends all the same', async () => {
   call.response.end();
   expect((await asked).status).toBe(502);
 });
+
+it('a provider that says nothing is given up where the answer is not streamed too', async () => {
+  stack = await startStack({
+    providerUrl: provider.url,
+    variables: { LLM_PROXY__MAX_RETRIES: '0', LLM_PROXY__FIRST_TOKEN_TIMEOUT_MS: '300' },
+  });
+  const asked = fetch(`${stack.llmProxy.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'x-internal-auth': keys.llmProxy },
+    body: JSON.stringify({ model: 'fake-1', messages: [{ role: 'user', content: 'go' }] }),
+  });
+  const call = await provider.next();
+  expect((await asked).status).toBe(502);
+  await call.aborted;
+});
+
+it('a thousand clients that leave at any moment leave nothing behind', async () => {
+  stack = await startStack({ providerUrl: provider.url, variables: { LLM_PROXY__MAX_RETRIES: '2' } });
+  const { url } = stack.llmProxy;
+  const leaveAfter = async (turns: number, stream: boolean) => {
+    const leave = new AbortController();
+    const asked = fetch(`${url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'x-internal-auth': keys.llmProxy },
+      body: JSON.stringify({ model: 'fake-1', stream, messages: [{ role: 'user', content: 'go' }] }),
+      signal: leave.signal,
+    }).then((response) => response.text());
+    asked.catch(() => {});
+    for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+    leave.abort();
+    await asked.catch(() => {});
+  };
+  for (let round = 0; round < 50; round++)
+    await Promise.all(Array.from({ length: 20 }, (_, index) => leaveAfter(index * 2, index % 2 === 0)));
+  await Promise.all(provider.calls.map(({ aborted }) => aborted));
+  const metric = async (name: string) => {
+    const response = await fetch(`${url}/metrics`, { headers: { 'x-internal-auth': keys.llmProxy } });
+    return Number(new RegExp(`^${name}\\{[^}]*\\} (\\S+)$`, 'm').exec(await response.text())?.[1]);
+  };
+  while ((await metric('codelab_open_completions')) > 0) await new Promise((resolve) => setImmediate(resolve));
+  expect(await metric('codelab_active_work')).toBe(0);
+});
