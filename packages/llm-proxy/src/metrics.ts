@@ -28,6 +28,27 @@ export interface CompletionMetrics {
 
 const BREAKER_VALUES: Record<BreakerState, number> = { closed: 0, 'half-open': 1, open: 2 };
 
+/** Counts in a map until somebody reads the metrics: prom-client hashes its labels anew each time, which costs more than the count. */
+function countFor(registers: Registry[], config: { name: string; help: string; labelNames?: readonly string[] }) {
+  const { labelNames = [] } = config;
+  const pending = new Map<string, { labels: string[]; value: number }>();
+  new Counter({
+    ...config,
+    registers,
+    collect() {
+      for (const { labels, value } of pending.values())
+        this.inc(Object.fromEntries(labelNames.map((name, index) => [name, labels[index] ?? ''])), value);
+      pending.clear();
+    },
+  });
+  return (value: number, ...labels: string[]): void => {
+    const key = labels.join('\n');
+    const known = pending.get(key);
+    if (known !== undefined) known.value += value;
+    else if (value > 0) pending.set(key, { labels, value });
+  };
+}
+
 /** So many models are told apart: callers may ask for any name. */
 const MAX_MODELS = 500;
 
@@ -44,41 +65,32 @@ export function createCompletionMetrics(
     return known.has(name) ? model : 'others';
   };
   const byModel = ['provider', 'model'] as const;
-  const requests = new Counter({
+  const requests = countFor(registers, {
     name: 'codelab_completions_total',
     help: 'Completions by provider, model and outcome',
     labelNames: [...byModel, 'outcome'],
-    registers,
   });
-  const errors = new Counter({
+  const errors = countFor(registers, {
     name: 'codelab_completion_errors_total',
     help: 'Failed completions by provider, model and error code',
     labelNames: [...byModel, 'code'],
-    registers,
   });
-  const retries = new Counter({
+  const retries = countFor(registers, {
     name: 'codelab_completion_retries_total',
     help: 'Tries after the first',
     labelNames: ['provider'],
-    registers,
   });
-  const tokens = new Counter({
+  const tokens = countFor(registers, {
     name: 'codelab_tokens_total',
     help: 'Tokens by provider, model and kind; cached are part of input, reasoning of output',
     labelNames: [...byModel, 'kind'],
-    registers,
   });
-  const cost = new Counter({
+  const cost = countFor(registers, {
     name: 'codelab_cost_usd_total',
     help: 'US dollars by provider and model, of models that have a price',
     labelNames: byModel,
-    registers,
   });
-  const cacheHits = new Counter({
-    name: 'codelab_cache_hits_total',
-    help: 'Answers from the response cache',
-    registers,
-  });
+  const cacheHits = countFor(registers, { name: 'codelab_cache_hits_total', help: 'Answers from the response cache' });
   const open = new Gauge({
     name: 'codelab_open_completions',
     help: 'Completions that are not over',
@@ -111,18 +123,18 @@ export function createCompletionMetrics(
   return {
     report({ provider, model: asked, outcome, code, retries: tried, firstTokenMs, totalMs, usage, costUsd, isCached }) {
       const model = nameOf(provider, asked);
-      requests.inc({ provider, model, outcome });
-      if (code !== undefined) errors.inc({ provider, model, code });
-      if (tried > 0) retries.inc({ provider }, tried);
-      if (isCached) cacheHits.inc();
+      requests(1, provider, model, outcome);
+      if (code !== undefined) errors(1, provider, model, code);
+      if (tried > 0) retries(tried, provider);
+      if (isCached) cacheHits(1);
       if (firstTokenMs !== undefined) firstToken.observe({ provider, model }, firstTokenMs / 1000);
       duration.observe({ provider }, totalMs / 1000);
-      if (costUsd !== undefined) cost.inc({ provider, model }, costUsd);
+      if (costUsd !== undefined) cost(costUsd, provider, model);
       if (usage === undefined) return;
-      tokens.inc({ provider, model, kind: 'input' }, usage.inputTokens);
-      tokens.inc({ provider, model, kind: 'output' }, usage.outputTokens);
-      tokens.inc({ provider, model, kind: 'cached' }, usage.cachedTokens);
-      tokens.inc({ provider, model, kind: 'reasoning' }, usage.reasoningTokens);
+      tokens(usage.inputTokens, provider, model, 'input');
+      tokens(usage.outputTokens, provider, model, 'output');
+      tokens(usage.cachedTokens, provider, model, 'cached');
+      tokens(usage.reasoningTokens, provider, model, 'reasoning');
     },
     opened() {
       open.inc();
