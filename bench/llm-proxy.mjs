@@ -11,8 +11,8 @@ import { anyPort, healthy, median, ms, print, quantile, start, stopAll, table, t
 
 const KEY = 'bench-key-bench-key';
 const FIRST_ROUNDS = 250;
-const JSON_ROUNDS = 5;
-const JSON_REQUESTS = 1_500;
+const JSON_ROUNDS = 7;
+const JSON_REQUESTS = 3_000;
 const LARGE_REQUESTS = 150;
 const CHUNK_ROUNDS = 3;
 const CHUNK_STREAMS = 256;
@@ -158,7 +158,7 @@ export async function run() {
     // Warm: connections, and the compiler.
     const quick = arms(0);
     for (let round = 0; round < 100; round++) for (const arm of Object.values(quick)) await arm.ask(true);
-    for (let round = 0; round < 20; round++)
+    for (let round = 0; round < 100; round++)
       await Promise.all(
         ['pipe', 'passed through'].flatMap((name) => Array.from({ length: 32 }, () => quick[name].ask(false))),
       );
