@@ -17,7 +17,7 @@ RUN npm install --no-save --ignore-scripts
 COPY tsconfig.json tsup.service.ts ./
 COPY scripts scripts
 COPY packages packages
-RUN npm run build -w "packages/${SERVICE}"
+RUN npm run build -w "packages/${SERVICE}" && mkdir -p "packages/${SERVICE}/agents"
 
 FROM manifests AS dependencies
 ARG SERVICE
@@ -29,7 +29,9 @@ ENV NODE_ENV=production
 WORKDIR /app/packages/${SERVICE}
 COPY --from=dependencies /app/node_modules /app/node_modules
 COPY --from=build /app/packages/${SERVICE}/dist dist
+COPY --from=build /app/packages/${SERVICE}/agents agents
 COPY --from=build /app/packages/${SERVICE}/package.json ./
-# Not root; any number will do, for no file is written.
+# Not root. A volume that is mounted here belongs to the same user.
+RUN mkdir /data && chown 10001:10001 /data
 USER 10001:10001
 CMD ["node", "--enable-source-maps", "dist/main.js"]

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { doors, fullDoors } from '../support/doors.ts';
-import { type FakeProvider, startFakeProvider } from '../support/fake-provider.ts';
+import { conversationOf, type FakeProvider, type ProviderCall, startFakeProvider } from '../support/fake-provider.ts';
 import { type Stack, startStack } from '../support/stack.ts';
 
 let provider: FakeProvider;
@@ -43,7 +43,7 @@ describe.each(doors)('$name', (door) => {
     const session = newSession();
     await door.ask(stack, session, 'one');
     expect(await door.ask(stack, session, 'two')).toEqual({ text: 'I heard: two', ends: 1 });
-    expect(provider.calls.at(-1)?.body.messages).toHaveLength(3);
+    expect(conversationOf(provider.calls.at(-1) as ProviderCall)).toHaveLength(3);
   });
 
   it.each([

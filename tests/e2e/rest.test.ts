@@ -4,7 +4,7 @@ import { keys, type Stack, startStack } from '../support/stack.ts';
 let stack: Stack;
 beforeAll(async () => {
   stack = await startStack({
-    variables: { AGENT_RUNTIME__MAX_SESSIONS: '8', AGENT_RUNTIME__LLM_MODEL: 'builtin/echo' },
+    variables: { AGENT_RUNTIME__LLM_MODEL: 'builtin/echo' },
   });
 });
 afterAll(() => stack.close());
@@ -19,11 +19,11 @@ const call = async (method: string, path: string, body?: unknown): Promise<{ sta
   return { status: response.status, body: await response.json() };
 };
 
-it('sessions: create, repeat, clash, get, change, list in pages, fill up, delete', async () => {
+it('sessions: create, repeat, clash, get, change, list in pages, delete', async () => {
   const made = await call('POST', '/sessions', { sessionId: 'rest-1', title: 'One', metadata: { a: '1', b: '2' } });
   expect(made).toMatchObject({
     status: 201,
-    body: { replayed: false, session: { sessionId: 'rest-1', title: 'One', model: 'builtin/echo' } },
+    body: { replayed: false, session: { sessionId: 'rest-1', title: 'One', model: 'default', agent: 'orchestrator' } },
   });
   expect(new Date(made.body.session.createdAt).getTime()).toBeGreaterThan(0);
   expect(
@@ -39,10 +39,6 @@ it('sessions: create, repeat, clash, get, change, list in pages, fill up, delete
   });
   expect(await call('GET', '/sessions/rest-1')).toMatchObject({ status: 200, body: { title: 'Renamed' } });
   for (let number = 2; number <= 8; number++) await call('POST', '/sessions', { sessionId: `rest-${number}` });
-  expect(await call('POST', '/sessions', {})).toMatchObject({
-    status: 503,
-    body: { error: { code: 'OVERLOADED', message: expect.stringContaining('AGENT_RUNTIME__MAX_SESSIONS') } },
-  });
   const seen: string[] = [];
   let cursor = '';
   do {

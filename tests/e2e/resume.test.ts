@@ -1,7 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { startAgentRuntime } from '../../packages/agent-runtime/src/app.ts';
-import { loadEnv } from '../../packages/agent-runtime/src/env.ts';
-import { keys } from '../support/stack.ts';
 import { useStory } from '../support/story.ts';
 
 const story = useStory();
@@ -128,30 +125,22 @@ it('answers a cursor of another epoch, or of nothing, with a snapshot', async ()
   }
 });
 
-it('tells the watcher of a run that agent-runtime has forgotten, instead of waiting for ever', async () => {
+it('goes on with a run after a restart of agent-runtime, from its last stored step, and its watcher sees the end', async () => {
   const session = await story.stack.client().sessions.create();
   const run = session.send('go');
   const call = await story.provider.next();
   await call.text('half an ans');
   const tokens = run.textStream[Symbol.asyncIterator]();
   expect((await tokens.next()).value).toBe('half an ans');
-  const { port } = story.stack.runtime;
-  const lost = tokens.next();
-  lost.catch(() => {});
-  await story.stack.runtime.close();
-  story.stack.runtime = await startAgentRuntime(
-    loadEnv({
-      AGENT_RUNTIME__PORT: String(port),
-      AGENT_RUNTIME__INTERNAL_API_KEY: keys.runtime,
-      AGENT_RUNTIME__LOG_LEVEL: 'silent',
-      AGENT_RUNTIME__LLM_PROXY_URL: story.stack.llmProxy.url,
-      AGENT_RUNTIME__LLM_PROXY_API_KEY: keys.llmProxy,
-    }),
-  );
-  const outcome = await lost.then(
-    ({ done }) => (done ? 'ended' : 'went on'),
-    (error) => error.code,
-  );
-  // The run was cancelled by the stop, which is its end, or the session is gone: memory is all it was in.
-  expect(['ended', 'NOT_FOUND']).toContain(outcome);
+  const rest = tokens.next();
+  await story.stack.restartRuntime();
+  await call.aborted;
+  const again = await story.provider.next();
+  expect(again.body.messages).toEqual(call.body.messages);
+  await again.text('the whole answer');
+  await again.finish();
+  expect((await rest).value).toBe('the whole answer');
+  expect(await run.finished()).toMatchObject({ status: 'completed' });
+  const { items } = await session.items();
+  expect(items.map(({ text }) => text)).toEqual(['go', 'the whole answer']);
 });

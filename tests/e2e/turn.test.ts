@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { conversationOf } from '../support/fake-provider.ts';
 import { useStory } from '../support/story.ts';
 
 const story = useStory();
@@ -8,7 +9,7 @@ it('brings each token to the SDK before the provider sends the next one', async 
   const run = session.send('Hello');
   const tokens = run.textStream[Symbol.asyncIterator]();
   const call = await story.provider.next();
-  expect(call.body.messages).toEqual([{ role: 'user', content: 'Hello' }]);
+  expect(conversationOf(call)).toEqual([{ role: 'user', content: 'Hello' }]);
   expect(call.headers.authorization).toBe('Bearer sk-test');
   for (const word of ['One', ' two', ' three', ' четыре', ' 👩‍👩‍👧‍👦']) {
     await call.text(word);
@@ -29,7 +30,7 @@ it('keeps characters whole that the network splits at every byte', async () => {
   const session = await story.stack.client().sessions.create();
   const run = session.send('Привет');
   const call = await story.provider.next();
-  expect(call.body.messages[0].content).toBe('Привет');
+  expect(conversationOf(call)[0]?.content).toBe('Привет');
   const said = 'Ёжик 👩‍🚀 — 你好 🇺🇦';
   const chunk = { choices: [{ index: 0, delta: { content: said }, finish_reason: null }] };
   for (const byte of Buffer.from(`data: ${JSON.stringify(chunk)}\n\n`)) await call.raw(Uint8Array.of(byte));
@@ -95,7 +96,7 @@ it('gives the model the whole conversation', async () => {
   await call.finish();
   await first.finished();
   session.send('Who am I?');
-  expect((await story.provider.next()).body.messages).toEqual([
+  expect(conversationOf(await story.provider.next())).toEqual([
     { role: 'user', content: 'My name is Ann.' },
     { role: 'assistant', content: 'Hello Ann.' },
     { role: 'user', content: 'Who am I?' },

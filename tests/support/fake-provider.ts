@@ -130,3 +130,8 @@ function toCall(request: IncomingMessage, response: ServerResponse, bytes: strin
     },
   };
 }
+
+/** What was said, without the agent's own instructions. */
+export function conversationOf(call: ProviderCall): Array<Record<string, unknown>> {
+  return call.body.messages.filter(({ role }: { role: string }) => role !== 'system');
+}

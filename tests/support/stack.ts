@@ -1,10 +1,13 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { startAgentRuntime } from '../../packages/agent-runtime/src/app.ts';
 import { loadEnv as loadAgentRuntimeEnv } from '../../packages/agent-runtime/src/env.ts';
 import { startGateway } from '../../packages/gateway/src/app.ts';
 import { loadEnv as loadGatewayEnv } from '../../packages/gateway/src/env.ts';
 import { startLlmProxy } from '../../packages/llm-proxy/src/app.ts';
 import { loadEnv as loadLlmProxyEnv } from '../../packages/llm-proxy/src/env.ts';
-import { type Client, createClient } from '../../packages/sdk/src/index.ts';
+import { type Client, type ClientOptions, createClient } from '../../packages/sdk/src/index.ts';
 import type { RunningService } from '../../packages/service-kit/src/index.ts';
 import { type CuttableProxy, startCuttableProxy } from './cuttable-proxy.ts';
 
@@ -23,7 +26,9 @@ export interface Stack {
   /** Between gateway and agent-runtime. */
   back: CuttableProxy;
   /** A client of its own, through `front`; closed with the stack. */
-  client(): Client;
+  client(options?: Partial<ClientOptions>): Client;
+  /** Stops agent-runtime and starts another on the same database and port. */
+  restartRuntime(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -35,7 +40,9 @@ export interface StackOptions {
 
 /** All three services in this process, on free ports, over real sockets. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const variables = {
+  const folder = await mkdtemp(join(tmpdir(), 'codelab-stack-'));
+  const variables: Record<string, string> = {
+    AGENT_RUNTIME__DATABASE_URL: `file:${join(folder, 'agent-runtime.db')}`,
     LLM_PROXY__PORT: '0',
     LLM_PROXY__INTERNAL_API_KEY: keys.llmProxy,
     LLM_PROXY__LOG_LEVEL: 'silent',
@@ -53,31 +60,44 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     ...options.variables,
   };
   const llmProxy = await startLlmProxy(loadLlmProxyEnv(variables));
-  const runtime = await startAgentRuntime(
-    loadAgentRuntimeEnv({ ...variables, AGENT_RUNTIME__LLM_PROXY_URL: llmProxy.url }),
-  );
+  const startRuntime = (port: number) =>
+    startAgentRuntime(
+      loadAgentRuntimeEnv({
+        ...variables,
+        AGENT_RUNTIME__PORT: String(port),
+        AGENT_RUNTIME__LLM_PROXY_URL: llmProxy.url,
+      }),
+    );
+  const runtime = await startRuntime(0);
   const back = await startCuttableProxy(runtime.url);
   const gateway = await startGateway(loadGatewayEnv({ ...variables, GATEWAY__AGENT_RUNTIME_URL: back.url }));
   const front = await startCuttableProxy(gateway.url);
   const clients: Client[] = [];
-  return {
+  const stack: Stack = {
     gateway,
     runtime,
     llmProxy,
     front,
     back,
-    client() {
-      const client = createClient({ url: front.url, token: keys.gateway, timeoutMs: 10_000 });
+    client(options = {}) {
+      const client = createClient({ url: front.url, token: keys.gateway, timeoutMs: 10_000, ...options });
       clients.push(client);
       return client;
+    },
+    async restartRuntime() {
+      const { port } = stack.runtime;
+      await stack.runtime.close();
+      stack.runtime = await startRuntime(port);
     },
     async close() {
       for (const client of clients) client.close();
       await front.close();
       await gateway.close();
       await back.close();
-      await runtime.close();
+      await stack.runtime.close();
       await llmProxy.close();
+      await rm(folder, { recursive: true, force: true });
     },
   };
+  return stack;
 }

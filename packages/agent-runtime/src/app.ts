@@ -1,17 +1,72 @@
-import { createLogger, type Logger, type RunningService, requireKey, serve } from '@codelab/service-kit';
+import { fileURLToPath } from 'node:url';
+import {
+  createLifecycle,
+  createLogger,
+  type Logger,
+  type RunningService,
+  requireKey,
+  serve,
+} from '@codelab/service-kit';
+import { loadAgents } from './agents.ts';
 import type { Env } from './env.ts';
 import { messageStreamRoute } from './http/message-stream.ts';
 import { createLlm } from './llm.ts';
 import { createRouter } from './router.ts';
 import { createSessions } from './sessions.ts';
+import { migrateUp } from './store/migrate.ts';
+import { openDatabase } from './store/open-database.ts';
+import { createStore } from './store/store.ts';
+import { createServerTools } from './tools/builtin.ts';
+import { createToolbox } from './tools/toolbox.ts';
+
+/** Beside `src` and `dist`. */
+const AGENTS_FOLDER = fileURLToPath(new URL('../agents', import.meta.url));
 
 export async function startAgentRuntime(
   env: Env,
   log: Logger = createLogger({ service: 'agent-runtime', level: env.LOG_LEVEL }),
 ): Promise<RunningService> {
+  const agents = loadAgents({
+    builtinFolder: AGENTS_FOLDER,
+    folder: env.AGENTS_DIR,
+    defaultAgent: env.AGENT,
+    log,
+  });
+  const database = await openDatabase({
+    url: env.DATABASE_URL,
+    log,
+    onTaken: () => {
+      log.fatal('another agent-runtime has taken the database over');
+      process.exit(1);
+    },
+  });
+  try {
+    const done = await migrateUp(database.db);
+    if (done.length > 0) log.info({ migrations: done }, 'the database was migrated');
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+  const store = createStore(database, log);
   const llm = createLlm({ url: env.LLM_PROXY_URL, key: env.LLM_PROXY_API_KEY, log });
-  const sessions = createSessions({ llm, defaultModel: env.LLM_MODEL, maxSessions: env.MAX_SESSIONS });
-  const router = createRouter({ sessions, llm });
+  const toolbox = createToolbox({ server: createServerTools({ agents, store }), mcp: { tools: () => [] } });
+  const lifecycle = createLifecycle();
+  const sessions = await createSessions({
+    store,
+    llm,
+    agents,
+    toolbox,
+    log,
+    lifecycle,
+    settings: {
+      model: env.LLM_MODEL,
+      maxSteps: env.MAX_STEPS,
+      toolTimeoutMs: env.TOOL_TIMEOUT_MS,
+      approvalTimeoutMs: env.APPROVAL_TIMEOUT_MS,
+      contextWindow: env.CONTEXT_WINDOW,
+    },
+  });
+  const router = createRouter({ sessions, store, agents, llm });
   const service = await serve({
     name: 'agent-runtime',
     version: env.VERSION,
@@ -19,15 +74,19 @@ export async function startAgentRuntime(
     port: env.PORT,
     log,
     router,
+    lifecycle,
     authorize: requireKey(env.INTERNAL_API_KEY, 'AGENT_RUNTIME__INTERNAL_API_KEY'),
     routes: (app, makeContext) => app.register(messageStreamRoute({ router, makeContext })),
     onTimeout: () => sessions.stop(),
   });
+  void sessions.recover();
   return {
     ...service,
     async close(timeoutMs) {
       await service.close(timeoutMs);
+      agents.close();
       llm.close();
+      await database.close();
     },
   };
 }

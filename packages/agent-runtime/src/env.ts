@@ -1,8 +1,11 @@
+import { existsSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import {
   collectMistakes,
   commonSettings,
   httpUrl,
   loadSettings,
+  milliseconds,
   peerKey,
   requireRealKeys,
   unknownSettings,
@@ -12,29 +15,46 @@ import { z } from 'zod';
 
 const PREFIX = 'AGENT_RUNTIME__';
 
+const databaseUrl = z
+  .string()
+  .regex(/^(file:.|postgres(ql)?:\/\/)/, 'must be file:<path> (SQLite) or postgres://user:password@host/database');
+
+const count = z.coerce.number('must be a number').int('must be a whole number').min(1, 'must be at least 1');
+
 const shape = {
   ...commonSettings({ port: 8001 }),
   LLM_PROXY_URL: httpUrl.default('http://127.0.0.1:8002'),
   LLM_PROXY_API_KEY: z.string().optional(),
   LLM_MODEL: z.string().max(200, 'must have at most 200 characters').default('default'),
-  MAX_SESSIONS: z.coerce
-    .number('must be a number')
-    .int('must be a whole number')
-    .min(1, 'must be at least 1')
-    .default(10_000),
+  DATABASE_URL: databaseUrl.default('file:.codelab/agent-runtime.db'),
+  AGENT: z.string().default('orchestrator'),
+  AGENTS_DIR: z.string().optional(),
+  MCP_CONFIG: z.string().optional(),
+  MAX_STEPS: count.default(50),
+  TOOL_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(120_000),
+  APPROVAL_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(24 * 3_600_000),
+  CONTEXT_WINDOW: count.min(1_000, 'must be at least 1000').default(128_000),
 };
 
 export type Env = ReturnType<typeof loadEnv>;
 
 /** agent-runtime's settings. Throws `SettingsError` with every mistake. */
-export function loadEnv(variables: Variables) {
+export function loadEnv(variables: Variables, cwd = process.cwd()) {
   const settings = collectMistakes(
     () => {
       const loaded = loadSettings(variables, PREFIX, shape);
-      // One .env for all: llm-proxy's own key is the one to call it with.
+      const home = rootOf(cwd);
+      const path = (value: string | undefined) => (value === undefined ? undefined : resolve(home, value));
       return {
         ...loaded,
+        // One .env for all: llm-proxy's own key is the one to call it with.
         LLM_PROXY_API_KEY: loaded.LLM_PROXY_API_KEY ?? peerKey(variables, 'LLM_PROXY__INTERNAL_API_KEY'),
+        // Paths are the same ones wherever the process is started from.
+        DATABASE_URL: loaded.DATABASE_URL.startsWith('file:')
+          ? `file:${path(loaded.DATABASE_URL.slice('file:'.length))}`
+          : loaded.DATABASE_URL,
+        AGENTS_DIR: path(loaded.AGENTS_DIR),
+        MCP_CONFIG: path(loaded.MCP_CONFIG),
       };
     },
     ({ HOST, INTERNAL_API_KEY, LLM_PROXY_API_KEY }) =>
@@ -46,4 +66,12 @@ export function loadEnv(variables: Variables) {
       }),
   );
   return { ...settings, unknown: unknownSettings(variables, PREFIX, shape) };
+}
+
+/** The repository's root, where we are in it; else where we are. */
+function rootOf(cwd: string): string {
+  for (let folder = cwd; ; folder = dirname(folder)) {
+    if (existsSync(join(folder, 'turbo.json'))) return folder;
+    if (dirname(folder) === folder) return cwd;
+  }
 }

@@ -8,9 +8,10 @@ const never = new AbortController().signal;
 function makeLog(overrides: Partial<EventLogOptions> = {}) {
   return createEventLog({
     budget: createLogBudget(),
-    snapshot: () => ({ items: [] }),
+    snapshot: async () => ({ items: [] }),
     state: () => idle,
-    openItem: () => undefined,
+    openItems: () => [],
+    openRequests: () => [],
     ...overrides,
   });
 }
@@ -85,12 +86,13 @@ it('tells a newcomer what has been said of the open item', async () => {
   const item: Item = {
     itemId: 'a',
     runId: 'r',
+    step: 1,
     kind: 'assistant_message',
     text: 'half',
     status: 'in_progress',
     createdAt: new Date(0),
   };
-  const seen = await untilSynced(read(makeLog({ openItem: () => item })));
+  const seen = await untilSynced(read(makeLog({ openItems: () => [item] })));
   expect(seen.map(({ event }) => event)).toMatchObject([
     { type: 'item.started', item: { text: '' } },
     { type: 'item.delta', text: 'half', offset: 0 },
@@ -104,7 +106,7 @@ it.each([
   ['nonsense', '¡hola!', 'cursor_expired'],
   ['an empty string', '', 'cursor_expired'],
 ])('a cursor of %s gets a snapshot, then is live', async (_, cursor, reason) => {
-  const log = makeLog({ snapshot: () => ({ items: [], nextCursor: 'older' }) });
+  const log = makeLog({ snapshot: async () => ({ items: [], nextCursor: 'older' }) });
   const epoch = log.append(mark('x')).split('-')[0];
   const events = read(log, { lastEventId: cursor === 'future' ? `${epoch}-999` : cursor });
   expect((await events.next()).value?.event).toMatchObject({

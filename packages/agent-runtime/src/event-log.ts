@@ -41,6 +41,8 @@ export function createLogBudget(limitBytes = TOTAL_BYTES): LogBudget {
 
 /** What happened in one session, numbered, and kept for readers to come back to. */
 export interface EventLog {
+  /** The id of the newest event: what is appended next comes after it. */
+  cursor(): string;
   /** Numbers the event and wakes the readers. Returns its id. */
   append(event: NewSessionEvent): string;
   /**
@@ -62,10 +64,12 @@ export interface ReadOptions {
 export interface EventLogOptions {
   budget: LogBudget;
   /** The newest page of the session's items, open ones included. */
-  snapshot: () => ItemPage;
+  snapshot: () => Promise<ItemPage>;
   state: () => SessionState;
-  /** The item that is being written, with its text so far. */
-  openItem: () => Item | undefined;
+  /** The items that are being written, with their text so far. */
+  openItems: () => Item[];
+  /** What waits for an answer: the calls and approvals that are open, as they were announced. */
+  openRequests: () => NewSessionEvent[];
   sessionBytes?: number;
 }
 
@@ -122,12 +126,14 @@ export function createEventLog(options: EventLogOptions): EventLog {
   };
 
   /** An event for one reader only. It takes a number, so that what any reader sees increases strictly. */
-  const own = (event: NewSessionEvent): TrackedEvent => {
-    lastSeq++;
-    return { id: idOf(lastSeq), event: { ...event, seq: lastSeq, ts: Date.now() } as SessionEvent };
-  };
+  const own = (event: NewSessionEvent, seq = ++lastSeq): TrackedEvent => ({
+    id: idOf(seq),
+    event: { ...event, seq, ts: Date.now() } as SessionEvent,
+  });
 
   return {
+    cursor: () => idOf(lastSeq),
+
     append(event) {
       lastSeq++;
       const entry = { event: { ...event, seq: lastSeq, ts: Date.now() } as SessionEvent, bytes: eventBytes(event) };
@@ -169,8 +175,15 @@ export function createEventLog(options: EventLogOptions): EventLog {
           if (reset !== undefined) {
             index = end();
             synced = false;
-            yield own({ type: 'stream.reset', reason: reset, ...options.snapshot() });
+            isNew = false;
+            // Numbered at once: what happens while the snapshot is read comes after it.
+            const first = lastSeq + 1;
+            const requests = options.openRequests();
+            lastSeq += 1 + requests.length;
+            const reason = reset;
             reset = undefined;
+            yield own({ type: 'stream.reset', reason, ...(await options.snapshot()) }, first);
+            for (const [count, event] of requests.entries()) yield own(event, first + 1 + count);
           } else if (index < end()) {
             let { event } = entries[index++ - dropped] as Entry;
             while (index < end() && event.type === 'item.delta' && event.text.length < MERGED_LENGTH) {
@@ -185,11 +198,17 @@ export function createEventLog(options: EventLogOptions): EventLog {
           } else if (isNew) {
             // Whoever comes in the middle of an answer gets what has been said of it.
             isNew = false;
-            const item = options.openItem();
-            if (item === undefined) continue;
-            const { itemId, text } = item;
-            yield own({ type: 'item.started', item: { ...item, text: '' } });
-            if (text !== '') yield own({ type: 'item.delta', itemId, text, offset: 0 });
+            const events = options
+              .openItems()
+              .flatMap(({ text, ...item }): NewSessionEvent[] => [
+                { type: 'item.started', item: { ...item, text: '' } },
+                ...(text === '' ? [] : [{ type: 'item.delta' as const, itemId: item.itemId, text, offset: 0 }]),
+              ]);
+            // Numbered at once: what happens while the reader takes them comes after them.
+            const first = lastSeq + 1;
+            const all = [...events, ...options.openRequests()];
+            lastSeq += all.length;
+            for (const [count, event] of all.entries()) yield own(event, first + count);
           } else if (!synced) {
             synced = true;
             yield own({ type: 'stream.synced', ...options.state() });

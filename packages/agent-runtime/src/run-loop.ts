@@ -1,124 +1,80 @@
-import {
-  addUsage,
-  CodelabError,
-  type CompletionMessage,
-  createSurrogateJoiner,
-  type FinishReason,
-  type Item,
-  type NewSessionEvent,
-  newId,
-  noUsage,
-  toWireError,
-  type Usage,
-  type WireError,
-} from '@codelab/protocol';
-import type { Llm } from './llm.ts';
+import { CodelabError, toWireError, type WireError } from '@codelab/protocol';
+import type { ModelStep } from './model-step.ts';
+import type { OpenCall } from './tool-calls.ts';
 
-export interface RunOptions {
-  runId: string;
-  model: string;
-  /** The conversation so far, the new input included. */
-  messages: CompletionMessage[];
-  llm: Llm;
-  signal: AbortSignal;
-  requestId: string;
+/** The same calls so often in a row are refused, */
+const REFUSED_AT = 4;
+/** and end the run. */
+const STOPPED_AT = 7;
+
+/** How a run ended. */
+export interface RunEnd {
+  status: 'completed' | 'cancelled' | 'failed' | 'limit';
+  /** The last step, where it is not stored yet: it is stored with the end. */
+  step?: ModelStep;
+  error?: WireError;
+  /** For the person: why it went no further. */
+  notice?: string;
 }
 
-type RunEvent = Extract<
-  NewSessionEvent,
-  { type: 'step.started' | 'step.finished' | 'item.started' | 'item.delta' | 'item.completed' | 'run.finished' }
->;
-
-/** The agent. Yields what happens, `run.finished` once and last. */
-export async function* runLoop(options: RunOptions): AsyncGenerator<RunEvent, void, undefined> {
-  const { runId, model, signal, requestId } = options;
-  yield { type: 'step.started', runId, model };
-  const step: Step = { model, usage: noUsage, finishReason: undefined, error: undefined };
-  yield* streamStep(options, step);
-
-  const { usage, error } = step;
-  const finishReason = step.finishReason ?? (signal.aborted ? 'cancelled' : 'error');
-  yield { type: 'step.finished', runId, model: step.model, usage, finishReason };
-  if (step.finishReason === undefined && signal.aborted)
-    yield { type: 'run.finished', runId, status: 'cancelled', usage };
-  else if (error !== undefined) yield { type: 'run.finished', runId, status: 'failed', usage, error };
-  else if (finishReason === 'tool_calls')
-    yield { type: 'run.finished', runId, status: 'failed', usage, error: unknownTool(requestId) };
-  else yield { type: 'run.finished', runId, status: finishReason === 'length' ? 'limit' : 'completed', usage };
+/** What the agent can do. Each is stored before it is shown. */
+export interface RunSteps {
+  readonly signal: AbortSignal;
+  readonly maxSteps: number;
+  /** How many are stored. */
+  readonly steps: number;
+  readonly requestId: string;
+  /** Takes in what was sent for this run meanwhile. */
+  deliverSteers(): Promise<void>;
+  hasSteers(): boolean;
+  askModel(): Promise<ModelStep>;
+  /** Stores the step; its calls are prepared, and all made where `refusal` does not say why not. */
+  keepStep(step: ModelStep, refusal: string | undefined): Promise<OpenCall[]>;
+  /** Resolves when each call has its result. */
+  makeCalls(calls: OpenCall[]): Promise<void>;
 }
 
-/** What one call of the model came to. */
-interface Step {
-  model: string;
-  usage: Usage;
-  finishReason: FinishReason | undefined;
-  error: WireError | undefined;
-}
+/** The agent: a step, its calls, the next step. `unfinished` are the calls of a step that an earlier process has stored. */
+export async function runLoop(run: RunSteps, unfinished: OpenCall[]): Promise<RunEnd> {
+  const repetitions = createRepetitionGuard();
+  await run.makeCalls(unfinished);
+  for (;;) {
+    if (run.signal.aborted) return { status: 'cancelled' };
+    await run.deliverSteers();
+    if (run.steps >= run.maxSteps)
+      return { status: 'limit', notice: `Stopped after ${run.steps} steps. Send a message to go on.` };
 
-/** One call of the model: its chunks become items. The outcome is written to `step`. */
-async function* streamStep(
-  { runId, model, messages, llm, signal, requestId }: RunOptions,
-  step: Step,
-): AsyncGenerator<RunEvent, void, undefined> {
-  let open: OpenItem | undefined;
-  for await (const chunk of llm.stream({ model, messages }, { signal, requestId })) {
-    switch (chunk.type) {
-      case 'start':
-        step.model = chunk.model;
-        break;
-      case 'text':
-      case 'reasoning': {
-        const kind = chunk.type === 'text' ? 'assistant_message' : 'reasoning';
-        if (open !== undefined && open.item.kind !== kind) {
-          yield* open.close('completed');
-          open = undefined;
-        }
-        if (open === undefined) {
-          open = openItem(runId, kind);
-          yield { type: 'item.started', item: { ...open.item } };
-        }
-        yield* open.append(chunk.text);
-        break;
-      }
-      case 'usage':
-        step.usage = addUsage(step.usage, chunk.usage);
-        break;
-      case 'finish':
-        step.finishReason = chunk.finishReason;
-        break;
-      case 'error':
-        step.error = chunk.error as WireError;
-    }
+    const step = await run.askModel();
+    if (step.error !== undefined) return { status: 'failed', step, error: step.error };
+    if (step.finishReason === undefined) return { status: 'cancelled', step };
+
+    const hasCalls = step.items.some(({ item }) => item.kind === 'tool_call');
+    if (!hasCalls && step.finishReason === 'content_filter')
+      return { status: 'failed', step, error: toWireError(new CodelabError('CONTENT_FILTERED'), run.requestId) };
+    if (!hasCalls && !run.hasSteers()) return { status: step.finishReason === 'length' ? 'limit' : 'completed', step };
+
+    const times = hasCalls ? repetitions.count(step) : 0;
+    if (times >= STOPPED_AT)
+      return { status: 'limit', step, notice: `Stopped: the model made the same call ${times} times in a row.` };
+    const refusal =
+      times >= REFUSED_AT
+        ? `This very call was made ${times - 1} times in a row, and its result is above. Do something else, or tell the person what is in the way.`
+        : undefined;
+    await run.makeCalls(await run.keepStep(step, refusal));
   }
-  if (open !== undefined) yield* open.close(step.finishReason === undefined ? 'incomplete' : 'completed');
 }
 
-interface OpenItem {
-  item: Item;
-  append(text: string): Generator<RunEvent>;
-  close(status: 'completed' | 'incomplete'): Generator<RunEvent>;
-}
-
-function openItem(runId: string, kind: 'assistant_message' | 'reasoning'): OpenItem {
-  const item: Item = { itemId: newId('item'), runId, kind, text: '', status: 'in_progress', createdAt: new Date() };
-  const joiner = createSurrogateJoiner();
-  function* add(text: string): Generator<RunEvent> {
-    if (text === '') return;
-    const offset = item.text.length;
-    item.text += text;
-    yield { type: 'item.delta', itemId: item.itemId, text, offset };
-  }
+/** Counts how often the model makes the same calls in a row. */
+function createRepetitionGuard() {
+  let last = '';
+  let times = 0;
   return {
-    item,
-    append: (text) => add(joiner.push(text)),
-    *close(status) {
-      yield* add(joiner.flush());
-      item.status = status;
-      yield { type: 'item.completed', item: { ...item } };
+    count({ items }: ModelStep): number {
+      const calls = items.flatMap(({ item }) => (item.kind === 'tool_call' ? [[item.toolCall?.name, item.text]] : []));
+      const now = JSON.stringify(calls);
+      times = now === last ? times + 1 : 1;
+      last = now;
+      return times;
     },
   };
-}
-
-function unknownTool(requestId: string): WireError {
-  return toWireError(new CodelabError('VALIDATION', 'The model called a tool, and this session has none.'), requestId);
 }

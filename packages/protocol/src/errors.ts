@@ -40,6 +40,12 @@ export const errorCatalogue = {
     retryable: false,
     message: 'Somebody has already decided on this.',
   },
+  TOOL_CALL_FINISHED: {
+    status: 409,
+    rpc: -32009,
+    retryable: false,
+    message: 'The tool call has its result already.',
+  },
   IDEMPOTENCY_MISMATCH: {
     status: 409,
     rpc: -32009,

@@ -1,4 +1,5 @@
 import type { NewSessionEvent } from './event.ts';
+import type { Item } from './item.ts';
 
 const LARGE = 1024 * 1024;
 
@@ -9,14 +10,31 @@ export function eventBytes(event: NewSessionEvent): number {
       return 150 + event.text.length * 2;
     case 'item.started':
     case 'item.completed':
-      return 300 + event.item.text.length * 2;
+      return itemBytes(event.item);
     case 'input.accepted':
       return 300 + event.input.content.length * 2;
     case 'stream.reset':
-      return event.items.reduce((sum, { text }) => sum + 200 + text.length * 2, 300);
+      return event.items.reduce((sum, item) => sum + itemBytes(item), 300);
+    case 'tool.requested':
+      return 500 + jsonLength(event.arguments) * 2;
+    case 'approval.requested':
+      return 800 + jsonLength(event.approval.arguments) * 2 + jsonLength(event.approval.changes) * 2;
     default:
       return 300;
   }
+}
+
+/** About how much memory an item takes, and how much of a page. */
+export function itemBytes({ text, toolCall, fileChange, plan }: Item): number {
+  let length = text.length;
+  if (toolCall !== undefined) length += jsonLength(toolCall.arguments) + (toolCall.result?.length ?? 0);
+  if (fileChange !== undefined) length += jsonLength(fileChange);
+  if (plan !== undefined) length += jsonLength(plan);
+  return 300 + length * 2;
+}
+
+function jsonLength(value: unknown): number {
+  return value === undefined ? 0 : JSON.stringify(value).length;
 }
 
 /**

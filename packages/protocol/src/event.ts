@@ -1,9 +1,11 @@
 import { z } from 'zod';
-import { InputId, ItemId, RunId } from './ids.ts';
+import { Approval, ApprovalOutcome } from './approval.ts';
+import { CallId, ClientId, InputId, ItemId, RunId } from './ids.ts';
 import { Input } from './input.ts';
 import { Item } from './item.ts';
 import { EventError, RunStatus, Usage } from './run.ts';
 import { Session, SessionState } from './session.ts';
+import { ToolOutcome, ToolTarget } from './tool.ts';
 
 function event<const T extends string, S extends z.ZodRawShape>(type: T, shape: S) {
   return z.object({
@@ -23,16 +25,39 @@ export const SessionEvent = z.discriminatedUnion('type', [
   event('input.accepted', { input: Input }),
   event('input.delivered', { inputId: InputId, runId: RunId }),
   event('input.cancelled', { inputId: InputId }),
-  event('run.started', { runId: RunId, inputId: InputId, model: z.string() }),
+  event('run.started', { runId: RunId, inputId: InputId, agent: z.string(), model: z.string() }),
   event('step.started', { runId: RunId, model: z.string() }),
   event('item.started', { item: Item }),
   event('item.delta', { itemId: ItemId, text: z.string(), offset: z.int().nonnegative() }),
   event('item.completed', { item: Item }),
-  event('step.finished', { runId: RunId, model: z.string(), usage: Usage, finishReason: z.string() }),
+  event('step.finished', {
+    runId: RunId,
+    model: z.string(),
+    usage: Usage,
+    costUsd: z.number().optional(),
+    finishReason: z.string(),
+  }),
+  event('tool.requested', {
+    runId: RunId,
+    callId: CallId,
+    name: z.string(),
+    arguments: z.record(z.string(), z.unknown()),
+    target: ToolTarget,
+    /** Of a client tool: who announced it, and so runs it. */
+    clientId: ClientId.optional(),
+    /** Milliseconds since 1970. */
+    deadline: z.number(),
+  }),
+  event('tool.progress', { callId: CallId, message: z.string(), fraction: z.number().optional() }),
+  event('tool.finished', { callId: CallId, outcome: ToolOutcome }),
+  event('approval.requested', { approval: Approval }),
+  event('approval.resolved', { callId: CallId, decision: ApprovalOutcome, by: z.string() }),
+  event('agent.switched', { from: z.string(), to: z.string(), reason: z.string() }),
   event('run.finished', {
     runId: RunId,
     status: RunStatus.exclude(['running']),
     usage: Usage,
+    costUsd: z.number().optional(),
     error: EventError.optional(),
   }),
   event('stream.synced', SessionState.shape),

@@ -20,3 +20,11 @@ export const RunId = idSchema('run id', 1);
 export const ItemId = idSchema('item id', 1);
 /** Follows one call through all services and their logs. */
 export const RequestId = idSchema('request id', 1);
+/** Names one tool call within a session. Made by agent-runtime. */
+export const CallId = idSchema('call id', 1);
+/** Names one client that runs tools: an IDE window, an extension's instance. Made by the client. */
+export const ClientId = idSchema('client id', 1);
+/** Names one remembered rule. Made by agent-runtime. */
+export const RuleId = idSchema('rule id', 1);
+/** Names an agent: the name in its file. 1 to 128 characters. */
+export const AgentName = idSchema('agent', 1);

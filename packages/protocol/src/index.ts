@@ -1,3 +1,15 @@
+export { type AgentInfo, type AgentList, AgentSwitch } from './agent.ts';
+export {
+  Approval,
+  ApprovalDecide,
+  type ApprovalOutcome,
+  FileChange,
+  RememberedRule,
+  Rule,
+  RuleAdd,
+  type RuleEffect,
+  RuleRef,
+} from './approval.ts';
 export {
   CompletionChunk,
   type CompletionMessage,
@@ -16,10 +28,10 @@ export {
   type WireError,
 } from './errors.ts';
 export { type NewSessionEvent, SessionEvent, type TrackedEvent } from './event.ts';
-export { eventBytes, waitingBytes } from './event-bytes.ts';
-export { InputId, RequestId, SessionId } from './ids.ts';
-export { Content, Input, InputRef, InputSend, type InputSent } from './input.ts';
-export { Item, type ItemPage } from './item.ts';
+export { eventBytes, itemBytes, waitingBytes } from './event-bytes.ts';
+export { AgentName, InputId, RequestId, SessionId } from './ids.ts';
+export { Attachment, Content, Input, InputRef, InputSend, type InputSent } from './input.ts';
+export { Item, type ItemKind, type ItemPage, PlanEntry } from './item.ts';
 export {
   LegacyClientFrame,
   type LegacyErrorFrame,
@@ -31,13 +43,14 @@ export { createLegacyFrames, isLastFrame, type LegacyFrame, type LegacyFrames, t
 export { mergeDeltas } from './merge-deltas.ts';
 export { Model, type ModelList } from './model.ts';
 export { newId } from './new-id.ts';
-export { Run, RunCancel, RunRef, Usage } from './run.ts';
+export { Run, RunCancel, RunRef, Usage, UsageGet, type UsageReport } from './run.ts';
 export { sendNow } from './send-now.ts';
 export {
   ModelName,
   Session,
   SessionCreate,
   SessionEvents,
+  SessionFork,
   SessionItems,
   SessionList,
   SessionRef,
@@ -47,5 +60,17 @@ export {
 } from './session.ts';
 export { createStreamQueue, type StreamQueue } from './stream-queue.ts';
 export { createSurrogateJoiner, utf8Length } from './text.ts';
+export {
+  type SessionTool,
+  ToolAnnounce,
+  type ToolCallInfo,
+  type ToolKind,
+  type ToolOutcome,
+  ToolProgress,
+  ToolResult,
+  ToolResultRead,
+  ToolSpec,
+  type ToolTarget,
+} from './tool.ts';
 export { transformer } from './transformer.ts';
 export { addUsage, noUsage } from './usage.ts';

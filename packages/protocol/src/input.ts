@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { InputId, RunId, SessionId } from './ids.ts';
+import { AgentName, InputId, RunId, SessionId } from './ids.ts';
+import { AttachmentInfo } from './item.ts';
 import { ModelName } from './session.ts';
 import { utf8Length } from './text.ts';
 
@@ -11,10 +12,35 @@ export const Content = z
   .refine((text) => text.trim() !== '', 'content must not be empty')
   .refine((text) => utf8Length(text) <= MAX_CONTENT_BYTES, 'content must have at most 1 MiB');
 
+const MAX_ATTACHMENT_BYTES = 6 * 1024 * 1024;
+
+/** A file that comes with a message: images and PDFs as base64, everything else as text. */
+export const Attachment = z
+  .object({
+    name: z.string().min(1).max(500),
+    mimeType: z.string().regex(/^[\w.+-]+\/[\w.+-]+$/, 'mimeType must be a type such as image/png'),
+    /** The bytes, in base64. */
+    data: z.base64('data must be base64').max(MAX_ATTACHMENT_BYTES, 'data must have at most 6 MiB').optional(),
+    text: z.string().max(MAX_CONTENT_BYTES, 'text must have at most 1 MiB').optional(),
+  })
+  .refine((value) => (value.data === undefined) !== (value.text === undefined), {
+    message: 'either data or text is needed, and not both',
+    path: ['data'],
+  })
+  .refine(
+    (value) => value.data === undefined || /^image\/(png|jpeg|gif|webp)$|^application\/pdf$/.test(value.mimeType),
+    { message: 'data must be a PNG, JPEG, GIF or WebP image or a PDF: send other files as text', path: ['mimeType'] },
+  );
+export type Attachment = z.infer<typeof Attachment>;
+
+/** What to do with an input while a run is active. */
+export const WhenBusy = z.enum(['queue', 'steer', 'interrupt', 'reject']);
+
 export const Input = z.object({
   inputId: InputId,
   sessionId: SessionId,
   content: Content,
+  attachments: z.array(AttachmentInfo).optional(),
   /** Overrides the session's model for this input. */
   model: ModelName.optional(),
   status: z.enum(['queued', 'delivered', 'cancelled']),
@@ -28,8 +54,11 @@ export const InputSend = z.object({
   sessionId: SessionId,
   inputId: InputId,
   content: Content,
+  attachments: z.array(Attachment).max(20, 'at most 20 attachments').optional(),
+  /** Switches the session to this agent first. */
+  agent: AgentName.optional(),
   model: ModelName.optional(),
-  whenBusy: z.enum(['queue', 'reject']).default('queue'),
+  whenBusy: WhenBusy.default('queue'),
   /** Create the session if there is none with this id. */
   createSession: z.boolean().default(false),
 });
@@ -43,6 +72,8 @@ export interface InputSent {
   status: Input['status'];
   /** Whether this id had been sent before, and this answer is the first one's. */
   replayed: boolean;
-  /** The id of the `input.accepted` event: subscribe from here for the answer. */
+  /** The run that it was delivered to, if it was. */
+  runId?: string;
+  /** A cursor from just before its `input.accepted`: subscribe from here for the answer. */
   eventId: string;
 }

@@ -1,17 +1,54 @@
 import { z } from 'zod';
-import { InputId, ItemId, RunId } from './ids.ts';
+import { FileChange } from './approval.ts';
+import { CallId, InputId, ItemId, RunId } from './ids.ts';
+import { ToolCallInfo } from './tool.ts';
+
+export const PlanEntry = z.object({
+  text: z.string().min(1).max(1000),
+  status: z.enum(['pending', 'in_progress', 'completed']),
+});
+export type PlanEntry = z.infer<typeof PlanEntry>;
+
+/** What an input's attachment is, without what is in it. */
+export const AttachmentInfo = z.object({ name: z.string(), mimeType: z.string(), bytes: z.int() });
+
+export const ItemKind = z.enum([
+  'user_message',
+  'assistant_message',
+  'reasoning',
+  'tool_call',
+  'file_change',
+  'plan',
+  'compaction',
+  'agent_switch',
+  'notice',
+]);
+export type ItemKind = z.infer<typeof ItemKind>;
 
 /** One entry of what a person sees of a session. */
 export const Item = z.object({
   itemId: ItemId,
-  runId: RunId,
+  /** The run that it belongs to; empty for what happened between runs. */
+  runId: RunId.or(z.literal('')),
+  /** Which of the run's steps it belongs to, from 1; 0: none. */
+  step: z.int().nonnegative(),
   /** Of a `user_message`: the input that it came with. */
   inputId: InputId.optional(),
-  kind: z.enum(['user_message', 'assistant_message', 'reasoning']),
+  kind: ItemKind,
+  /** What is said; of a `tool_call` the arguments as the model wrote them, of a `compaction` the summary. */
   text: z.string(),
   /** `incomplete`: the run was cancelled or failed before the item was whole. */
   status: z.enum(['in_progress', 'completed', 'incomplete']),
   createdAt: z.date(),
+  attachments: z.array(AttachmentInfo).optional(),
+  toolCall: ToolCallInfo.optional(),
+  fileChange: z.object({ callId: CallId, changes: z.array(FileChange) }).optional(),
+  plan: z.array(PlanEntry).optional(),
+  /** `tokens`: how large the model's view of the conversation was before and is after; an estimate. */
+  compaction: z.object({ tokensBefore: z.int(), tokensAfter: z.int() }).optional(),
+  agentSwitch: z
+    .object({ from: z.string(), to: z.string(), reason: z.string(), by: z.enum(['user', 'model']) })
+    .optional(),
 });
 export type Item = z.infer<typeof Item>;
 

@@ -7,6 +7,7 @@ import { noUsage } from './usage.ts';
 const item = (itemId: string, text: string, overrides: Partial<Item> = {}): Item => ({
   itemId,
   runId: 'run1',
+  step: 1,
   kind: 'assistant_message',
   text,
   status: 'in_progress',

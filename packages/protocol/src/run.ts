@@ -26,10 +26,15 @@ export const RunStatus = z.enum(['running', 'completed', 'cancelled', 'failed', 
 export const Run = z.object({
   runId: RunId,
   sessionId: SessionId,
+  /** The input that it began with. */
   inputId: InputId,
+  agent: z.string(),
   model: ModelName,
   status: RunStatus,
+  steps: z.int().nonnegative(),
   usage: Usage,
+  /** Of models that have a price. US dollars. */
+  costUsd: z.number().nonnegative().optional(),
   error: EventError.optional(),
   startedAt: z.date(),
   finishedAt: z.date().optional(),
@@ -40,3 +45,15 @@ export const RunRef = z.object({ sessionId: SessionId, runId: RunId });
 
 export const RunCancel = z.object({ sessionId: SessionId, runId: RunId.optional() });
 export type RunCancel = z.infer<typeof RunCancel>;
+
+export const UsageGet = z.object({ sessionId: SessionId.optional() });
+export type UsageGet = z.infer<typeof UsageGet>;
+
+/** What was used, by one session or by all. */
+export interface UsageReport {
+  usage: Usage;
+  /** US dollars, of the steps whose model has a price. */
+  costUsd: number;
+  steps: number;
+  byModel: Array<{ model: string; usage: Usage; costUsd: number; steps: number }>;
+}

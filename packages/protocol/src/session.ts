@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { RequestId, RunId, SessionId } from './ids.ts';
+import { AgentName, ItemId, RequestId, RunId, SessionId } from './ids.ts';
 
 /** What each procedure's input may carry besides its own fields. */
 export const Traced = z.object({ requestId: RequestId.optional() });
@@ -16,19 +16,27 @@ const Metadata = z
   .record(z.string().max(100), z.string().max(1000))
   .refine((value) => Object.keys(value).length <= 50, 'metadata may have at most 50 entries');
 
+/** What sessions share their remembered rules by: a folder, a repository's name. Up to 500 characters. */
+const Project = z.string().max(500, 'project must have at most 500 characters');
+
 export const Session = z.object({
   sessionId: SessionId,
   title: Title,
+  agent: AgentName,
+  /** `default`: the agent's, else the service's. */
   model: ModelName,
+  project: Project,
   metadata: Metadata,
+  /** Of a fork: where it came from. */
+  forkedFrom: z.object({ sessionId: SessionId, itemId: ItemId.optional() }).optional(),
   createdAt: z.date(),
   updatedAt: z.date(),
 });
 export type Session = z.infer<typeof Session>;
 
-/** Whether the agent is at work, and how many inputs wait behind it. */
+/** Whether the agent is at work (`waiting`: for a person's decision), and how many inputs wait behind it. */
 export const SessionState = z.object({
-  state: z.enum(['idle', 'running']),
+  state: z.enum(['idle', 'running', 'waiting']),
   runId: RunId.optional(),
   queued: z.int().nonnegative(),
 });
@@ -37,12 +45,24 @@ export type SessionState = z.infer<typeof SessionState>;
 export const SessionCreate = z.object({
   sessionId: SessionId.optional(),
   title: Title.optional(),
+  agent: AgentName.optional(),
   model: ModelName.optional(),
+  project: Project.optional(),
   metadata: Metadata.optional(),
 });
 export type SessionCreate = z.infer<typeof SessionCreate>;
 
 export const SessionRef = z.object({ sessionId: SessionId });
+
+export const SessionFork = z.object({
+  sessionId: SessionId,
+  /** The last item that the fork has. Default: the newest. */
+  itemId: ItemId.optional(),
+  /** The fork's id. Made by the client, so that forking again is harmless. */
+  newSessionId: SessionId.optional(),
+  title: Title.optional(),
+});
+export type SessionFork = z.infer<typeof SessionFork>;
 
 export const SessionUpdate = z.object({
   sessionId: SessionId,

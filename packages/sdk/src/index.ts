@@ -3,13 +3,25 @@ export { CodelabError, type ErrorCode } from './errors.ts';
 export type { Run, RunResult } from './run.ts';
 export type { EventsOptions, ItemPage, SendOptions, Session } from './session.ts';
 export type {
+  AgentInfo,
+  Approval,
+  Attachment,
+  AttachmentInfo,
   EventError,
+  FileChange,
   Input,
   Item,
   ModelInfo,
+  PlanEntry,
+  Rule,
   RunEnd,
   SessionEvent,
   SessionInfo,
+  ToolCallInfo,
+  ToolKind,
+  ToolOutcome,
+  ToolTarget,
   TrackedSessionEvent,
   Usage,
+  UsageReport,
 } from './types.ts';

@@ -7,6 +7,7 @@ const usage = { inputTokens: 1, outputTokens: 2, cachedTokens: 0, reasoningToken
 const item = (text: string, overrides: Partial<Item> = {}): Item => ({
   itemId: 'answer',
   runId: 'run1',
+  step: 1,
   kind: 'assistant_message',
   text,
   status: 'in_progress',

@@ -1,4 +1,11 @@
-import { createLegacyFrames, isLastFrame, type LegacyFrame, type SessionEvent, toErrorFrame } from '@codelab/protocol';
+import {
+  CodelabError,
+  createLegacyFrames,
+  isLastFrame,
+  type LegacyFrame,
+  type SessionEvent,
+  toErrorFrame,
+} from '@codelab/protocol';
 import { toCodelabError } from './error-shape.ts';
 import type { SseMessage } from './sse.ts';
 
@@ -7,7 +14,7 @@ export async function* untracked<T>(tracked: AsyncIterable<unknown>): AsyncGener
   for await (const [, value] of tracked as AsyncIterable<[string, T]>) yield value;
 }
 
-/** The frames of one input's answer, up to its end, each with the event that it came from. */
+/** The frames of one input's answer, up to its end, each with the event that it came from. Throws `OVERLOADED` where the service stops before. */
 export async function* answerFrames(
   events: AsyncIterable<SessionEvent>,
   inputId: string,
@@ -19,6 +26,13 @@ export async function* answerFrames(
       if (isLastFrame(frame)) return;
     }
   }
+  throw new CodelabError(
+    'OVERLOADED',
+    'The service stops. The answer goes on when it is back: read it from the session.',
+    {
+      retryAfterMs: 1000,
+    },
+  );
 }
 
 /** One input's answer as the older event stream: its frames, or the failure as one, then `[DONE]`. PROTOCOL.md §8. */

@@ -16,7 +16,7 @@ export {
 } from './env.ts';
 export { statusOf, toCodelabError, toErrorBody, toValidationError } from './error-shape.ts';
 export type { Flow } from './flow.ts';
-export type { Lifecycle } from './lifecycle.ts';
+export { createLifecycle, type Lifecycle } from './lifecycle.ts';
 export { createLogger, type Logger } from './logger.ts';
 export { createMetrics } from './metrics.ts';
 export { createRpcClient, type RpcClient } from './rpc-client.ts';

@@ -32,6 +32,8 @@ export interface ServeOptions {
     lifecycle: Lifecycle,
   ) => void;
   door?: SocketDoor;
+  /** Where the service's own work counts as well. Default: one of its own. */
+  lifecycle?: Lifecycle;
   /** What `/metrics` shows. Default: the process's own metrics. */
   metrics?: Registry;
   /** Ends what still runs when its time is over. */
@@ -47,8 +49,7 @@ export interface RunningService {
 
 /** One port for everything a service has: health, its routes, tRPC over HTTP and WebSocket, raw WebSockets. */
 export async function serve(options: ServeOptions): Promise<RunningService> {
-  const { log, router } = options;
-  const lifecycle = createLifecycle();
+  const { log, router, lifecycle = createLifecycle() } = options;
   const app = createApp(options, lifecycle);
 
   const makeContext = (credentials: Credentials, requestId: string, flow: Flow = freeFlow): ServiceContext => ({

@@ -5,6 +5,8 @@ import type { Sessions } from '../sessions.ts';
 export function createRunRouter(sessions: Sessions) {
   return router({
     get: procedure.input(RunRef).query(({ input }) => sessions.run(input.sessionId, input.runId)),
-    cancel: procedure.input(RunCancel).mutation(({ input }) => sessions.cancel(input)),
+    cancel: procedure
+      .input(RunCancel)
+      .mutation(async ({ input }) => (await sessions.get(input.sessionId)).cancelRun(input.runId)),
   });
 }

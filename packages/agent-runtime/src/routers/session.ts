@@ -1,4 +1,12 @@
-import { SessionCreate, SessionEvents, SessionItems, SessionList, SessionRef, SessionUpdate } from '@codelab/protocol';
+import {
+  SessionCreate,
+  SessionEvents,
+  SessionFork,
+  SessionItems,
+  SessionList,
+  SessionRef,
+  SessionUpdate,
+} from '@codelab/protocol';
 import { procedure, router } from '@codelab/service-kit';
 import { tracked } from '@trpc/server';
 import type { Sessions } from '../sessions.ts';
@@ -6,9 +14,12 @@ import type { Sessions } from '../sessions.ts';
 export function createSessionRouter(sessions: Sessions) {
   return router({
     create: procedure.input(SessionCreate).mutation(({ input }) => sessions.create(input)),
-    get: procedure.input(SessionRef).query(({ input }) => sessions.get(input.sessionId)),
+    get: procedure.input(SessionRef).query(async ({ input }) => (await sessions.get(input.sessionId)).session),
     list: procedure.input(SessionList).query(({ input }) => sessions.list(input)),
-    update: procedure.input(SessionUpdate).mutation(({ input }) => sessions.update(input)),
+    update: procedure
+      .input(SessionUpdate)
+      .mutation(async ({ input: { sessionId, ...changes } }) => (await sessions.get(sessionId)).update(changes)),
+    fork: procedure.input(SessionFork).mutation(({ input }) => sessions.fork(input)),
     delete: procedure.input(SessionRef).mutation(({ input }) => sessions.delete(input.sessionId)),
     items: procedure.input(SessionItems).query(({ input }) => sessions.items(input)),
     events: procedure.input(SessionEvents).subscription(async function* ({ input, ctx, signal }) {

@@ -13,7 +13,7 @@ export function allowOrigins(app: FastifyInstance, isAllowed: (origin: string) =
     reply.raw.setHeader('vary', 'origin');
     reply.raw.setHeader('access-control-expose-headers', 'x-request-id, retry-after');
     if (request.method !== 'OPTIONS') return;
-    reply.raw.setHeader('access-control-allow-methods', 'GET, POST, PATCH, DELETE');
+    reply.raw.setHeader('access-control-allow-methods', 'GET, POST, PUT, PATCH, DELETE');
     reply.raw.setHeader(
       'access-control-allow-headers',
       'authorization, content-type, last-event-id, x-internal-auth, x-request-id',

@@ -1,13 +1,22 @@
 import {
+  AgentSwitch,
+  ApprovalDecide,
   InputRef,
   InputSend,
+  RuleAdd,
+  RuleRef,
   RunCancel,
   RunRef,
   SessionCreate,
+  SessionFork,
   SessionItems,
   SessionList,
   SessionRef,
   SessionUpdate,
+  ToolAnnounce,
+  ToolProgress,
+  ToolResult,
+  ToolResultRead,
 } from '@codelab/protocol';
 import { type Credentials, type ServiceContext, toValidationError } from '@codelab/service-kit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
@@ -22,7 +31,7 @@ export interface RouteOptions {
 }
 
 interface RestRoute {
-  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** With `{name}` for what comes from the path. */
   path: string;
   summary: string;
@@ -113,6 +122,113 @@ export const restRoutes: RestRoute[] = [
     summary: 'Get a run',
     input: RunRef,
     call: (caller, input) => caller.run.get(input),
+  }),
+  route({
+    method: 'POST',
+    path: '/api/v1/sessions/{sessionId}/fork',
+    summary: 'Copy a session up to an item',
+    input: SessionFork,
+    status: 201,
+    call: (caller, input) => caller.session.fork(input),
+  }),
+  route({
+    method: 'PUT',
+    path: '/api/v1/sessions/{sessionId}/tools',
+    summary: 'Announce the tools that a client runs',
+    input: ToolAnnounce,
+    call: (caller, input) => caller.tool.announce(input),
+  }),
+  route({
+    method: 'GET',
+    path: '/api/v1/sessions/{sessionId}/tools',
+    summary: 'List the tools of a session',
+    input: SessionRef,
+    call: (caller, input) => caller.tool.list(input),
+  }),
+  route({
+    method: 'POST',
+    path: '/api/v1/sessions/{sessionId}/calls/{callId}/result',
+    summary: 'Give the result of a tool call',
+    input: ToolResult,
+    call: (caller, input) => caller.tool.result(input),
+  }),
+  route({
+    method: 'POST',
+    path: '/api/v1/sessions/{sessionId}/calls/{callId}/progress',
+    summary: 'Say how far a tool call is',
+    input: ToolProgress,
+    call: (caller, input) => caller.tool.progress(input),
+  }),
+  route({
+    method: 'GET',
+    path: '/api/v1/sessions/{sessionId}/results/{resultId}',
+    summary: 'Read a part of a large tool result',
+    input: ToolResultRead,
+    call: (caller, input) => caller.tool.readResult(input),
+  }),
+  route({
+    method: 'GET',
+    path: '/api/v1/sessions/{sessionId}/approvals',
+    summary: 'List the tool calls that wait for a decision',
+    input: SessionRef,
+    call: (caller, input) => caller.approval.list(input),
+  }),
+  route({
+    method: 'POST',
+    path: '/api/v1/sessions/{sessionId}/approvals/{callId}',
+    summary: 'Allow, edit or reject a tool call',
+    input: ApprovalDecide,
+    call: (caller, input) => caller.approval.decide(input),
+  }),
+  route({
+    method: 'GET',
+    path: '/api/v1/sessions/{sessionId}/rules',
+    summary: 'List what is remembered',
+    input: SessionRef,
+    call: (caller, input) => caller.rule.list(input),
+  }),
+  route({
+    method: 'POST',
+    path: '/api/v1/sessions/{sessionId}/rules',
+    summary: 'Add a rule',
+    input: RuleAdd,
+    status: 201,
+    call: (caller, input) => caller.rule.add(input),
+  }),
+  route({
+    method: 'DELETE',
+    path: '/api/v1/sessions/{sessionId}/rules/{ruleId}',
+    summary: 'Forget a rule',
+    input: RuleRef,
+    call: (caller, input) => caller.rule.delete(input),
+  }),
+  route({
+    method: 'POST',
+    path: '/api/v1/sessions/{sessionId}/agent',
+    summary: 'Switch the agent',
+    input: AgentSwitch,
+    call: (caller, input) => caller.agent.switch(input),
+  }),
+  route({
+    method: 'GET',
+    path: '/api/v1/sessions/{sessionId}/usage',
+    summary: 'What a session has used',
+    input: SessionRef,
+    call: (caller, input) => caller.usage.get(input),
+  }),
+  route({
+    method: 'GET',
+    path: '/api/v1/agents',
+    summary: 'List agents',
+    input: z.object({}),
+    call: (caller, input) => caller.agent.list(input),
+  }),
+  route({
+    method: 'GET',
+    path: '/api/v1/usage',
+    summary: 'What all sessions have used',
+    input: z.object({}),
+    call: (caller, input) => caller.usage.get(input),
   }),
   route({
     method: 'GET',

@@ -1,4 +1,12 @@
-import { SessionCreate, SessionEvents, SessionItems, SessionList, SessionRef, SessionUpdate } from '@codelab/protocol';
+import {
+  SessionCreate,
+  SessionEvents,
+  SessionFork,
+  SessionItems,
+  SessionList,
+  SessionRef,
+  SessionUpdate,
+} from '@codelab/protocol';
 import { procedure, router } from '@codelab/service-kit';
 import { tracked } from '@trpc/server';
 import type { Runtime } from '../runtime.ts';
@@ -24,6 +32,11 @@ export function createSessionRouter(runtime: Runtime) {
       .input(SessionUpdate)
       .mutation(({ input, ctx: { requestId } }) =>
         runtime.call((trpc, options) => trpc.session.update.mutate({ ...input, requestId }, options)),
+      ),
+    fork: procedure
+      .input(SessionFork)
+      .mutation(({ input, ctx: { requestId } }) =>
+        runtime.call((trpc, options) => trpc.session.fork.mutate({ ...input, requestId }, options)),
       ),
     delete: procedure
       .input(SessionRef)

@@ -1,0 +1,132 @@
+import { existsSync, readdirSync, readFileSync, watch } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { type AgentList, AgentName, CodelabError, Rule } from '@codelab/protocol';
+import { type Logger, SettingsError } from '@codelab/service-kit';
+import { parse } from 'yaml';
+import { z } from 'zod';
+
+/** An editor's save is several changes. */
+const SETTLE_MS = 50;
+const FRONT_MATTER = /^---\r?\n([\s\S]*?)\r?\n---\r?\n?([\s\S]*)$/;
+
+/** The head of an agent's file. */
+const Head = z.strictObject({
+  name: AgentName,
+  description: z.string().default(''),
+  model: z.string().min(1).max(200).optional(),
+  /** The names of the tools that it has; `*` stands for any run of characters. Without: all. */
+  tools: z.array(z.string()).optional(),
+  /** Before the remembered ones: PROTOCOL.md §10. */
+  rules: z.array(Rule.strict()).default([]),
+});
+
+/** One who answers: a prompt, and what it may do. */
+export type Agent = z.infer<typeof Head> & { prompt: string };
+
+/** The agents of the files, as they are now. */
+export interface Agents {
+  list(): AgentList;
+  /** Throws `VALIDATION`, with the names there are. */
+  get(name: string): Agent;
+  /** The one of that name, or the default one where its file is gone. */
+  find(name: string): Agent;
+  close(): void;
+}
+
+export interface AgentsOptions {
+  /** The ones that come with the product. */
+  builtinFolder: string;
+  /** The person's own: a file of the same name as one of ours stands in its place. */
+  folder: string | undefined;
+  defaultAgent: string;
+  log: Logger;
+}
+
+/** Reads the agents' files, and the person's own again on each change. Throws `SettingsError` where the first version is wrong. */
+export function loadAgents({ builtinFolder, folder: named, defaultAgent, log }: AgentsOptions): Agents {
+  const folder = named === undefined ? undefined : resolve(named);
+  if (folder !== undefined && !existsSync(folder))
+    throw new SettingsError([`AGENT_RUNTIME__AGENTS_DIR=${named}: there is no such folder`]);
+  const builtin = readFolder(builtinFolder);
+
+  const read = (): Map<string, Agent> => {
+    const own = folder === undefined ? { agents: [], mistakes: [] } : readFolder(folder);
+    const agents = new Map([...builtin.agents, ...own.agents].map((agent) => [agent.name, agent]));
+    const mistakes = [...builtin.mistakes, ...own.mistakes];
+    if (!agents.has(defaultAgent))
+      mistakes.push(
+        `AGENT_RUNTIME__AGENT=${defaultAgent}: there is no such agent, only ${[...agents.keys()].join(', ')}`,
+      );
+    if (mistakes.length > 0) throw new SettingsError(mistakes);
+    return agents;
+  };
+  let agents = read();
+
+  const reload = () => {
+    try {
+      agents = read();
+      log.info({ folder, agents: [...agents.keys()] }, 'the agents were reloaded');
+    } catch (error) {
+      if (error instanceof SettingsError)
+        log.error({ mistakes: error.mistakes }, 'the agents are wrong, the old ones stay');
+      else log.warn({ err: error }, 'the agents could not be read: the old ones stay');
+    }
+  };
+  let settling: NodeJS.Timeout | undefined;
+  const watcher =
+    folder === undefined
+      ? undefined
+      : watch(folder, () => {
+          clearTimeout(settling);
+          settling = setTimeout(reload, SETTLE_MS);
+        });
+
+  return {
+    list: () => ({
+      agents: [...agents.values()].map(({ name, description, model, tools }) => ({
+        name,
+        description,
+        ...(model === undefined ? {} : { model }),
+        ...(tools === undefined ? {} : { tools }),
+      })),
+      defaultAgent,
+    }),
+    get(name) {
+      const agent = agents.get(name);
+      if (agent !== undefined) return agent;
+      throw new CodelabError('VALIDATION', `There is no agent "${name}", only ${[...agents.keys()].join(', ')}.`);
+    },
+    find: (name) => agents.get(name) ?? (agents.get(defaultAgent) as Agent),
+    close() {
+      clearTimeout(settling);
+      watcher?.close();
+    },
+  };
+}
+
+function readFolder(folder: string): { agents: Agent[]; mistakes: string[] } {
+  const agents: Agent[] = [];
+  const mistakes: string[] = [];
+  for (const name of readdirSync(folder).sort()) {
+    if (!name.endsWith('.md') || name.startsWith('.')) continue;
+    const file = join(folder, name);
+    try {
+      agents.push(parseAgent(readFileSync(file, 'utf8')));
+    } catch (error) {
+      if (error instanceof z.ZodError)
+        mistakes.push(
+          ...error.issues.map((issue) => `${file}: ${issue.path.join('.') || 'the head'}: ${issue.message}`),
+        );
+      else mistakes.push(`${file}: ${(error as Error).message}`);
+    }
+  }
+  return { agents, mistakes };
+}
+
+/** Throws `ZodError`, or an error that says what is wrong. */
+export function parseAgent(text: string): Agent {
+  const [, head, prompt] = FRONT_MATTER.exec(text) ?? [];
+  if (head === undefined || prompt === undefined)
+    throw new Error('it must begin with a head of YAML between two lines of "---"');
+  return { ...Head.parse(parse(head) ?? {}), prompt: prompt.trim() };
+}

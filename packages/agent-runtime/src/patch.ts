@@ -1,0 +1,69 @@
+import type { FileChange } from '@codelab/protocol';
+import { formatPatch, parsePatch, type StructuredPatch } from 'diff';
+
+/** A unified diff, file by file, or why it is none. https://www.gnu.org/software/diffutils/manual/html_node/Detailed-Unified.html */
+function parse(patch: unknown): StructuredPatch[] | string {
+  if (typeof patch !== 'string') return 'The patch must be text.';
+  try {
+    const files = parsePatch(patch).filter(
+      ({ hunks, oldFileName, newFileName }) => hunks.length > 0 || oldFileName !== newFileName,
+    );
+    if (files.length === 0) return 'The patch has no changes: it must be a unified diff with ---, +++ and @@ lines.';
+    if (files.some((file) => pathOf(file) === '')) return 'Each file of the patch needs its --- and +++ lines.';
+    const moved = files.find((file) => !isNothing(file.oldFileName) && nameOf(file.oldFileName) !== pathOf(file));
+    return moved === undefined
+      ? files
+      : `The patch moves ${pathOf(moved)}: delete the one and create the other instead.`;
+  } catch (error) {
+    return `The patch is no valid unified diff: ${(error as Error).message}`;
+  }
+}
+
+/** What a patch would change, or why it is none. */
+export function changesOf(patch: unknown): FileChange[] | string {
+  const files = parse(patch);
+  if (typeof files === 'string') return files;
+  let hunk = 0;
+  return files.map((file) => ({
+    path: pathOf(file),
+    change: isNothing(file.oldFileName) ? 'create' : isNothing(file.newFileName) ? 'delete' : 'modify',
+    hunks: file.hunks.map(({ oldStart, oldLines, newStart, newLines, lines }) => ({
+      hunk: hunk++,
+      header: `@@ -${oldStart},${oldLines} +${newStart},${newLines} @@`,
+      lines,
+    })),
+  }));
+}
+
+/** The patch without some of its hunks; undefined where nothing is left. `hunks` are counted over all files, from 0. */
+export function withoutHunks(patch: string, hunks: number[]): string | undefined {
+  const files = parse(patch);
+  if (typeof files === 'string') return patch;
+  const dropped = new Set(hunks);
+  let index = 0;
+  const kept = files.flatMap((file) => {
+    // What a dropped hunk would have added moves none of the lines after it.
+    let moved = 0;
+    const left = file.hunks.flatMap((hunk) => {
+      if (dropped.has(index++)) {
+        moved += hunk.newLines - hunk.oldLines;
+        return [];
+      }
+      return [{ ...hunk, newStart: hunk.newStart - moved }];
+    });
+    return left.length > 0 ? [{ ...file, hunks: left }] : [];
+  });
+  return kept.length === 0 ? undefined : formatPatch(kept);
+}
+
+function pathOf({ oldFileName, newFileName }: StructuredPatch): string {
+  return nameOf(isNothing(newFileName) ? oldFileName : newFileName);
+}
+
+function nameOf(name: string | undefined): string {
+  return isNothing(name) ? '' : (name as string).replace(/^[ab]\//, '');
+}
+
+function isNothing(name: string | undefined): boolean {
+  return name === undefined || name === '' || name === '/dev/null';
+}

@@ -1,0 +1,13 @@
+import { UsageGet } from '@codelab/protocol';
+import { procedure, router } from '@codelab/service-kit';
+import type { Sessions } from '../sessions.ts';
+import type { Store } from '../store/store.ts';
+
+export function createUsageRouter(sessions: Sessions, store: Store) {
+  return router({
+    get: procedure.input(UsageGet).query(async ({ input: { sessionId } }) => {
+      if (sessionId !== undefined) await sessions.get(sessionId);
+      return store.usage(sessionId);
+    }),
+  });
+}

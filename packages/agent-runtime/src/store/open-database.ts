@@ -1,0 +1,157 @@
+import { mkdirSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { type Logger, SettingsError } from '@codelab/service-kit';
+import { Kysely, PostgresDialect, SqliteDialect } from 'kysely';
+import Sqlite from 'libsql';
+import pg from 'pg';
+import type { Database } from './schema.ts';
+
+const INT8_OID = 20;
+/** A statement of ours takes milliseconds: one that takes longer never comes back. */
+const STATEMENT_TIMEOUT_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 3_000;
+const POOL_SIZE = 6;
+const RELOCK_MS = 250;
+
+export interface OpenDatabase {
+  db: Kysely<Database>;
+  /** Resolves when this process is the only one that writes: at once, unless the connection that holds the lock was lost. */
+  locked(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface OpenDatabaseOptions {
+  /** `file:<path>` or `postgres://…`. */
+  url: string;
+  log: Logger;
+  /** Another process has taken the database over while the connection was lost. */
+  onTaken: () => void;
+}
+
+/** Opens the database and takes its lock. Throws `SettingsError` where it can't be used. */
+export async function openDatabase(options: OpenDatabaseOptions): Promise<OpenDatabase> {
+  return options.url.startsWith('file:') ? openSqlite(options.url) : openPostgres(options);
+}
+
+function openSqlite(url: string): OpenDatabase {
+  const path = resolve(decodeURIComponent(url.slice('file:'.length)));
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    const database = new Sqlite(path, { timeout: 1000 });
+    // The lock is the file's own, and goes with the process, however that ends. https://www.sqlite.org/pragma.html#pragma_locking_mode
+    database.exec('pragma locking_mode = exclusive');
+    database.exec('pragma journal_mode = wal');
+    database.exec('pragma synchronous = full');
+    database.exec('begin immediate; commit');
+    const db = new Kysely<Database>({ dialect: new SqliteDialect({ database: database as never }) });
+    return {
+      db,
+      locked: async () => {},
+      async close() {
+        // libsql closes the file when its statements are collected: the lock goes at once. It leaves one file, without a log beside it.
+        database.exec('pragma journal_mode = delete');
+        database.exec('pragma locking_mode = normal');
+        database.exec('begin; select 1 from sqlite_master; commit');
+        await db.destroy();
+      },
+    };
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string };
+    const why = /BUSY|LOCKED/.test(code ?? '')
+      ? 'another process has it open: stop that one, or give this one a file of its own'
+      : /NOTADB|CORRUPT/.test(code ?? '')
+        ? 'it is not an SQLite database, or a broken one'
+        : message;
+    throw new SettingsError([`AGENT_RUNTIME__DATABASE_URL=${url}: ${why}`]);
+  }
+}
+
+/** bigint comes as a number: none of ours goes beyond 2^53. */
+const types = {
+  getTypeParser: ((oid: number, format: never) =>
+    oid === INT8_OID ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
+};
+
+async function openPostgres({ url, log, onTaken }: OpenDatabaseOptions): Promise<OpenDatabase> {
+  const connection = {
+    connectionString: url,
+    types,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    application_name: 'codelab-agent-runtime',
+  };
+  const pool = new pg.Pool({
+    ...connection,
+    max: POOL_SIZE,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    query_timeout: STATEMENT_TIMEOUT_MS,
+  });
+  pool.on('error', (err) => log.warn({ err: err.message }, 'a connection to the database was lost'));
+  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
+
+  let closed = false;
+  let holder: pg.Client | undefined;
+  let held = Promise.resolve();
+
+  /** The lock belongs to a connection, and is let go when that ends. */
+  const lock = async (): Promise<void> => {
+    const client = new pg.Client(connection);
+    client.on('error', () => {});
+    try {
+      await client.connect();
+      const { rows } = await client.query(
+        `select pg_try_advisory_lock(hashtext('codelab-agent-runtime'), hashtext(current_schema())) as held`,
+      );
+      if (rows[0].held !== true) throw new Taken();
+    } catch (error) {
+      await client.end().catch(() => {});
+      throw error;
+    }
+    holder = client;
+    client.once('end', () => {
+      holder = undefined;
+      if (closed) return;
+      log.warn('the connection that holds the lock of the database was lost');
+      held = relock();
+    });
+  };
+  const relock = async (): Promise<void> => {
+    // What another process does not take within a connection's life of a lost one is ours again.
+    for (let taken = 0; !closed; ) {
+      try {
+        return await lock();
+      } catch (error) {
+        if (error instanceof Taken && ++taken > 40) onTaken();
+        await new Promise((done) => setTimeout(done, RELOCK_MS));
+      }
+    }
+  };
+
+  try {
+    await lock();
+  } catch (error) {
+    await pool.end();
+    const shown = url.replace(/\/\/[^@/]*@/, '//…@');
+    if (error instanceof Taken)
+      throw new SettingsError([
+        `AGENT_RUNTIME__DATABASE_URL=${shown}: another agent-runtime has it open: stop that one, or give this one a database of its own`,
+      ]);
+    throw new SettingsError([`AGENT_RUNTIME__DATABASE_URL=${shown}: ${describe(error)}`]);
+  }
+  return {
+    db,
+    locked: () => held,
+    async close() {
+      closed = true;
+      await holder?.end().catch(() => {});
+      await db.destroy();
+    },
+  };
+}
+
+class Taken extends Error {}
+
+function describe(error: unknown): string {
+  const { message, code, errors } = error as { message: string; code?: string; errors?: Error[] };
+  return message || errors?.[0]?.message || code || String(error);
+}

@@ -1,0 +1,86 @@
+/** Times are milliseconds since 1970. What is called `data` is JSON: it may hold any text, which PostgreSQL's `text` may not. */
+export interface Database {
+  sessions: {
+    session_id: string;
+    /** In order of creation: sessions are listed by it. */
+    number: number;
+    project: string;
+    /** Hash of what it was created with, to tell a repetition from a clash. */
+    created_with: string;
+    /** `StoredSession` */
+    data: string;
+    /** The tools that clients have announced: `AnnouncedTool[]`. */
+    tools: string;
+  };
+  inputs: {
+    session_id: string;
+    input_id: string;
+    /** In order of arrival within the session; what interrupts comes before what waits. */
+    position: number;
+    status: 'queued' | 'delivered' | 'cancelled';
+    run_id: string | null;
+    sent_with: string;
+    request_id: string;
+    event_id: string;
+    /** `StoredInput` */
+    data: string;
+  };
+  runs: {
+    run_id: string;
+    session_id: string;
+    status: string;
+    /** How often a start of the process has found it unfinished. */
+    resumes: number;
+    /** `StoredRun` */
+    data: string;
+  };
+  items: {
+    session_id: string;
+    position: number;
+    item_id: string;
+    kind: string;
+    /** 1 while it is in progress. */
+    open: number;
+    bytes: number;
+    /** `Item` */
+    data: string;
+    /** What only the model is given back: `HiddenPart`. */
+    hidden: string | null;
+  };
+  steps: {
+    run_id: string;
+    step: number;
+    session_id: string;
+    model: string;
+    input_tokens: number;
+    output_tokens: number;
+    cached_tokens: number;
+    reasoning_tokens: number;
+    cost_usd: number | null;
+    created_at: number;
+  };
+  approvals: {
+    session_id: string;
+    call_id: string;
+    /** 1 while nobody has decided. */
+    pending: number;
+    /** Hash of the decision. */
+    decided_with: string | null;
+    /** `Approval` */
+    data: string;
+  };
+  rules: {
+    rule_id: string;
+    /** Of scope `session`. */
+    session_id: string | null;
+    /** Of scope `project`. */
+    project: string | null;
+    /** `RememberedRule` */
+    data: string;
+  };
+  results: {
+    session_id: string;
+    result_id: string;
+    data: string;
+  };
+}

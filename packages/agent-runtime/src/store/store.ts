@@ -1,0 +1,592 @@
+import {
+  type Approval,
+  type Attachment,
+  addUsage,
+  type Input,
+  type Item,
+  itemBytes,
+  noUsage,
+  type RememberedRule,
+  type Run,
+  type Session,
+  type ThinkingBlock,
+  type ToolSpec,
+  type Usage,
+  type UsageReport,
+} from '@codelab/protocol';
+import type { Logger } from '@codelab/service-kit';
+import { type Kysely, type Selectable, sql } from 'kysely';
+import type { OpenDatabase } from './open-database.ts';
+import type { Database } from './schema.ts';
+import { createWriter, isTransient, type Write, type Writer } from './writer.ts';
+
+/** A page of history is limited by count, and by this. */
+const PAGE_BYTES = 1024 * 1024;
+const READ_TRIES = 4;
+const READ_PAUSE_MS = 50;
+
+/** A tool that a client runs, and which one. */
+export interface AnnouncedTool extends ToolSpec {
+  clientId: string;
+}
+
+export interface StoredSession {
+  number: number;
+  session: Session;
+  createdWith: string;
+  tools: AnnouncedTool[];
+}
+
+export interface StoredInput {
+  input: Input;
+  position: number;
+  whenBusy: 'queue' | 'steer' | 'interrupt' | 'reject';
+  agent?: string;
+  attachments?: Attachment[];
+  sentWith: string;
+  requestId: string;
+  eventId: string;
+}
+
+/** An item with its place in the history, and what of it is for the model alone. */
+export interface StoredItem {
+  position: number;
+  item: Item;
+  hidden?: HiddenPart;
+}
+
+export interface HiddenPart {
+  /** The thinking of the step that the item begins: Anthropic's wire wants it back. */
+  thinking?: ThinkingBlock[];
+  /** Of a `compaction`: what the model's view is from here on, but for its items. */
+  view?: { summary?: string; upTo: number; trimmedUpTo: number };
+  /** Of a call whose tool may have begun. */
+  isStarted?: boolean;
+}
+
+export interface StoredStep {
+  runId: string;
+  step: number;
+  sessionId: string;
+  model: string;
+  usage: Usage;
+  costUsd: number | undefined;
+}
+
+export interface StoredApproval {
+  sessionId: string;
+  approval: Approval;
+  pending: boolean;
+  decidedWith?: string;
+}
+
+/** Everything that outlives the process. Reads are of what is committed. */
+export interface Store extends Writer {
+  readonly db: Kysely<Database>;
+  lastSessionNumber(): Promise<number>;
+  session(sessionId: string): Promise<StoredSession | undefined>;
+  /** Newest first, before `before`. */
+  sessions(options: { before: number; limit: number }): Promise<StoredSession[]>;
+  input(sessionId: string, inputId: string): Promise<StoredInput | undefined>;
+  queuedInputs(sessionId: string): Promise<StoredInput[]>;
+  /** Sessions with a run that is not over, or with inputs that wait. */
+  unfinishedSessions(): Promise<string[]>;
+  run(sessionId: string, runId: string): Promise<Run | undefined>;
+  runningRun(sessionId: string): Promise<{ run: Run; resumes: number } | undefined>;
+  lastPosition(sessionId: string): Promise<number>;
+  item(sessionId: string, itemId: string): Promise<StoredItem | undefined>;
+  /** The newest items before `before`, oldest first, limited by count and by bytes; at least one. `more`: there are older ones. */
+  items(
+    sessionId: string,
+    options: { before?: number; limit: number; bytes?: number },
+  ): Promise<{ items: StoredItem[]; more: boolean }>;
+  /** The newest summary, where the history was compacted. */
+  lastCompaction(sessionId: string): Promise<StoredItem | undefined>;
+  runItems(sessionId: string, runId: string, since: number): Promise<StoredItem[]>;
+  approvals(sessionId: string): Promise<Approval[]>;
+  approval(sessionId: string, callId: string): Promise<StoredApproval | undefined>;
+  rules(sessionId: string, project: string): Promise<RememberedRule[]>;
+  result(sessionId: string, resultId: string): Promise<string | undefined>;
+  usage(sessionId: string | undefined): Promise<UsageReport>;
+}
+
+export function createStore(database: Pick<OpenDatabase, 'db' | 'locked'>, log: Logger): Store {
+  const { db } = database;
+
+  /** A read is tried again where a connection was lost: the next one is another. */
+  const read = async <T>(query: () => Promise<T>): Promise<T> => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await query();
+      } catch (error) {
+        if (attempt === READ_TRIES || !isTransient(error)) throw error;
+        await new Promise((resolve) => setTimeout(resolve, READ_PAUSE_MS * 2 ** attempt));
+      }
+    }
+  };
+
+  return {
+    db,
+    ...createWriter(database, log),
+
+    lastSessionNumber: () =>
+      read(async () => {
+        const row = await db
+          .selectFrom('sessions')
+          .select(({ fn }) => fn.max('number').as('last'))
+          .executeTakeFirst();
+        return Number(row?.last ?? 0);
+      }),
+
+    session: (sessionId) =>
+      read(async () => {
+        const row = await db.selectFrom('sessions').selectAll().where('session_id', '=', sessionId).executeTakeFirst();
+        return row && toSession(row);
+      }),
+
+    sessions: ({ before, limit }) =>
+      read(async () => {
+        const rows = await db
+          .selectFrom('sessions')
+          .selectAll()
+          .where('number', '<', before)
+          .orderBy('number', 'desc')
+          .limit(limit)
+          .execute();
+        return rows.map(toSession);
+      }),
+
+    input: (sessionId, inputId) =>
+      read(async () => {
+        const row = await db
+          .selectFrom('inputs')
+          .selectAll()
+          .where('session_id', '=', sessionId)
+          .where('input_id', '=', inputId)
+          .executeTakeFirst();
+        return row && toInput(row);
+      }),
+
+    queuedInputs: (sessionId) =>
+      read(async () => {
+        const rows = await db
+          .selectFrom('inputs')
+          .selectAll()
+          .where('session_id', '=', sessionId)
+          .where('status', '=', 'queued')
+          .orderBy('position')
+          .execute();
+        return rows.map(toInput);
+      }),
+
+    unfinishedSessions: () =>
+      read(async () => {
+        const rows = await db
+          .selectFrom('runs')
+          .select('session_id')
+          .where('status', '=', 'running')
+          .union(db.selectFrom('inputs').select('session_id').where('status', '=', 'queued'))
+          .execute();
+        return rows.map(({ session_id }) => session_id);
+      }),
+
+    run: (sessionId, runId) =>
+      read(async () => {
+        const row = await db
+          .selectFrom('runs')
+          .select('data')
+          .where('run_id', '=', runId)
+          .where('session_id', '=', sessionId)
+          .executeTakeFirst();
+        return row && toRun(row.data);
+      }),
+
+    runningRun: (sessionId) =>
+      read(async () => {
+        const row = await db
+          .selectFrom('runs')
+          .select(['data', 'resumes'])
+          .where('session_id', '=', sessionId)
+          .where('status', '=', 'running')
+          .executeTakeFirst();
+        return row && { run: toRun(row.data), resumes: row.resumes };
+      }),
+
+    lastPosition: (sessionId) =>
+      read(async () => {
+        const row = await db
+          .selectFrom('items')
+          .select('position')
+          .where('session_id', '=', sessionId)
+          .orderBy('position', 'desc')
+          .limit(1)
+          .executeTakeFirst();
+        return row?.position ?? 0;
+      }),
+
+    item: (sessionId, itemId) =>
+      read(async () => {
+        const row = await db
+          .selectFrom('items')
+          .selectAll()
+          .where('session_id', '=', sessionId)
+          .where('item_id', '=', itemId)
+          .executeTakeFirst();
+        return row && toItem(row);
+      }),
+
+    items: (sessionId, { before = Number.MAX_SAFE_INTEGER, limit, bytes = PAGE_BYTES }) =>
+      read(async () => {
+        // Their sizes first: two hundred items may be two hundred megabytes.
+        const sizes = await db
+          .selectFrom('items')
+          .select(['position', 'bytes'])
+          .where('session_id', '=', sessionId)
+          .where('position', '<', before)
+          .orderBy('position', 'desc')
+          .limit(limit + 1)
+          .execute();
+        let count = 0;
+        for (let left = bytes; count < Math.min(limit, sizes.length); count++) {
+          left -= (sizes[count] as { bytes: number }).bytes;
+          if (left < 0 && count > 0) break;
+        }
+        const first = sizes[count - 1];
+        if (first === undefined) return { items: [], more: false };
+        const rows = await db
+          .selectFrom('items')
+          .selectAll()
+          .where('session_id', '=', sessionId)
+          .where('position', '>=', first.position)
+          .where('position', '<', before)
+          .orderBy('position')
+          .execute();
+        return { items: rows.map(toItem), more: sizes.length > count };
+      }),
+
+    lastCompaction: (sessionId) =>
+      read(async () => {
+        const row = await db
+          .selectFrom('items')
+          .selectAll()
+          .where('session_id', '=', sessionId)
+          .where('kind', '=', 'compaction')
+          .orderBy('position', 'desc')
+          .limit(1)
+          .executeTakeFirst();
+        return row && toItem(row);
+      }),
+
+    runItems: (sessionId, runId, since) =>
+      read(async () => {
+        const rows = await db
+          .selectFrom('items')
+          .selectAll()
+          .where('session_id', '=', sessionId)
+          .where('position', '>', since)
+          .orderBy('position')
+          .execute();
+        return rows.map(toItem).filter(({ item }) => item.runId === runId);
+      }),
+
+    approvals: (sessionId) =>
+      read(async () => {
+        const rows = await db
+          .selectFrom('approvals')
+          .select('data')
+          .where('session_id', '=', sessionId)
+          .where('pending', '=', 1)
+          .execute();
+        return rows.map(({ data }) => toApproval(data));
+      }),
+
+    approval: (sessionId, callId) =>
+      read(async () => {
+        const row = await db
+          .selectFrom('approvals')
+          .selectAll()
+          .where('session_id', '=', sessionId)
+          .where('call_id', '=', callId)
+          .executeTakeFirst();
+        if (row === undefined) return undefined;
+        return {
+          sessionId,
+          approval: toApproval(row.data),
+          pending: row.pending === 1,
+          ...(row.decided_with === null ? {} : { decidedWith: row.decided_with }),
+        };
+      }),
+
+    rules: (sessionId, project) =>
+      read(async () => {
+        const rows = await db
+          .selectFrom('rules')
+          .select('data')
+          .where(({ or, eb }) => or([eb('session_id', '=', sessionId), eb('project', '=', project)]))
+          .execute();
+        return rows.map(({ data }) => toRule(data));
+      }),
+
+    result: (sessionId, resultId) =>
+      read(async () => {
+        const row = await db
+          .selectFrom('results')
+          .select('data')
+          .where('session_id', '=', sessionId)
+          .where('result_id', '=', resultId)
+          .executeTakeFirst();
+        return row && (JSON.parse(row.data) as string);
+      }),
+
+    usage: (sessionId) =>
+      read(async () => {
+        const sum = (column: string) => sql<number>`coalesce(sum(${sql.ref(column)}), 0)`;
+        const rows = await db
+          .selectFrom('steps')
+          .select(({ fn }) => [
+            'model',
+            fn.countAll().as('steps'),
+            sum('input_tokens').as('inputTokens'),
+            sum('output_tokens').as('outputTokens'),
+            sum('cached_tokens').as('cachedTokens'),
+            sum('reasoning_tokens').as('reasoningTokens'),
+            sum('cost_usd').as('costUsd'),
+          ])
+          .$if(sessionId !== undefined, (query) => query.where('session_id', '=', sessionId as string))
+          .groupBy('model')
+          .orderBy('model')
+          .execute();
+        const byModel = rows.map(({ model, steps, costUsd, ...tokens }) => ({
+          model,
+          steps: Number(steps),
+          costUsd: Number(costUsd),
+          usage: Object.fromEntries(Object.entries(tokens).map(([name, value]) => [name, Number(value)])) as Usage,
+        }));
+        return {
+          usage: byModel.reduce((total, { usage }) => addUsage(total, usage), noUsage),
+          costUsd: byModel.reduce((total, { costUsd }) => total + costUsd, 0),
+          steps: byModel.reduce((total, { steps }) => total + steps, 0),
+          byModel,
+        };
+      }),
+  };
+}
+
+/** The changes, each of which may be made twice. */
+export const writes = {
+  session({ session, number, createdWith, tools }: StoredSession): Write {
+    const row = {
+      session_id: session.sessionId,
+      number,
+      project: session.project,
+      created_with: createdWith,
+      data: JSON.stringify(session),
+      tools: JSON.stringify(tools),
+    };
+    return (tx) =>
+      tx
+        .insertInto('sessions')
+        .values(row)
+        .onConflict((c) =>
+          c.column('session_id').doUpdateSet({ data: row.data, tools: row.tools, project: row.project }),
+        )
+        .execute();
+  },
+
+  /** Usage stays: it was spent. Rules of a project too. */
+  deleteSession(sessionId: string): Write {
+    return async (tx) => {
+      for (const table of ['results', 'rules', 'approvals', 'items', 'runs', 'inputs', 'sessions'] as const)
+        await tx.deleteFrom(table).where('session_id', '=', sessionId).execute();
+    };
+  },
+
+  /** The items of one session up to `upTo` become another's. */
+  copyItems(from: string, to: string, upTo: number): Write {
+    return async (tx) => {
+      await sql`insert into items (session_id, position, item_id, kind, open, bytes, data, hidden)
+        select ${to}, position, item_id, kind, 0, bytes, data, hidden from items
+        where session_id = ${from} and position <= ${upTo} and open = 0
+        on conflict do nothing`.execute(tx);
+      await sql`insert into inputs (session_id, input_id, position, status, run_id, sent_with, request_id, event_id, data)
+        select ${to}, input_id, position, status, run_id, sent_with, request_id, '', data from inputs
+        where session_id = ${from} and status = 'delivered' on conflict do nothing`.execute(tx);
+      await sql`insert into results (session_id, result_id, data)
+        select ${to}, result_id, data from results where session_id = ${from} on conflict do nothing`.execute(tx);
+      await sql`insert into rules (rule_id, session_id, project, data)
+        select rule_id || '.' || ${to}, ${to}, null, data from rules where session_id = ${from} on conflict do nothing`.execute(
+        tx,
+      );
+    };
+  },
+
+  input({ input, position, sentWith, requestId, eventId, ...rest }: StoredInput): Write {
+    const row = {
+      session_id: input.sessionId,
+      input_id: input.inputId,
+      position,
+      status: input.status,
+      run_id: input.runId ?? null,
+      sent_with: sentWith,
+      request_id: requestId,
+      event_id: eventId,
+      data: JSON.stringify({ input, ...rest }),
+    };
+    return (tx) =>
+      tx
+        .insertInto('inputs')
+        .values(row)
+        .onConflict((c) =>
+          c
+            .columns(['session_id', 'input_id'])
+            .doUpdateSet({ status: row.status, run_id: row.run_id, position: row.position, data: row.data }),
+        )
+        .execute();
+  },
+
+  run(run: Run, resumes = 0): Write {
+    const row = {
+      run_id: run.runId,
+      session_id: run.sessionId,
+      status: run.status,
+      resumes,
+      data: JSON.stringify(run),
+    };
+    return (tx) =>
+      tx
+        .insertInto('runs')
+        .values(row)
+        .onConflict((c) => c.column('run_id').doUpdateSet({ status: row.status, resumes, data: row.data }))
+        .execute();
+  },
+
+  item(sessionId: string, { position, item, hidden }: StoredItem): Write {
+    const row = {
+      session_id: sessionId,
+      position,
+      item_id: item.itemId,
+      kind: item.kind,
+      open: item.status === 'in_progress' ? 1 : 0,
+      bytes: itemBytes(item),
+      data: JSON.stringify(item),
+      hidden: hidden === undefined ? null : JSON.stringify(hidden),
+    };
+    return (tx) =>
+      tx
+        .insertInto('items')
+        .values(row)
+        .onConflict((c) =>
+          c
+            .columns(['session_id', 'position'])
+            .doUpdateSet({ open: row.open, bytes: row.bytes, data: row.data, hidden: row.hidden }),
+        )
+        .execute();
+  },
+
+  step({ runId, step, sessionId, model, usage, costUsd }: StoredStep): Write {
+    const row = {
+      run_id: runId,
+      step,
+      session_id: sessionId,
+      model,
+      input_tokens: usage.inputTokens,
+      output_tokens: usage.outputTokens,
+      cached_tokens: usage.cachedTokens,
+      reasoning_tokens: usage.reasoningTokens,
+      cost_usd: costUsd ?? null,
+      created_at: Date.now(),
+    };
+    return (tx) =>
+      tx
+        .insertInto('steps')
+        .values(row)
+        .onConflict((c) => c.columns(['run_id', 'step']).doNothing())
+        .execute();
+  },
+
+  approval({ sessionId, approval, pending, decidedWith }: StoredApproval): Write {
+    const row = {
+      session_id: sessionId,
+      call_id: approval.callId,
+      pending: pending ? 1 : 0,
+      decided_with: decidedWith ?? null,
+      data: JSON.stringify(approval),
+    };
+    return (tx) =>
+      tx
+        .insertInto('approvals')
+        .values(row)
+        .onConflict((c) =>
+          c.columns(['session_id', 'call_id']).doUpdateSet({ pending: row.pending, decided_with: row.decided_with }),
+        )
+        .execute();
+  },
+
+  rule(rule: RememberedRule, sessionId: string, project: string): Write {
+    const row = {
+      rule_id: rule.ruleId,
+      session_id: rule.scope === 'session' ? sessionId : null,
+      project: rule.scope === 'project' ? project : null,
+      data: JSON.stringify(rule),
+    };
+    return (tx) =>
+      tx
+        .insertInto('rules')
+        .values(row)
+        .onConflict((c) => c.column('rule_id').doNothing())
+        .execute();
+  },
+
+  deleteRule(ruleId: string): Write {
+    return (tx) => tx.deleteFrom('rules').where('rule_id', '=', ruleId).execute();
+  },
+
+  result(sessionId: string, resultId: string, text: string): Write {
+    return (tx) =>
+      tx
+        .insertInto('results')
+        .values({ session_id: sessionId, result_id: resultId, data: JSON.stringify(text) })
+        .onConflict((c) => c.columns(['session_id', 'result_id']).doNothing())
+        .execute();
+  },
+};
+
+/** The value of `json`, with what it names `dates` as dates. */
+function parse<T extends object>(json: string, dates: Array<keyof T>): T {
+  const value = JSON.parse(json) as T;
+  for (const name of dates) if (value[name] !== undefined) value[name] = new Date(value[name] as string) as never;
+  return value;
+}
+
+const toRun = (json: string) => parse<Run>(json, ['startedAt', 'finishedAt']);
+const toApproval = (json: string) => parse<Approval>(json, ['createdAt', 'deadline']);
+const toRule = (json: string) => parse<RememberedRule>(json, ['createdAt']);
+
+function toSession(row: Selectable<Database['sessions']>): StoredSession {
+  return {
+    number: row.number,
+    session: parse<Session>(row.data, ['createdAt', 'updatedAt']),
+    createdWith: row.created_with,
+    tools: JSON.parse(row.tools) as AnnouncedTool[],
+  };
+}
+
+function toInput(row: Selectable<Database['inputs']>): StoredInput {
+  const { input, ...rest } = JSON.parse(row.data) as Pick<StoredInput, 'input' | 'whenBusy' | 'agent' | 'attachments'>;
+  return {
+    ...rest,
+    input: { ...input, sessionId: row.session_id, createdAt: new Date(input.createdAt) },
+    position: row.position,
+    sentWith: row.sent_with,
+    requestId: row.request_id,
+    eventId: row.event_id,
+  };
+}
+
+function toItem(row: Selectable<Database['items']>): StoredItem {
+  return {
+    position: row.position,
+    item: parse<Item>(row.data, ['createdAt']),
+    ...(row.hidden === null ? {} : { hidden: JSON.parse(row.hidden) as HiddenPart }),
+  };
+}

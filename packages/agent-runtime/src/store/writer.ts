@@ -1,0 +1,142 @@
+import { CodelabError } from '@codelab/protocol';
+import type { Logger } from '@codelab/service-kit';
+import type { Transaction } from 'kysely';
+import type { OpenDatabase } from './open-database.ts';
+import type { Database } from './schema.ts';
+
+const MAX_BATCH = 200;
+const MAX_PAUSE_MS = 1_000;
+
+/** One change. It may be made twice (an answer may be lost on its way back): it must come to the same. */
+export type Write = (tx: Transaction<Database>) => Promise<unknown>;
+
+/** Makes changes durable: those that come together, in one transaction. */
+export interface Writer {
+  /**
+   * Resolves once all of `writes` are on disk, or rejects with none of them. A database that can't be reached, is locked or full
+   * is tried again until `deadlineMs` (default 4,000) have passed: then `OVERLOADED`. Commits are made in the order of the calls.
+   */
+  commit(writes: Write[], options?: { deadlineMs?: number }): Promise<void>;
+  /** Resolves when nothing waits. */
+  idle(): Promise<void>;
+}
+
+interface Job {
+  writes: Write[];
+  deadline: number;
+  resolve(): void;
+  reject(error: CodelabError): void;
+}
+
+export function createWriter({ db, locked }: Pick<OpenDatabase, 'db' | 'locked'>, log: Logger): Writer {
+  let queue: Job[] = [];
+  let working: Promise<void> | undefined;
+
+  const transact = async (jobs: Job[]): Promise<void> => {
+    await locked();
+    await db.transaction().execute(async (tx) => {
+      for (const { writes } of jobs) for (const write of writes) await write(tx);
+    });
+  };
+
+  const work = async (): Promise<void> => {
+    let failures = 0;
+    for (;;) {
+      // What comes in the same turn of the event loop goes into one transaction.
+      await new Promise((resolve) => setImmediate(resolve));
+      const jobs = queue.slice(0, MAX_BATCH);
+      if (jobs.length === 0) {
+        working = undefined;
+        return;
+      }
+      try {
+        await withTimeout(transact(jobs), jobs);
+        queue = queue.slice(jobs.length);
+        failures = 0;
+        for (const job of jobs) job.resolve();
+      } catch (error) {
+        if (isTransient(error)) {
+          if (failures++ === 0)
+            log.warn({ err: (error as Error).message }, 'the database cannot be written: trying again');
+          const now = Date.now();
+          const over = queue.filter(({ deadline }) => deadline <= now);
+          queue = queue.filter(({ deadline }) => deadline > now);
+          for (const job of over) job.reject(unavailable(error));
+          await new Promise((resolve) => setTimeout(resolve, Math.min(25 * 2 ** failures, MAX_PAUSE_MS)));
+        } else if (jobs.length > 1) {
+          // One of them is wrong: the others shall not suffer.
+          await eachAlone(jobs);
+          queue = queue.slice(jobs.length);
+        } else {
+          queue = queue.slice(1);
+          jobs[0]?.reject(new CodelabError('INTERNAL', undefined, { cause: error }));
+        }
+      }
+    }
+  };
+
+  const eachAlone = async (jobs: Job[]): Promise<void> => {
+    for (const job of jobs) {
+      try {
+        await transact([job]);
+        job.resolve();
+      } catch (error) {
+        job.reject(isTransient(error) ? unavailable(error) : new CodelabError('INTERNAL', undefined, { cause: error }));
+      }
+    }
+  };
+
+  return {
+    commit: (writes, { deadlineMs = 4_000 } = {}) =>
+      new Promise((resolve, reject) => {
+        queue.push({ writes, deadline: Date.now() + deadlineMs, resolve, reject });
+        working ??= work();
+      }),
+    idle: () => working ?? Promise.resolve(),
+  };
+}
+
+/** A transaction may wait for a database that is gone: its callers need not wait as long. */
+async function withTimeout(transaction: Promise<void>, jobs: Job[]): Promise<void> {
+  const first = Math.min(...jobs.map(({ deadline }) => deadline));
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>(() => {
+    timer = setTimeout(
+      () => {
+        const now = Date.now();
+        for (const job of jobs) if (job.deadline <= now) job.reject(unavailable(new Error('no answer')));
+      },
+      Math.min(Math.max(0, first - Date.now()), 2 ** 31 - 1),
+    );
+  });
+  try {
+    await Promise.race([transaction, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function unavailable(cause: unknown): CodelabError {
+  const { message } = cause as Error;
+  const why = isFull(cause) ? 'its disk is full' : message;
+  return new CodelabError('OVERLOADED', `The database cannot be written now: ${why}. Sending the same again is safe.`, {
+    retryAfterMs: 1000,
+    cause,
+  });
+}
+
+function isFull(error: unknown): boolean {
+  return /SQLITE_FULL|53100|ENOSPC/.test(String((error as { code?: unknown }).code));
+}
+
+/** Whether the same may succeed a moment later. https://www.sqlite.org/rescode.html, https://www.postgresql.org/docs/15/errcodes-appendix.html */
+export function isTransient(error: unknown): boolean {
+  const { code, message, errors } = error as { code?: unknown; message?: string; errors?: unknown[] };
+  if (Array.isArray(errors)) return errors.every(isTransient);
+  if (typeof code === 'string') {
+    if (/^SQLITE_(BUSY|LOCKED|FULL|IOERR|CANTOPEN|READONLY|PROTOCOL)/.test(code)) return true;
+    if (/^(08|53|57P)/.test(code) || ['40001', '40P01', '57014', '25006'].includes(code)) return true;
+    if (/^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENOSPC)/.test(code)) return true;
+  }
+  return /terminated|timeout|Connection|not queryable/i.test(message ?? '');
+}

@@ -1,0 +1,99 @@
+import { z } from 'zod';
+import { CallId, ClientId, SessionId } from './ids.ts';
+import { utf8Length } from './text.ts';
+
+const MAX_SCHEMA_BYTES = 64 * 1024;
+
+/** What a tool does to the world: it decides whether a person is asked. Default rules: `read` is allowed, the rest asks. */
+export const ToolKind = z.enum(['read', 'write', 'delete', 'execute']);
+export type ToolKind = z.infer<typeof ToolKind>;
+
+/** Letters, digits, `_` and `-`, at most 64: what every provider takes. */
+export const ToolName = z
+  .string('name must be a string')
+  .regex(/^[A-Za-z0-9_-]{1,64}$/, 'name must have 1 to 64 characters of A-Z a-z 0-9 _ -');
+
+/** Arguments as JSON Schema (draft 2020-12): an object's. At most 64 KiB. https://json-schema.org/draft/2020-12 */
+const InputSchema = z
+  .looseObject({ type: z.literal('object', 'inputSchema must be the schema of an object') })
+  .refine((schema) => utf8Length(JSON.stringify(schema)) <= MAX_SCHEMA_BYTES, 'inputSchema must have at most 64 KiB');
+
+/** A tool as the model and the rules see it. */
+export const ToolSpec = z.object({
+  name: ToolName,
+  description: z.string().max(8192, 'description must have at most 8,192 characters').default(''),
+  inputSchema: InputSchema,
+  kind: ToolKind.default('execute'),
+  /** Which argument names what the tool works on, such as `path`: rules match it. */
+  resource: z.string().max(100).optional(),
+  /** How long a call may take. Milliseconds, 1 to 3,600,000; default `AGENT_RUNTIME__TOOL_TIMEOUT_MS`. */
+  timeoutMs: z.int().min(1).max(3_600_000).optional(),
+});
+export type ToolSpec = z.infer<typeof ToolSpec>;
+
+/** Where a tool runs: in the IDE, in agent-runtime, in an MCP server. */
+export const ToolTarget = z.enum(['client', 'server', 'mcp']);
+export type ToolTarget = z.infer<typeof ToolTarget>;
+
+export const ToolOutcome = z.enum(['succeeded', 'failed', 'rejected', 'denied', 'timed_out', 'cancelled']);
+export type ToolOutcome = z.infer<typeof ToolOutcome>;
+
+/** What an item of kind `tool_call` says besides its text, which is the arguments as the model wrote them. */
+export const ToolCallInfo = z.object({
+  callId: CallId,
+  name: z.string(),
+  /** As they are used: parsed, and edited where a person did. */
+  arguments: z.record(z.string(), z.unknown()).optional(),
+  target: ToolTarget.optional(),
+  outcome: ToolOutcome.optional(),
+  /** What the model was given. */
+  result: z.string().optional(),
+  /** Names the whole result, where `result` is only a part of it: `tool.readResult`. */
+  resultId: z.string().optional(),
+});
+export type ToolCallInfo = z.infer<typeof ToolCallInfo>;
+
+export const ToolAnnounce = z.object({
+  sessionId: SessionId,
+  /** Who runs them. */
+  clientId: ClientId,
+  /** All the tools of this client: what it announced before is forgotten. */
+  tools: z.array(ToolSpec).max(128, 'at most 128 tools'),
+});
+export type ToolAnnounce = z.infer<typeof ToolAnnounce>;
+
+export const ToolResult = z
+  .object({
+    sessionId: SessionId,
+    callId: CallId,
+    /** Anything that JSON has; text is given to the model as it is. */
+    result: z.unknown().optional(),
+    /** Why it could not be done: the model is told. */
+    error: z.string().optional(),
+  })
+  .refine((value) => (value.result === undefined) !== (value.error === undefined), {
+    message: 'either result or error is needed, and not both',
+    path: ['result'],
+  });
+export type ToolResult = z.infer<typeof ToolResult>;
+
+export const ToolProgress = z.object({
+  sessionId: SessionId,
+  callId: CallId,
+  message: z.string().max(2000),
+  /** 0 to 1. */
+  fraction: z.number().min(0).max(1).optional(),
+});
+export type ToolProgress = z.infer<typeof ToolProgress>;
+
+export const ToolResultRead = z.object({
+  sessionId: SessionId,
+  resultId: z.string().min(1).max(128),
+  /** In UTF-16 code units. */
+  offset: z.int().nonnegative().default(0),
+  limit: z.int().min(1).max(262_144).default(32_768),
+});
+export type ToolResultRead = z.infer<typeof ToolResultRead>;
+
+/** A tool of a session, with where it runs. */
+export type SessionTool = ToolSpec & { target: ToolTarget };
