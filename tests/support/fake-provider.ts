@@ -16,6 +16,8 @@ export interface ProviderCall {
   open(): void;
   /** Sends one delta with this text, and resolves when it is on its way. */
   text(content: string): Promise<void>;
+  /** Sends whole tool calls, in one chunk each. Text as arguments goes out as it is. */
+  tools(...calls: Array<{ name: string; args: object | string }>): Promise<void>;
   /** Sends one chunk with this delta. */
   delta(delta: object): Promise<void>;
   /** Sends one event of Anthropic's wire. */
@@ -111,6 +113,14 @@ function toCall(request: IncomingMessage, response: ServerResponse, bytes: strin
     event(type, fields = {}) {
       open();
       return raw(`event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`);
+    },
+    async tools(...calls) {
+      open();
+      for (const [index, { name, args }] of calls.entries()) {
+        const text = typeof args === 'string' ? args : JSON.stringify(args);
+        const call = { index, id: `call_${index}`, type: 'function', function: { name, arguments: text } };
+        await chunk({ tool_calls: [call] });
+      }
     },
     delta(delta) {
       open();

@@ -15,6 +15,7 @@ import {
   type NewSessionEvent,
   newId,
   type RememberedRule,
+  type RuleAdd,
   type Session,
   type SessionState,
   type SessionUpdate,
@@ -80,7 +81,7 @@ export interface LiveSession {
   decide(input: ApprovalDecide): Promise<{ status: 'resolved'; replayed: boolean }>;
   approvals(): Approval[];
   rules(): Promise<RememberedRule[]>;
-  addRule(rule: RememberedRule): Promise<void>;
+  addRule(rule: Omit<RuleAdd, 'sessionId'>): Promise<RememberedRule>;
   deleteRule(ruleId: string): Promise<{ deleted: boolean }>;
   items(options: { before?: number; limit: number }): Promise<{ items: StoredItem[]; more: boolean }>;
   /** Takes up what an earlier process left: the unfinished run, the inputs that wait. */
@@ -608,15 +609,13 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
         const rule: RememberedRule | undefined =
           scope === 'once' || outcome === 'reject'
             ? undefined
-            : {
-                ruleId: newId('rule'),
+            : toRule(self.session, {
                 scope,
                 tool: call.name,
                 resource:
                   resource ?? approval.approval.options.find((option) => option.scope === scope)?.resource ?? '**',
                 effect: 'allow',
-                createdAt: new Date(),
-              };
+              });
         await resolveApproval(
           call,
           {
@@ -639,10 +638,12 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
 
     rules: () => store.rules(sessionId, self.session.project),
 
-    addRule: (rule) =>
+    addRule: (added) =>
       mutex(async () => {
+        const rule = toRule(self.session, added);
         await store.commit([writes.rule(rule, sessionId, self.session.project)]);
         await applyRules();
+        return rule;
       }),
 
     deleteRule: (ruleId) =>
@@ -703,6 +704,13 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
     },
   };
   return live;
+}
+
+/** The same rule, remembered twice, is one. */
+function toRule({ sessionId, project }: Session, rule: Omit<RuleAdd, 'sessionId'>): RememberedRule {
+  const { tool, resource, effect, scope } = rule;
+  const ruleId = `rule_${hash([scope === 'session' ? sessionId : project, tool, resource, effect, scope])}`;
+  return { ruleId, tool, resource, effect, scope, createdAt: new Date() };
 }
 
 function unknownHunks(changes: FileChange[], hunks: number[]): number[] {

@@ -96,6 +96,7 @@ export function prepareCall(stored: StoredItem, options: PrepareOptions): OpenCa
         name,
         arguments: args,
         kind: tool.kind,
+        target: tool.target,
         reason: verdict.reason,
         options: [{ scope: 'once' }, { scope: 'session', resource }, { scope: 'project', resource }],
         ...withChanges(tool, args),

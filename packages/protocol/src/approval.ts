@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CallId, RuleId, RunId, SessionId } from './ids.ts';
-import { ToolKind } from './tool.ts';
+import { ToolKind, ToolTarget } from './tool.ts';
 
 export const RuleEffect = z.enum(['allow', 'deny', 'ask']);
 export type RuleEffect = z.infer<typeof RuleEffect>;
@@ -60,6 +60,7 @@ export const Approval = z.object({
   name: z.string(),
   arguments: z.record(z.string(), z.unknown()),
   kind: ToolKind,
+  target: ToolTarget,
   /** Why somebody is asked, for a person. */
   reason: z.string(),
   options: z.array(ApprovalOption),

@@ -39,7 +39,15 @@ export {
   MessageBody,
   MessageStreamBody,
 } from './legacy.ts';
-export { createLegacyFrames, isLastFrame, type LegacyFrame, type LegacyFrames, toErrorFrame } from './legacy-frames.ts';
+export {
+  createLegacyFrames,
+  createLegacyToolFrames,
+  isLastFrame,
+  type LegacyFrame,
+  type LegacyFrames,
+  type LegacyToolFrame,
+  toErrorFrame,
+} from './legacy-frames.ts';
 export { mergeDeltas } from './merge-deltas.ts';
 export { Model, type ModelList } from './model.ts';
 export { newId } from './new-id.ts';
@@ -58,6 +66,7 @@ export {
   SessionUpdate,
   Traced,
 } from './session.ts';
+export { standardTools } from './standard-tools.ts';
 export { createStreamQueue, type StreamQueue } from './stream-queue.ts';
 export { createSurrogateJoiner, utf8Length } from './text.ts';
 export {

@@ -1,8 +1,9 @@
 import { CodelabError, fromWireError, toWireError } from './errors.ts';
 import type { SessionEvent } from './event.ts';
-import type { LegacyErrorFrame, LegacyTokenFrame } from './legacy.ts';
+import type { LegacyAgentFrame, LegacyErrorFrame, LegacyTokenFrame, LegacyToolCallFrame } from './legacy.ts';
 
 export type LegacyFrame = LegacyTokenFrame | LegacyErrorFrame;
+export type LegacyToolFrame = LegacyToolCallFrame | LegacyAgentFrame;
 
 /** Turns the events of a session into the frames of the older wires. PROTOCOL.md §8. */
 export interface LegacyFrames {
@@ -81,6 +82,58 @@ export function createLegacyFrames(options: { inputId?: string } = {}): LegacyFr
           // The run ended in the part of the log that is gone.
           if (!wasReset || options.inputId === undefined || event.state !== 'idle') return [];
           return [wantedRun === undefined ? toErrorFrame(new CodelabError('NOT_FOUND', GONE), '') : final];
+        default:
+          return [];
+      }
+    },
+  };
+}
+
+/** Turns the events of a session into the frames for tools of `/ws/{session_id}`. */
+export interface LegacyToolFrames {
+  push(event: SessionEvent): LegacyToolFrame[];
+  /** The reader itself has said yes to this call: it runs the tool without being told again. */
+  decided(callId: string): void;
+}
+
+export function createLegacyToolFrames(): LegacyToolFrames {
+  /** The calls that the reader has been told of. */
+  const asked = new Set<string>();
+  const told = new Set<string>();
+  return {
+    decided: (callId) => void told.add(callId),
+    push(event) {
+      switch (event.type) {
+        case 'approval.requested': {
+          const { callId, name, arguments: args, target } = event.approval;
+          if (asked.has(callId)) return [];
+          asked.add(callId);
+          return [
+            {
+              type: 'tool_call',
+              call_id: callId,
+              tool_name: name,
+              arguments: args,
+              requires_approval: true,
+              ...(target === 'client' ? {} : { target }),
+            },
+          ];
+        }
+        case 'tool.requested': {
+          const { callId, name, arguments: args, target } = event;
+          if (target !== 'client' || told.has(callId)) return [];
+          told.add(callId);
+          return [{ type: 'tool_call', call_id: callId, tool_name: name, arguments: args, requires_approval: false }];
+        }
+        case 'tool.finished':
+          asked.delete(event.callId);
+          told.delete(event.callId);
+          return [];
+        case 'agent.switched': {
+          const { from, to, reason } = event;
+          const content = `${to} goes on in place of ${from}.`;
+          return [{ type: 'agent_switched', from_agent: from, to_agent: to, reason, content }];
+        }
         default:
           return [];
       }

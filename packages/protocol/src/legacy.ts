@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { SessionId } from './ids.ts';
+import { AgentName, CallId, SessionId } from './ids.ts';
 import { Content } from './input.ts';
 
 /** The two documented bodies of `POST /agent/message/stream`. PROTOCOL.md §8. */
@@ -39,15 +39,60 @@ export const LegacyClientFrame = z.discriminatedUnion(
       role: z.string().optional(),
       message_id: z.string().min(1).max(128).optional(),
     }),
+    z
+      .object({
+        type: z.literal('tool_result'),
+        call_id: CallId,
+        result: z.unknown().optional(),
+        error: z.string().nullish(),
+      })
+      .refine((frame) => frame.result !== undefined || typeof frame.error === 'string', {
+        message: 'a tool_result needs "result" or "error"',
+        path: ['result'],
+      }),
+    z.object({
+      type: z.literal('hitl_decision'),
+      call_id: CallId,
+      decision: z.enum(['approve', 'edit', 'reject']),
+      modified_arguments: z.record(z.string(), z.unknown()).nullish(),
+      feedback: z.string().max(32_768).nullish(),
+    }),
+    z.object({
+      type: z.literal('switch_agent'),
+      agent_type: AgentName,
+      content: z.string().default(''),
+      reason: z.string().max(2000).nullish(),
+      message_id: z.string().min(1).max(128).optional(),
+    }),
   ],
-  'type must be one of: user_message',
+  'type must be one of: user_message, tool_result, hitl_decision, switch_agent',
 );
+export type LegacyClientFrame = z.infer<typeof LegacyClientFrame>;
 
 /** A token of an answer, or its end, on `/agent/message/stream` and `/ws/{session_id}`. */
 export interface LegacyTokenFrame {
   token: string;
   is_final: boolean;
   type: 'assistant_message';
+}
+
+/** A tool that the IDE is to run: at once, or once the person has said yes. */
+export interface LegacyToolCallFrame {
+  type: 'tool_call';
+  call_id: string;
+  tool_name: string;
+  arguments: Record<string, unknown>;
+  requires_approval: boolean;
+  /** Where it runs, if that is not the IDE: then a decision is all that is wanted. */
+  target?: 'server' | 'mcp';
+}
+
+export interface LegacyAgentFrame {
+  type: 'agent_switched';
+  from_agent: string;
+  to_agent: string;
+  reason: string;
+  content: string;
 }
 
 /** The other end of an answer. */

@@ -1,7 +1,9 @@
 import { newId } from '@codelab/protocol';
 import { createConnection } from './connection.ts';
 import { createSession, type Session } from './session.ts';
-import type { ModelInfo, SessionInfo } from './types.ts';
+import type { Tool } from './tools.ts';
+import type { AgentInfo, ModelInfo, SessionInfo, UsageReport } from './types.ts';
+import { createWorker } from './worker.ts';
 
 export interface ClientOptions {
   /** gateway's address, such as `http://localhost:8000`. */
@@ -10,6 +12,10 @@ export interface ClientOptions {
   token?: string;
   /** How long a call, or the wait for a lost connection, may take before it fails. Milliseconds, default 30,000. */
   timeoutMs?: number;
+  /** The tools that run here, by name: 1 to 64 characters of `A-Z a-z 0-9 _ -`. Every session of this client has them. */
+  tools?: Record<string, Tool>;
+  /** Told of what fails in the background: a tool's result that can't be delivered, a session that can't be watched. Default: nobody is. */
+  onError?: (error: unknown) => void;
   /** A WebSocket class of your own. Default: the browser's, or `ws` on Node. */
   WebSocket?: typeof globalThis.WebSocket;
 }
@@ -18,8 +24,12 @@ export interface CreateSessionOptions {
   /** Your name for it, 2 to 128 characters of `A-Z a-z 0-9 _ . : -`. Creating it again with the same values returns the same one. */
   sessionId?: string;
   title?: string;
-  /** Default: the service's. */
+  /** Who answers. Default: the service's. */
+  agent?: string;
+  /** Default: the agent's, else the service's. */
   model?: string;
+  /** What sessions share their remembered rules by: the workspace's folder, a repository's name. */
+  project?: string;
   metadata?: Record<string, string>;
 }
 
@@ -33,37 +43,79 @@ export interface Client {
     list(options?: { cursor?: string; limit?: number }): Promise<{ sessions: SessionInfo[]; nextCursor?: string }>;
     delete(sessionId: string): Promise<void>;
   };
+  readonly agents: {
+    list(): Promise<{ agents: AgentInfo[]; defaultAgent: string }>;
+  };
+  /** What all sessions have used. */
+  usage(): Promise<UsageReport>;
   readonly models: {
     /** The default model first. */
     list(): Promise<{ models: ModelInfo[]; defaultModel: string }>;
   };
-  /** Ends every iteration and closes the connection. Runs go on. */
+  /** Ends every iteration and every tool that runs here, and closes the connection. Runs go on. */
   close(): void;
 }
 
-export function createClient({ url, token, timeoutMs = 30_000, WebSocket }: ClientOptions): Client {
+export function createClient({
+  url,
+  token,
+  timeoutMs = 30_000,
+  tools = {},
+  onError = () => {},
+  WebSocket,
+}: ClientOptions): Client {
   if (!/^https?:\/\//.test(url)) throw new TypeError(`url must start with http:// or https://, and is "${url}"`);
   const connection = createConnection({ url, token, timeoutMs, WebSocket });
+  const clientId = newId('client');
+  const workers = new Map<string, ReturnType<typeof createWorker>>();
+
+  const open = async (info: SessionInfo): Promise<Session> => {
+    const { sessionId } = info;
+    let worker = workers.get(sessionId);
+    if (worker === undefined) {
+      worker = createWorker({ connection, sessionId, clientId, tools, onError });
+      workers.set(sessionId, worker);
+      if (Object.keys(tools).length > 0) {
+        const announced = Object.entries(tools).map(([name, { run: _, ...spec }]) => ({ name, ...spec }));
+        await connection.call((trpc, options) =>
+          trpc.tool.announce.mutate({ sessionId, clientId, tools: announced }, options),
+        );
+      }
+    }
+    const close = () => {
+      workers.get(sessionId)?.stop();
+      workers.delete(sessionId);
+    };
+    return createSession({ connection, info, worker, close, open });
+  };
+
   return {
     sessions: {
       async create({ sessionId = newId('ses'), ...rest } = {}) {
         const { session } = await connection.call((trpc, options) =>
           trpc.session.create.mutate({ sessionId, ...rest }, options),
         );
-        return createSession(connection, session);
+        return open(session);
       },
       async get(sessionId) {
         const session = await connection.call((trpc, options) => trpc.session.get.query({ sessionId }, options));
-        return createSession(connection, session);
+        return open(session);
       },
       list: (page = {}) => connection.call((trpc, options) => trpc.session.list.query(page, options)),
       async delete(sessionId) {
         await connection.call((trpc, options) => trpc.session.delete.mutate({ sessionId }, options));
       },
     },
+    agents: {
+      list: () => connection.call((trpc, options) => trpc.agent.list.query({}, options)),
+    },
+    usage: () => connection.call((trpc, options) => trpc.usage.get.query({}, options)),
     models: {
       list: () => connection.call((trpc, options) => trpc.model.list.query({}, options)),
     },
-    close: () => connection.close(),
+    close() {
+      for (const worker of workers.values()) worker.stop();
+      connection.close();
+    },
   };
 }

@@ -2,6 +2,14 @@ export { type Client, type ClientOptions, type CreateSessionOptions, createClien
 export { CodelabError, type ErrorCode } from './errors.ts';
 export type { Run, RunResult } from './run.ts';
 export type { EventsOptions, ItemPage, SendOptions, Session } from './session.ts';
+export {
+  type JsonSchema,
+  type StandardSchema,
+  type Tool,
+  type ToolContext,
+  type ToolDefinition,
+  tool,
+} from './tools.ts';
 export type {
   AgentInfo,
   Approval,
@@ -25,3 +33,4 @@ export type {
   Usage,
   UsageReport,
 } from './types.ts';
+export type { ApprovalHandler, Decision } from './worker.ts';

@@ -43,7 +43,12 @@ function play(events: Body<SessionEvent>[], status = 'running') {
     },
     close: () => {},
   } as unknown as Connection;
-  return createRun({ connection, sessionId: 's1', inputId: 'in1', accepted: Promise.resolve('e-0') });
+  return createRun({
+    connection,
+    sessionId: 's1',
+    inputId: 'in1',
+    accepted: Promise.resolve({ eventId: 'e-0', runId: undefined }),
+  });
 }
 async function textOf(run: ReturnType<typeof play>): Promise<string[]> {
   const parts: string[] = [];

@@ -30,8 +30,8 @@ export interface RunOptions {
   connection: Connection;
   sessionId: string;
   inputId: string;
-  /** Resolves to the cursor of the accepted message. */
-  accepted: Promise<string>;
+  /** Resolves to a cursor from before the accepted message, and the run that it has become, if it has. */
+  accepted: Promise<{ eventId: string; runId: string | undefined }>;
 }
 
 export function createRun({ connection, sessionId, inputId, accepted }: RunOptions): Run {
@@ -42,7 +42,8 @@ export function createRun({ connection, sessionId, inputId, accepted }: RunOptio
 
   /** The run's events, in any number of independent readings. */
   async function* read(): AsyncGenerator<TrackedSessionEvent, void, undefined> {
-    const lastEventId = await accepted;
+    const { eventId: lastEventId, runId: known } = await accepted;
+    runId ??= known;
     const stop = new AbortController();
     const items = new Set<string>();
     const text = createTextCollector();

@@ -1,15 +1,23 @@
 import { newId } from '@codelab/protocol';
 import type { Connection } from './connection.ts';
 import { createRun, type Run } from './run.ts';
-import type { Item, SessionInfo, TrackedSessionEvent } from './types.ts';
+import type { Approval, Attachment, Item, Rule, SessionInfo, TrackedSessionEvent, UsageReport } from './types.ts';
+import type { ApprovalHandler, Decision, Worker } from './worker.ts';
 
 export interface SendOptions {
   /** Your name for this message; sending again with the same one is harmless. Default: a new one. */
   inputId?: string;
+  /** Files that come with it: at most 20, 6 MiB together. */
+  attachments?: Attachment[];
+  /** Switches the session to this agent first. */
+  agent?: string;
   /** Overrides the session's model for this message. */
   model?: string;
-  /** What to do while another run is active. `queue` (default): wait for it; `reject`: throw `SESSION_BUSY`. */
-  whenBusy?: 'queue' | 'reject';
+  /**
+   * What to do while another run is active. `queue` (default): wait for it; `steer`: into that run, before its next step;
+   * `interrupt`: cancel it and go on with this; `reject`: throw `SESSION_BUSY`.
+   */
+  whenBusy?: 'queue' | 'steer' | 'interrupt' | 'reject';
 }
 
 export interface EventsOptions {
@@ -41,22 +49,56 @@ export interface Session {
   items(options?: { cursor?: string; limit?: number }): Promise<ItemPage>;
   /** Stops the active run, if there is one. */
   cancel(): Promise<void>;
+  /** Calls `handler` for each tool call that waits for a decision, those that wait already included. Call the result to end it. */
+  onApproval(handler: ApprovalHandler): () => void;
+  /** The tool calls that wait for a decision. */
+  approvals(): Promise<Approval[]>;
+  /** Decides on a tool call. The same decision again is harmless; throws `APPROVAL_ALREADY_RESOLVED` where another one was made. */
+  decide(callId: string, decision: Decision): Promise<void>;
+  /** What is remembered, for this session and its project. */
+  readonly rules: {
+    list(): Promise<Rule[]>;
+    /** `resource` defaults to everything, `scope` to `session`. */
+    add(rule: Pick<Rule, 'tool' | 'effect'> & Partial<Pick<Rule, 'resource' | 'scope'>>): Promise<Rule>;
+    delete(ruleId: string): Promise<void>;
+  };
+  /** Another agent goes on, with all that was said: from the next step on, if one is at work. */
+  switchAgent(agent: string, reason?: string): Promise<void>;
+  /** Copies what was said, up to `itemId` or all of it, into a new session. */
+  fork(options?: { itemId?: string; sessionId?: string; title?: string }): Promise<Session>;
+  update(changes: { title?: string; model?: string; metadata?: Record<string, string> }): Promise<SessionInfo>;
+  usage(): Promise<UsageReport>;
+  /** A part of a large tool result. `offset` and `limit` (default 32,768, at most 262,144) count UTF-16 code units. */
+  readResult(
+    resultId: string,
+    options?: { offset?: number; limit?: number },
+  ): Promise<{ text: string; length: number }>;
+  /** Runs no more tools of this session here, and asks for no more decisions. The session goes on. */
+  close(): void;
   delete(): Promise<void>;
 }
 
-export function createSession(connection: Connection, info: SessionInfo): Session {
+export interface SessionOptions {
+  connection: Connection;
+  info: SessionInfo;
+  worker: Worker;
+  close: () => void;
+  open: (info: SessionInfo) => Promise<Session>;
+}
+
+export function createSession({ connection, info, worker, close, open }: SessionOptions): Session {
   const { sessionId } = info;
   return {
     id: sessionId,
     info,
-    send(content, { inputId = newId('in'), model, whenBusy } = {}) {
+    send(content, { inputId = newId('in'), ...rest } = {}) {
       const requestId = newId('req');
       const accepted = connection.call(async (trpc, options) => {
-        const { eventId } = await trpc.input.send.mutate(
-          { sessionId, inputId, content, model, whenBusy, requestId },
+        const { eventId, runId } = await trpc.input.send.mutate(
+          { sessionId, inputId, content, ...rest, requestId },
           options,
         );
-        return eventId;
+        return { eventId, runId };
       });
       return createRun({ connection, sessionId, inputId, accepted });
     },
@@ -65,7 +107,39 @@ export function createSession(connection: Connection, info: SessionInfo): Sessio
     async cancel() {
       await connection.call((trpc, options) => trpc.run.cancel.mutate({ sessionId }, options));
     },
+    onApproval: (handler) => worker.onApproval(handler),
+    async approvals() {
+      return (await connection.call((trpc, options) => trpc.approval.list.query({ sessionId }, options))).approvals;
+    },
+    decide: (callId, decision) => worker.decide(callId, decision),
+    rules: {
+      async list() {
+        return (await connection.call((trpc, options) => trpc.rule.list.query({ sessionId }, options))).rules;
+      },
+      async add(rule) {
+        return (await connection.call((trpc, options) => trpc.rule.add.mutate({ sessionId, ...rule }, options))).rule;
+      },
+      async delete(ruleId) {
+        await connection.call((trpc, options) => trpc.rule.delete.mutate({ sessionId, ruleId }, options));
+      },
+    },
+    async switchAgent(agent, reason) {
+      await connection.call((trpc, options) => trpc.agent.switch.mutate({ sessionId, agent, reason }, options));
+    },
+    async fork({ itemId, sessionId: newSessionId = newId('ses'), title } = {}) {
+      const { session } = await connection.call((trpc, options) =>
+        trpc.session.fork.mutate({ sessionId, itemId, newSessionId, title }, options),
+      );
+      return open(session);
+    },
+    update: (changes) =>
+      connection.call((trpc, options) => trpc.session.update.mutate({ sessionId, ...changes }, options)),
+    usage: () => connection.call((trpc, options) => trpc.usage.get.query({ sessionId }, options)),
+    readResult: (resultId, part = {}) =>
+      connection.call((trpc, options) => trpc.tool.readResult.query({ sessionId, resultId, ...part }, options)),
+    close,
     async delete() {
+      close();
       await connection.call((trpc, options) => trpc.session.delete.mutate({ sessionId }, options));
     },
   };

@@ -125,6 +125,7 @@ export interface Approval {
   name: string;
   arguments: Record<string, unknown>;
   kind: ToolKind;
+  target: ToolTarget;
   /** Why somebody is asked, for a person. */
   reason: string;
   /** What may be chosen, and the glob that a remembered yes would stand for. */

@@ -1,4 +1,4 @@
-import { newId, type RememberedRule, RuleAdd, RuleRef, SessionRef } from '@codelab/protocol';
+import { RuleAdd, RuleRef, SessionRef } from '@codelab/protocol';
 import { procedure, router } from '@codelab/service-kit';
 import type { Sessions } from '../sessions.ts';
 
@@ -7,11 +7,9 @@ export function createRuleRouter(sessions: Sessions) {
     list: procedure
       .input(SessionRef)
       .query(async ({ input }) => ({ rules: await (await sessions.get(input.sessionId)).rules() })),
-    add: procedure.input(RuleAdd).mutation(async ({ input: { sessionId, tool, resource, effect, scope } }) => {
-      const rule: RememberedRule = { ruleId: newId('rule'), tool, resource, effect, scope, createdAt: new Date() };
-      await (await sessions.get(sessionId)).addRule(rule);
-      return { rule };
-    }),
+    add: procedure
+      .input(RuleAdd)
+      .mutation(async ({ input }) => ({ rule: await (await sessions.get(input.sessionId)).addRule(input) })),
     delete: procedure
       .input(RuleRef)
       .mutation(async ({ input }) => (await sessions.get(input.sessionId)).deleteRule(input.ruleId)),

@@ -1,11 +1,14 @@
 import {
   CodelabError,
   createLegacyFrames,
+  createLegacyToolFrames,
   LegacyClientFrame,
   type LegacyFrame,
+  type LegacyToolFrame,
   newId,
   type SessionEvent,
   SessionId,
+  standardTools,
   toErrorFrame,
 } from '@codelab/protocol';
 import {
@@ -22,6 +25,8 @@ import type { createRouter } from '../router.ts';
 const PATH = /^\/ws\/([^/]*)$/;
 /** Messages of one connection that wait for their turn. */
 const MAX_WAITING = 100;
+/** Who runs the tools of a session that an older client is in: it can't say what it has. */
+const CLIENT_ID = 'ide';
 
 /** `/ws/{session_id}`: the raw WebSocket of older IDE clients. PROTOCOL.md §8. */
 export function createLegacyDoor(router: ReturnType<typeof createRouter>): SocketDoor {
@@ -37,7 +42,7 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
   const caller = router.createCaller(context, { signal: closed });
   const connectionId = context.requestId;
 
-  const send = (frame: LegacyFrame | { status: 'received'; message_id: string }) => {
+  const send = (frame: LegacyFrame | LegacyToolFrame | { status: 'received'; message_id: string }) => {
     if (socket.readyState === socket.OPEN) socket.send(JSON.stringify(frame));
   };
   const refuse = (error: CodelabError, requestId = newId('req')) => {
@@ -47,6 +52,8 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
 
   /** Resolves when what the session does next is seen here: then a message may be sent into it. */
   let watching: Promise<void> | undefined;
+  const tools = createLegacyToolFrames();
+  let isPrepared = false;
   const watch = (lastEventId?: string): Promise<void> =>
     new Promise((ready) => {
       const follow = async () => {
@@ -54,7 +61,7 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
         const events = await caller.session.events({ sessionId, lastEventId });
         for await (const event of untracked<SessionEvent>(events)) {
           ready();
-          for (const frame of frames.push(event)) send(frame);
+          for (const frame of [...tools.push(event), ...frames.push(event)]) send(frame);
           await context.flow.writable(closed);
         }
       };
@@ -68,16 +75,68 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
         });
     });
 
+  /** The session is there, and has tools that somebody runs. */
+  const prepare = async (): Promise<void> => {
+    if (isPrepared) return;
+    const exists = await caller.session.get({ sessionId }).then(
+      () => true,
+      () => false,
+    );
+    // Another connection may be making it.
+    if (!exists) await caller.session.create({ sessionId }).catch(ignoreMismatch);
+    const known = await caller.tool.list({ sessionId });
+    if (!known.tools.some(({ target }) => target === 'client'))
+      await caller.tool.announce({ sessionId, clientId: CLIENT_ID, tools: Object.values(standardTools) });
+    isPrepared = true;
+  };
+
+  const say = async (content: string, messageId: string | undefined, requestId: string): Promise<void> => {
+    // A client that numbers its messages starts anew with each connection.
+    const inputId = messageId === undefined ? newId('in') : toInputId(connectionId, messageId);
+    const { eventId } = await caller.input.send({ sessionId, inputId, content, createSession: true, requestId });
+    if (messageId !== undefined) send({ status: 'received', message_id: messageId });
+    watching ??= watch(eventId);
+  };
+
   const take = async (text: string): Promise<void> => {
     const requestId = newId('req');
     try {
       if (!validId.success) throw toValidationError(validId.error);
-      const { content, message_id: messageId } = parseFrame(text);
-      // A client that numbers its messages starts anew with each connection.
-      const inputId = messageId === undefined ? newId('in') : toInputId(connectionId, messageId);
-      const { eventId } = await caller.input.send({ sessionId, inputId, content, createSession: true, requestId });
-      if (messageId !== undefined) send({ status: 'received', message_id: messageId });
-      watching ??= watch(eventId);
+      const frame = parseFrame(text);
+      switch (frame.type) {
+        case 'user_message':
+          await prepare();
+          return await say(frame.content, frame.message_id, requestId);
+        case 'tool_result': {
+          const { call_id: callId, result, error } = frame;
+          const outcome = typeof error === 'string' ? { error } : { result };
+          await caller.tool.result({ sessionId, callId, ...outcome, requestId });
+          return;
+        }
+        case 'hitl_decision': {
+          const { call_id: callId, decision, modified_arguments: edited, feedback } = frame;
+          // The client runs the tool right away: it must not be told to once more.
+          if (decision !== 'reject') tools.decided(callId);
+          await caller.approval.decide({
+            sessionId,
+            callId,
+            decision: decision === 'approve' ? 'allow' : decision,
+            ...(decision === 'edit' && edited != null ? { arguments: edited } : {}),
+            ...(feedback == null ? {} : { feedback }),
+            requestId,
+          });
+          return;
+        }
+        case 'switch_agent': {
+          await prepare();
+          watching ??= watch();
+          await watching;
+          const { agent_type: agent, content, reason, message_id: messageId } = frame;
+          await caller.agent.switch({ sessionId, agent, reason: reason ?? '', requestId });
+          if (content.trim() !== '') await say(content, messageId, requestId);
+          else if (messageId !== undefined) send({ status: 'received', message_id: messageId });
+        }
+      }
     } catch (thrown) {
       refuse(toCodelabError(thrown), requestId);
     }
@@ -106,6 +165,11 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
     },
     refuse,
   };
+}
+
+function ignoreMismatch(thrown: unknown): void {
+  const error = toCodelabError(thrown);
+  if (error.code !== 'IDEMPOTENCY_MISMATCH') throw error;
 }
 
 function decode(text: string): string {

@@ -1,0 +1,183 @@
+import { CodelabError } from '@codelab/protocol';
+import type { Connection } from './connection.ts';
+import type { Tool } from './tools.ts';
+import type { Approval, TrackedSessionEvent } from './types.ts';
+
+/** More of a result than this is cut off: the service takes 8 MiB in one message. UTF-16 code units. */
+const MAX_RESULT = 1024 * 1024;
+const MAX_REMEMBERED = 1_000;
+
+/** What a person says to a tool call. */
+export interface Decision {
+  decision: 'allow' | 'edit' | 'reject';
+  /** Remembers a yes: for this session, or for all sessions of its project. Default: `once`. */
+  scope?: 'once' | 'session' | 'project';
+  /** The glob that the remembered yes stands for. Default: as the request's `options` say. */
+  resource?: string;
+  /** Of `edit`: the arguments to use instead. */
+  arguments?: Record<string, unknown>;
+  /** Of a patch, with `allow`: the hunks to leave out. */
+  dropHunks?: number[];
+  /** Why, for the model. */
+  feedback?: string;
+  /** Who decided, for those who watch. Default: `user`. */
+  by?: string;
+}
+
+/** Asked for each tool call that waits for a person. Returning nothing leaves the decision to others. `signal` aborts when somebody has decided. */
+export type ApprovalHandler = (
+  request: Approval,
+  context: { signal: AbortSignal },
+) => Decision | undefined | Promise<Decision | undefined>;
+
+/** Runs the tools of one session, and asks for decisions, while the client is open. */
+export interface Worker {
+  onApproval(handler: ApprovalHandler): () => void;
+  decide(callId: string, decision: Decision): Promise<void>;
+  stop(): void;
+}
+
+export interface WorkerOptions {
+  connection: Connection;
+  sessionId: string;
+  clientId: string;
+  tools: Record<string, Tool>;
+  /** Told of what goes wrong in the background. */
+  onError: (error: unknown) => void;
+}
+
+export function createWorker({ connection, sessionId, clientId, tools, onError }: WorkerOptions): Worker {
+  const stopped = new AbortController();
+  /** Calls that run here, or did. */
+  const taken = new Map<string, AbortController>();
+  const waiting = new Map<string, { approval: Approval; decided: AbortController }>();
+  const handlers = new Set<ApprovalHandler>();
+  let isWatching = false;
+
+  const watch = (): void => {
+    if (isWatching) return;
+    isWatching = true;
+    const follow = async () => {
+      for await (const event of connection.watch({ sessionId, signal: stopped.signal })) take(event);
+    };
+    follow().catch((error: unknown) => {
+      isWatching = false;
+      if (!stopped.signal.aborted) onError(error);
+    });
+  };
+
+  const take = (event: TrackedSessionEvent): void => {
+    switch (event.type) {
+      case 'tool.requested':
+        if (event.target === 'client' && event.clientId === clientId)
+          void run(event.callId, event.name, event.arguments);
+        break;
+      case 'tool.finished':
+        taken.get(event.callId)?.abort();
+        break;
+      case 'approval.requested': {
+        const { approval } = event;
+        if (waiting.has(approval.callId)) break;
+        waiting.set(approval.callId, { approval, decided: new AbortController() });
+        for (const handler of handlers) void ask(approval.callId, handler);
+        break;
+      }
+      case 'approval.resolved':
+        settle(event.callId);
+        break;
+      case 'stream.reset':
+        // What still waits is announced again.
+        for (const callId of waiting.keys()) settle(callId);
+    }
+  };
+
+  const settle = (callId: string): void => {
+    waiting.get(callId)?.decided.abort();
+    waiting.delete(callId);
+  };
+
+  const run = async (callId: string, name: string, args: Record<string, unknown>): Promise<void> => {
+    if (taken.has(callId)) return;
+    const abort = new AbortController();
+    taken.set(callId, abort);
+    if (taken.size > MAX_REMEMBERED) taken.delete(taken.keys().next().value as string);
+    const outcome = await execute(callId, name, args, abort.signal);
+    if (abort.signal.aborted) return;
+    try {
+      await connection.call((trpc, options) => trpc.tool.result.mutate({ sessionId, callId, ...outcome }, options));
+    } catch (error) {
+      // It came too late, or the session is gone: nobody waits for it.
+      if (isOneOf(error, 'TOOL_CALL_FINISHED', 'NOT_FOUND')) return;
+      onError(error);
+    }
+  };
+
+  const execute = async (
+    callId: string,
+    name: string,
+    args: Record<string, unknown>,
+    signal: AbortSignal,
+  ): Promise<{ result: unknown } | { error: string }> => {
+    try {
+      const tool = Object.hasOwn(tools, name) ? tools[name] : undefined;
+      if (tool === undefined) throw new Error(`This client has no tool "${name}".`);
+      const result = await tool.run(args, {
+        sessionId,
+        callId,
+        signal,
+        progress(message, fraction) {
+          connection
+            .call((trpc, options) => trpc.tool.progress.mutate({ sessionId, callId, message, fraction }, options))
+            .catch(() => {});
+        },
+      });
+      return { result: cut(result) };
+    } catch (error) {
+      return { error: cut(error instanceof Error ? error.message || error.name : String(error)) as string };
+    }
+  };
+
+  const ask = async (callId: string, handler: ApprovalHandler): Promise<void> => {
+    const entry = waiting.get(callId);
+    if (entry === undefined) return;
+    try {
+      const decision = await handler(entry.approval, { signal: entry.decided.signal });
+      if (decision !== undefined && !entry.decided.signal.aborted) await decide(callId, decision);
+    } catch (error) {
+      // Somebody else was first, or the run is over.
+      if (isOneOf(error, 'APPROVAL_ALREADY_RESOLVED', 'NOT_FOUND')) return;
+      onError(error);
+    }
+  };
+
+  const decide: Worker['decide'] = async (callId, decision) => {
+    await connection.call((trpc, options) => trpc.approval.decide.mutate({ sessionId, callId, ...decision }, options));
+  };
+
+  if (Object.keys(tools).length > 0) watch();
+  return {
+    onApproval(handler) {
+      handlers.add(handler);
+      for (const callId of waiting.keys()) void ask(callId, handler);
+      watch();
+      return () => void handlers.delete(handler);
+    },
+    decide,
+    stop() {
+      stopped.abort();
+      for (const abort of taken.values()) abort.abort();
+    },
+  };
+}
+
+function isOneOf(error: unknown, ...codes: string[]): boolean {
+  return error instanceof CodelabError && codes.includes(error.code);
+}
+
+/** A result that fits into one message. */
+function cut(result: unknown): unknown {
+  if (result === undefined) return 'Done.';
+  const text = typeof result === 'string' ? result : (JSON.stringify(result) ?? String(result));
+  if (text.length <= MAX_RESULT) return typeof result === 'string' ? result : JSON.parse(text);
+  return `${text.slice(0, MAX_RESULT)}\n[${text.length - MAX_RESULT} of ${text.length} characters were cut off]`;
+}

@@ -1,0 +1,130 @@
+import { on } from 'node:events';
+import { expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { conversationOf } from '../support/fake-provider.ts';
+import { keys } from '../support/stack.ts';
+import { useStory } from '../support/story.ts';
+
+const story = useStory();
+
+/** An older client: it speaks frames and nothing else. */
+async function connect(sessionId: string) {
+  const socket = new WebSocket(`${story.stack.gateway.url.replace('http', 'ws')}/ws/${sessionId}`, {
+    headers: { 'x-internal-auth': keys.gateway },
+  });
+  await new Promise((resolve) => socket.once('open', resolve));
+  const messages = on(socket, 'message');
+  return {
+    socket,
+    send: (frame: object) => socket.send(JSON.stringify(frame)),
+    next: async () => JSON.parse(String((await messages.next()).value[0])) as Record<string, unknown>,
+  };
+}
+
+it('several tools in one turn, each approved, edited, rejected or just run, over frames alone', async () => {
+  const client = await connect('old-ide');
+  client.send({ type: 'user_message', content: 'go', message_id: 'm1' });
+  const first = await story.provider.next();
+  expect(await client.next()).toEqual({ status: 'received', message_id: 'm1' });
+  expect(first.body.tools.map(({ function: { name } }: { function: { name: string } }) => name)).toEqual(
+    expect.arrayContaining(['read_file', 'write_file', 'list_files', 'search_in_code', 'apply_patch', 'run_command']),
+  );
+  await first.text('Well.');
+  await first.tools(
+    { name: 'read_file', args: { path: 'a' } },
+    { name: 'write_file', args: { path: 'b', content: '1' } },
+    { name: 'write_file', args: { path: 'c', content: '2' } },
+    { name: 'run_command', args: { command: 'rm -rf /' } },
+  );
+  await first.finish('tool_calls');
+  expect(await client.next()).toEqual({ type: 'assistant_message', token: 'Well.', is_final: false });
+  const calls = [await client.next(), await client.next(), await client.next(), await client.next()];
+  const byName = (name: string, argument: object) =>
+    calls.find((frame) => frame.tool_name === name && JSON.stringify(frame.arguments) === JSON.stringify(argument));
+  const read = byName('read_file', { path: 'a' });
+  const writeB = byName('write_file', { path: 'b', content: '1' });
+  const writeC = byName('write_file', { path: 'c', content: '2' });
+  const run = byName('run_command', { command: 'rm -rf /' });
+  expect(read).toMatchObject({ type: 'tool_call', requires_approval: false });
+  for (const frame of [writeB, writeC, run])
+    expect(frame).toMatchObject({ type: 'tool_call', requires_approval: true });
+
+  // The last one first: the client needs no order.
+  client.send({ type: 'hitl_decision', call_id: run?.call_id, decision: 'reject', feedback: 'not that' });
+  client.send({
+    type: 'hitl_decision',
+    call_id: writeC?.call_id,
+    decision: 'edit',
+    modified_arguments: { path: 'c', content: 'edited' },
+  });
+  client.send({ type: 'tool_result', call_id: writeC?.call_id, result: { written: true } });
+  client.send({ type: 'hitl_decision', call_id: writeB?.call_id, decision: 'approve' });
+  client.send({ type: 'tool_result', call_id: writeB?.call_id, error: 'the disk is full' });
+  client.send({ type: 'tool_result', call_id: read?.call_id, result: 'content of a' });
+  const second = await story.provider.next();
+  expect(conversationOf(second).slice(2)).toMatchObject([
+    { content: 'content of a' },
+    { content: 'the disk is full' },
+    { content: '{"written":true}' },
+    { content: expect.stringContaining('not that') },
+  ]);
+  expect(JSON.stringify(conversationOf(second)[1])).toContain('edited');
+  await second.text('Done.');
+  await second.finish();
+  // What it decided itself it is not told to run once more.
+  expect(await client.next()).toEqual({ type: 'assistant_message', token: 'Done.', is_final: false });
+  expect(await client.next()).toEqual({ type: 'assistant_message', token: '', is_final: true });
+
+  client.send({ type: 'tool_result', call_id: 'none', result: 1 });
+  expect(await client.next()).toMatchObject({ type: 'error', code: 'NOT_FOUND' });
+  client.send({ type: 'tool_result', call_id: read?.call_id, result: 'something else' });
+  expect(await client.next()).toMatchObject({ type: 'error', code: 'TOOL_CALL_FINISHED' });
+  client.send({ type: 'tool_result', call_id: read?.call_id });
+  expect(await client.next()).toMatchObject({ type: 'error', code: 'VALIDATION' });
+  client.send({ type: 'hitl_decision', call_id: writeB?.call_id, decision: 'reject' });
+  expect(await client.next()).toMatchObject({ type: 'error', code: 'APPROVAL_ALREADY_RESOLVED' });
+  client.socket.close();
+});
+
+it('a reconnecting client is shown what still waits for it', async () => {
+  const first = await connect('reconnecting');
+  first.send({ type: 'user_message', content: 'go' });
+  const call = await story.provider.next();
+  await call.tools({ name: 'read_file', args: { path: 'a' } }, { name: 'delete_file', args: { path: 'b' } });
+  await call.finish('tool_calls');
+  const shown = [await first.next(), await first.next()];
+  first.socket.terminate();
+  const second = await connect('reconnecting');
+  const again = [await second.next(), await second.next()];
+  const sorted = (frames: Array<Record<string, unknown>>) =>
+    frames.sort((a, b) => String(a.tool_name).localeCompare(String(b.tool_name)));
+  expect(sorted(again)).toEqual(sorted(shown));
+  const [deletion, read] = sorted(again);
+  second.send({ type: 'tool_result', call_id: read?.call_id, result: 'a' });
+  second.send({ type: 'hitl_decision', call_id: deletion?.call_id, decision: 'approve' });
+  second.send({ type: 'tool_result', call_id: deletion?.call_id, result: 'deleted' });
+  const next = await story.provider.next();
+  expect(conversationOf(next).slice(2)).toMatchObject([{ content: 'a' }, { content: 'deleted' }]);
+  await next.finish();
+  expect(await second.next()).toMatchObject({ is_final: true });
+  second.socket.close();
+});
+
+it('switch_agent switches, says so, and sends its content', async () => {
+  const client = await connect('switching');
+  client.send({ type: 'switch_agent', agent_type: 'architect', content: 'draw it', reason: 'a design' });
+  expect(await client.next()).toMatchObject({
+    type: 'agent_switched',
+    from_agent: 'orchestrator',
+    to_agent: 'architect',
+    reason: 'a design',
+  });
+  const call = await story.provider.next();
+  expect(call.body.messages[0].content).toContain('software architect');
+  expect(conversationOf(call)).toEqual([{ role: 'user', content: 'draw it' }]);
+  await call.finish();
+  expect(await client.next()).toMatchObject({ is_final: true });
+  client.send({ type: 'switch_agent', agent_type: 'nobody', content: '' });
+  expect(await client.next()).toMatchObject({ type: 'error', code: 'VALIDATION' });
+  client.socket.close();
+});
