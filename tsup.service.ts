@@ -3,16 +3,18 @@ import { defineConfig, type Options } from 'tsup';
 import { createDevProcess } from './scripts/dev-process.mjs';
 
 /** How each service is built: one file, the workspace's own packages inside, everything else from node_modules. */
-export function serviceConfig(name: string): ReturnType<typeof defineConfig> {
+export function serviceConfig(name: string, entry: Record<string, string> = {}): ReturnType<typeof defineConfig> {
   return defineConfig((overrides: Options) => {
     const watching = overrides.watch !== undefined && overrides.watch !== false;
     const dev = watching ? createDevProcess(name) : undefined;
     return {
-      entry: { main: 'src/main.ts' },
+      entry: { main: 'src/main.ts', ...entry },
       format: ['esm'],
       target: 'node20',
       platform: 'node',
       noExternal: [/^@codelab\//],
+      // A file each, with nothing shared between them.
+      splitting: false,
       external: [...dependenciesOf('protocol'), ...dependenciesOf('service-kit')],
       sourcemap: true,
       clean: !watching,

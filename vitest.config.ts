@@ -16,6 +16,19 @@ export default defineConfig({
           testTimeout: 20_000,
         },
       },
+      // Whatever keeps something, once more on PostgreSQL.
+      ...(process.env.TEST_DATABASE_URL
+        ? [
+            {
+              test: {
+                name: 'e2e-postgres',
+                include: ['tests/e2e/{bad-input,cancel,doors,legacy-tools,rest,resume,stop,store,tools,turn}.test.ts'],
+                testTimeout: 20_000,
+                env: { CODELAB_TEST_STORE: 'postgres' },
+              },
+            },
+          ]
+        : []),
       {
         test: {
           name: 'process',

@@ -1,3 +1,3 @@
 import { serviceConfig } from '../../tsup.service.ts';
 
-export default serviceConfig('agent-runtime');
+export default serviceConfig('agent-runtime', { db: 'src/db.ts' });

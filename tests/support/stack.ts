@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { startAgentRuntime } from '../../packages/agent-runtime/src/app.ts';
 import { loadEnv as loadAgentRuntimeEnv } from '../../packages/agent-runtime/src/env.ts';
 import { startGateway } from '../../packages/gateway/src/app.ts';
@@ -10,6 +7,7 @@ import { loadEnv as loadLlmProxyEnv } from '../../packages/llm-proxy/src/env.ts'
 import { type Client, type ClientOptions, createClient } from '../../packages/sdk/src/index.ts';
 import type { RunningService } from '../../packages/service-kit/src/index.ts';
 import { type CuttableProxy, startCuttableProxy } from './cuttable-proxy.ts';
+import { makeDatabase } from './database.ts';
 
 export const keys = {
   gateway: 'test-key-of-the-gateway',
@@ -40,9 +38,9 @@ export interface StackOptions {
 
 /** All three services in this process, on free ports, over real sockets. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const folder = await mkdtemp(join(tmpdir(), 'codelab-stack-'));
+  const database = await makeDatabase();
   const variables: Record<string, string> = {
-    AGENT_RUNTIME__DATABASE_URL: `file:${join(folder, 'agent-runtime.db')}`,
+    AGENT_RUNTIME__DATABASE_URL: database.url,
     LLM_PROXY__PORT: '0',
     LLM_PROXY__INTERNAL_API_KEY: keys.llmProxy,
     LLM_PROXY__LOG_LEVEL: 'silent',
@@ -96,7 +94,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       await back.close();
       await stack.runtime.close();
       await llmProxy.close();
-      await rm(folder, { recursive: true, force: true });
+      await database.remove();
     },
   };
   return stack;

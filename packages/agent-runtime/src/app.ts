@@ -41,7 +41,7 @@ export async function startAgentRuntime(
     },
   });
   try {
-    const done = await migrateUp(database.db);
+    const done = await migrateUp(database);
     if (done.length > 0) log.info({ migrations: done }, 'the database was migrated');
   } catch (error) {
     await database.close();

@@ -481,7 +481,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
         if (active === undefined) await startNext();
         else {
           self.stateChanged();
-          if (whenBusy === 'interrupt') active.cancel();
+          if (whenBusy === 'interrupt') await active.cancel();
         }
         return { inputId, status: 'queued', replayed: false, eventId };
       }),
@@ -504,7 +504,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
 
     async cancelRun(runId) {
       if (active !== undefined && (runId === undefined || runId === active.run.runId)) {
-        active.cancel();
+        await active.cancel();
         return { status: 'cancelling' };
       }
       if (runId !== undefined && (await store.run(sessionId, runId)) === undefined)
@@ -679,7 +679,12 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
           session: self,
           deps,
           input,
-          resumed: { run: unfinished.run, resumes, isGivenUp: resumes > MAX_RESUMES },
+          resumed: {
+            ...unfinished,
+            resumes,
+            isCancelled: unfinished.isCancelled || queue.some(({ whenBusy }) => whenBusy === 'interrupt'),
+            isGivenUp: resumes > MAX_RESUMES,
+          },
         });
         active = run;
         await run.store([], 60_000);
@@ -690,7 +695,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
       isDeleted = true;
       await mutex(() => cancelQueued([...queue]));
       const run = active;
-      run?.cancel();
+      await run?.cancel();
       await run?.done;
       await mutex(async () => {});
       eventLog.close();

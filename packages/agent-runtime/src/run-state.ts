@@ -20,7 +20,7 @@ import type { RunSession, SessionDeps } from './live-session.ts';
 import { type ModelStep, readModelStep } from './model-step.ts';
 import { changesOf } from './patch.ts';
 import { type RunEnd, runLoop } from './run-loop.ts';
-import { type StoredInput, type StoredItem, writes } from './store/store.ts';
+import { type StoredInput, type StoredItem, type StoredRun, writes } from './store/store.ts';
 import type { Write } from './store/writer.ts';
 import { type CallEnd, type Decided, type OpenCall, prepareCall, rejection, shorten } from './tool-calls.ts';
 import type { ServerToolResult } from './tools/server-tool.ts';
@@ -51,7 +51,8 @@ export interface RunState {
   go(): void;
   /** Before `go`: it does not begin. */
   abandon(): void;
-  cancel(): void;
+  /** Stops. Resolves when that is stored. */
+  cancel(): Promise<void>;
   /** Stops, and leaves everything as it is stored. */
   suspend(): void;
   /** Stores and shows what a call came to. False where it had ended already. */
@@ -62,7 +63,7 @@ export interface RunStateOptions {
   session: RunSession;
   deps: SessionDeps;
   input: StoredInput;
-  resumed?: { run: Run; resumes: number; isGivenUp: boolean };
+  resumed?: StoredRun & { isGivenUp: boolean };
 }
 
 export async function createRunState({ session, deps, input, resumed }: RunStateOptions): Promise<RunState> {
@@ -95,6 +96,13 @@ export async function createRunState({ session, deps, input, resumed }: RunState
   };
   const { runId } = run;
   const log = deps.log.child({ requestId, sessionId, runId });
+
+  const runWrite = () =>
+    writes.run({
+      run,
+      resumes: resumed?.resumes ?? 0,
+      isCancelled: ending === 'cancelled' && run.status === 'running',
+    });
 
   const newItem = (kind: ItemKind, fields: Partial<Item> = {}): StoredItem => ({
     position: session.nextPosition(),
@@ -303,7 +311,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     await store.commit(
       [
         ...stepWrites(step),
-        writes.run(run),
+        runWrite(),
         ...prepared.flatMap(({ approval }) =>
           approval === undefined ? [] : [writes.approval({ sessionId, approval: approval.approval, pending: true })],
         ),
@@ -570,7 +578,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     run.status = status;
     run.finishedAt = new Date();
     if (error !== undefined) run.error = error;
-    changes.push(writes.run(run));
+    changes.push(runWrite());
     const stored = store.commit(changes, { deadlineMs: END_STORED_MS });
     stored.catch((err) => log.error({ err }, 'the end of the run could not be stored: it goes on after a restart'));
     await within(
@@ -643,6 +651,12 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     toWireError(thrown instanceof CodelabError ? thrown : new CodelabError('INTERNAL'), requestId);
 
   const loop = async (): Promise<RunEnd> => {
+    if (resumed?.isCancelled === true) {
+      ending = 'cancelled';
+      abort.abort();
+      await takeUp();
+      return { status: 'cancelled' };
+    }
     if (resumed?.isGivenUp === true) {
       await takeUp();
       const error = new CodelabError('INTERNAL', 'The service was stopped in the middle of this run again and again.');
@@ -698,10 +712,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
       }
     },
     store: (more = [], deadlineMs) =>
-      store.commit(
-        [...(beginning?.writes ?? []), writes.run(run, resumed?.resumes ?? 0), ...more],
-        deadlineMs === undefined ? {} : { deadlineMs },
-      ),
+      store.commit([...(beginning?.writes ?? []), runWrite(), ...more], deadlineMs === undefined ? {} : { deadlineMs }),
     go() {
       beginning?.show();
       coming = undefined;
@@ -715,9 +726,11 @@ export async function createRunState({ session, deps, input, resumed }: RunState
       asked?.return().catch(() => {});
       done.resolve();
     },
-    cancel() {
+    async cancel() {
       ending ??= 'cancelled';
       abort.abort();
+      // The end is stored too, but whoever is told that it comes may be told before.
+      await store.commit([runWrite()]).catch((err) => log.warn({ err }, 'the cancellation could not be stored yet'));
     },
     suspend() {
       ending = 'suspended';

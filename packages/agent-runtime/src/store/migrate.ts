@@ -1,16 +1,23 @@
 import { SettingsError } from '@codelab/service-kit';
 import { type Kysely, type MigrationResultSet, Migrator } from 'kysely';
 import { migrations } from './migrations/index.ts';
+import type { OpenDatabase } from './open-database.ts';
 import type { Database } from './schema.ts';
 
-function createMigrator(db: Kysely<Database>): Migrator {
-  return new Migrator({ db, provider: { getMigrations: async () => migrations } });
+type Opened = Pick<OpenDatabase, 'db' | 'schema'>;
+
+function createMigrator({ db, schema }: Opened): Migrator {
+  return new Migrator({
+    db,
+    provider: { getMigrations: async () => migrations },
+    ...(schema === undefined ? {} : { migrationTableSchema: schema }),
+  });
 }
 
 /** Brings the schema up to date. Returns the names of what was done. Throws `SettingsError` where it is a newer one than ours. */
-export async function migrateUp(db: Kysely<Database>): Promise<string[]> {
-  const migrator = createMigrator(db);
-  const unknown = (await appliedMigrations(db)).filter((name) => !Object.hasOwn(migrations, name));
+export async function migrateUp(database: Opened): Promise<string[]> {
+  const migrator = createMigrator(database);
+  const unknown = (await appliedMigrations(database.db)).filter((name) => !Object.hasOwn(migrations, name));
   if (unknown.length > 0) {
     throw new SettingsError([
       `AGENT_RUNTIME__DATABASE_URL: the database was written by a newer version (it has ${unknown.join(', ')}): run that one, or give this one a database of its own`,
@@ -20,18 +27,21 @@ export async function migrateUp(db: Kysely<Database>): Promise<string[]> {
 }
 
 /** Takes the last migration back. */
-export async function migrateDown(db: Kysely<Database>): Promise<string[]> {
-  return namesOf(await createMigrator(db).migrateDown());
+export async function migrateDown(database: Opened): Promise<string[]> {
+  return namesOf(await createMigrator(database).migrateDown());
 }
 
 async function appliedMigrations(db: Kysely<Database>): Promise<string[]> {
-  const tables = await db.introspection.getTables({ withInternalKyselyTables: true });
-  if (!tables.some(({ name }) => name === 'kysely_migration')) return [];
-  const rows = await (db as unknown as Kysely<{ kysely_migration: { name: string } }>)
-    .selectFrom('kysely_migration')
-    .select('name')
-    .execute();
-  return rows.map(({ name }) => name);
+  try {
+    const rows = await (db as unknown as Kysely<{ kysely_migration: { name: string } }>)
+      .selectFrom('kysely_migration')
+      .select('name')
+      .execute();
+    return rows.map(({ name }) => name);
+  } catch (error) {
+    if (/no such table|does not exist/.test((error as Error).message)) return [];
+    throw error;
+  }
 }
 
 function namesOf({ error, results }: MigrationResultSet): string[] {

@@ -15,6 +15,8 @@ const RELOCK_MS = 250;
 
 export interface OpenDatabase {
   db: Kysely<Database>;
+  /** Where its tables are; undefined in SQLite. */
+  schema: string | undefined;
   /** Resolves when this process is the only one that writes: at once, unless the connection that holds the lock was lost. */
   locked(): Promise<void>;
   close(): Promise<void>;
@@ -46,6 +48,7 @@ function openSqlite(url: string): OpenDatabase {
     const db = new Kysely<Database>({ dialect: new SqliteDialect({ database: database as never }) });
     return {
       db,
+      schema: undefined,
       locked: async () => {},
       async close() {
         // libsql closes the file when its statements are collected: the lock goes at once. It leaves one file, without a log beside it.
@@ -92,6 +95,7 @@ async function openPostgres({ url, log, onTaken }: OpenDatabaseOptions): Promise
   let closed = false;
   let holder: pg.Client | undefined;
   let held = Promise.resolve();
+  let schema: string | undefined;
 
   /** The lock belongs to a connection, and is let go when that ends. */
   const lock = async (): Promise<void> => {
@@ -100,9 +104,10 @@ async function openPostgres({ url, log, onTaken }: OpenDatabaseOptions): Promise
     try {
       await client.connect();
       const { rows } = await client.query(
-        `select pg_try_advisory_lock(hashtext('codelab-agent-runtime'), hashtext(current_schema())) as held`,
+        `select pg_try_advisory_lock(hashtext('codelab-agent-runtime'), hashtext(current_schema())) as held, current_schema() as schema`,
       );
       if (rows[0].held !== true) throw new Taken();
+      schema = rows[0].schema;
     } catch (error) {
       await client.end().catch(() => {});
       throw error;
@@ -140,6 +145,7 @@ async function openPostgres({ url, log, onTaken }: OpenDatabaseOptions): Promise
   }
   return {
     db,
+    schema,
     locked: () => held,
     async close() {
       closed = true;

@@ -31,7 +31,7 @@ export interface Database {
     status: string;
     /** How often a start of the process has found it unfinished. */
     resumes: number;
-    /** `StoredRun` */
+    /** `Run`, and `isCancelled` */
     data: string;
   };
   items: {

@@ -64,6 +64,14 @@ export interface HiddenPart {
   isStarted?: boolean;
 }
 
+export interface StoredRun {
+  run: Run;
+  /** How often a start of the process has found it unfinished. */
+  resumes: number;
+  /** Somebody was told that it would be cancelled. */
+  isCancelled: boolean;
+}
+
 export interface StoredStep {
   runId: string;
   step: number;
@@ -92,7 +100,7 @@ export interface Store extends Writer {
   /** Sessions with a run that is not over, or with inputs that wait. */
   unfinishedSessions(): Promise<string[]>;
   run(sessionId: string, runId: string): Promise<Run | undefined>;
-  runningRun(sessionId: string): Promise<{ run: Run; resumes: number } | undefined>;
+  runningRun(sessionId: string): Promise<StoredRun | undefined>;
   lastPosition(sessionId: string): Promise<number>;
   item(sessionId: string, itemId: string): Promise<StoredItem | undefined>;
   /** The newest items before `before`, oldest first, limited by count and by bytes; at least one. `more`: there are older ones. */
@@ -198,7 +206,7 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'locked'>, log: 
           .where('run_id', '=', runId)
           .where('session_id', '=', sessionId)
           .executeTakeFirst();
-        return row && toRun(row.data);
+        return row && toRun(row.data).run;
       }),
 
     runningRun: (sessionId) =>
@@ -209,7 +217,7 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'locked'>, log: 
           .where('session_id', '=', sessionId)
           .where('status', '=', 'running')
           .executeTakeFirst();
-        return row && { run: toRun(row.data), resumes: row.resumes };
+        return row && { ...toRun(row.data), resumes: row.resumes };
       }),
 
     lastPosition: (sessionId) =>
@@ -444,13 +452,13 @@ export const writes = {
         .execute();
   },
 
-  run(run: Run, resumes = 0): Write {
+  run({ run, resumes, isCancelled }: StoredRun): Write {
     const row = {
       run_id: run.runId,
       session_id: run.sessionId,
       status: run.status,
       resumes,
-      data: JSON.stringify(run),
+      data: JSON.stringify({ ...run, isCancelled }),
     };
     return (tx) =>
       tx
@@ -558,7 +566,10 @@ function parse<T extends object>(json: string, dates: Array<keyof T>): T {
   return value;
 }
 
-const toRun = (json: string) => parse<Run>(json, ['startedAt', 'finishedAt']);
+const toRun = (json: string) => {
+  const { isCancelled, ...run } = parse<Run & { isCancelled: boolean }>(json, ['startedAt', 'finishedAt']);
+  return { run, isCancelled };
+};
 const toApproval = (json: string) => parse<Approval>(json, ['createdAt', 'deadline']);
 const toRule = (json: string) => parse<RememberedRule>(json, ['createdAt']);
 

@@ -1,0 +1,41 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+
+/** A database of its own, empty. */
+export interface TestDatabase {
+  /** For `AGENT_RUNTIME__DATABASE_URL`. */
+  url: string;
+  remove(): Promise<void>;
+}
+
+/** SQLite in a new folder, or a schema of its own in PostgreSQL, as the test project says. */
+export function makeDatabase(): Promise<TestDatabase> {
+  return process.env.CODELAB_TEST_STORE === 'postgres' ? makePostgres() : makeSqlite();
+}
+
+export async function makeSqlite(): Promise<TestDatabase> {
+  const folder = await mkdtemp(join(tmpdir(), 'codelab-'));
+  return {
+    url: `file:${join(folder, 'agent-runtime.db')}`,
+    remove: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+export async function makePostgres(): Promise<TestDatabase> {
+  const server = process.env.TEST_DATABASE_URL;
+  if (server === undefined) throw new Error('TEST_DATABASE_URL is not set');
+  const schema = `codelab_${randomBytes(6).toString('hex')}`;
+  const query = async (statement: string) => {
+    const client = new pg.Client(server);
+    await client.connect();
+    await client.query(statement);
+    await client.end();
+  };
+  await query(`create schema ${schema}`);
+  const url = new URL(server);
+  url.searchParams.set('options', `-c search_path=${schema}`);
+  return { url: url.href, remove: () => query(`drop schema ${schema} cascade`) };
+}
