@@ -17,15 +17,17 @@ if (command === 'new') {
   const file = join(folder, `${number}_${name}.ts`);
   writeFileSync(
     file,
-    `import type { Kysely } from 'kysely';
+    `import type { Migration } from 'kysely';
 
-export async function up(db: Kysely<unknown>): Promise<void> {
-  throw new Error('Not written yet: https://kysely.dev/docs/migrations');
-}
+export const m${number}_${name}: Migration = {
+  async up(db) {
+    throw new Error('Not written yet: https://kysely.dev/docs/migrations');
+  },
 
-export async function down(db: Kysely<unknown>): Promise<void> {
-  throw new Error('Not written yet: take back what up does.');
-}
+  async down(db) {
+    throw new Error('Not written yet: take back what up does.');
+  },
+};
 `,
   );
   const names = migrationNames();
@@ -33,7 +35,7 @@ export async function down(db: Kysely<unknown>): Promise<void> {
     join(folder, 'index.ts'),
     `// Written by \`npm run db:new\`: one line a file of this folder, in order.
 import type { Migration } from 'kysely';
-${names.map((each) => `import * as m${each} from './${each}.ts';\n`).join('')}
+${names.map((each) => `import { m${each} } from './${each}.ts';\n`).join('')}
 export const migrations: Record<string, Migration> = {
 ${names.map((each) => `  '${each}': m${each},\n`).join('')}};
 `,

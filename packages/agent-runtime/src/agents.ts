@@ -1,12 +1,10 @@
-import { existsSync, readdirSync, readFileSync, watch } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type AgentList, AgentName, CodelabError, Rule } from '@codelab/protocol';
-import { type Logger, SettingsError } from '@codelab/service-kit';
+import { type Logger, SettingsError, watchSaves } from '@codelab/service-kit';
 import { parse } from 'yaml';
 import { z } from 'zod';
 
-/** An editor's save is several changes. */
-const SETTLE_MS = 50;
 const FRONT_MATTER = /^---\r?\n([\s\S]*?)\r?\n---\r?\n?([\s\S]*)$/;
 
 /** The head of an agent's file. */
@@ -72,14 +70,7 @@ export function loadAgents({ builtinFolder, folder: named, defaultAgent, log }: 
       else log.warn({ err: error }, 'the agents could not be read: the old ones stay');
     }
   };
-  let settling: NodeJS.Timeout | undefined;
-  const watcher =
-    folder === undefined
-      ? undefined
-      : watch(folder, () => {
-          clearTimeout(settling);
-          settling = setTimeout(reload, SETTLE_MS);
-        });
+  const watcher = folder === undefined ? undefined : watchSaves(folder, reload);
 
   return {
     list: () => ({
@@ -97,10 +88,7 @@ export function loadAgents({ builtinFolder, folder: named, defaultAgent, log }: 
       throw new CodelabError('VALIDATION', `There is no agent "${name}", only ${[...agents.keys()].join(', ')}.`);
     },
     find: (name) => agents.get(name) ?? (agents.get(defaultAgent) as Agent),
-    close() {
-      clearTimeout(settling);
-      watcher?.close();
-    },
+    close: () => watcher?.close(),
   };
 }
 

@@ -9,12 +9,14 @@ import {
 } from '@codelab/service-kit';
 import { loadAgents } from './agents.ts';
 import type { Env } from './env.ts';
+import { mcpRoute } from './http/mcp.ts';
 import { messageStreamRoute } from './http/message-stream.ts';
 import { createLlm } from './llm.ts';
+import { startMcpServers } from './mcp.ts';
 import { createRouter } from './router.ts';
 import { createSessions } from './sessions.ts';
 import { migrateUp } from './store/migrate.ts';
-import { openDatabase } from './store/open-database.ts';
+import { type OpenDatabase, openDatabase } from './store/open-database.ts';
 import { createStore } from './store/store.ts';
 import { createServerTools } from './tools/builtin.ts';
 import { createToolbox } from './tools/toolbox.ts';
@@ -32,24 +34,14 @@ export async function startAgentRuntime(
     defaultAgent: env.AGENT,
     log,
   });
-  const database = await openDatabase({
-    url: env.DATABASE_URL,
-    log,
-    onTaken: () => {
-      log.fatal('another agent-runtime has taken the database over');
-      process.exit(1);
-    },
-  });
-  try {
-    const done = await migrateUp(database);
-    if (done.length > 0) log.info({ migrations: done }, 'the database was migrated');
-  } catch (error) {
-    await database.close();
+  const mcp = startMcpServers(env.MCP_CONFIG, log);
+  const database = await openStore(env, log).catch(async (error) => {
+    await mcp.close();
     throw error;
-  }
+  });
   const store = createStore(database, log);
   const llm = createLlm({ url: env.LLM_PROXY_URL, key: env.LLM_PROXY_API_KEY, log });
-  const toolbox = createToolbox({ server: createServerTools({ agents, store }), mcp: { tools: () => [] } });
+  const toolbox = createToolbox({ server: createServerTools({ agents, store }), mcp });
   const lifecycle = createLifecycle();
   const sessions = await createSessions({
     store,
@@ -76,7 +68,10 @@ export async function startAgentRuntime(
     router,
     lifecycle,
     authorize: requireKey(env.INTERNAL_API_KEY, 'AGENT_RUNTIME__INTERNAL_API_KEY'),
-    routes: (app, makeContext) => app.register(messageStreamRoute({ router, makeContext })),
+    routes: (app, makeContext) => {
+      app.register(messageStreamRoute({ router, makeContext }));
+      app.register(mcpRoute({ router, makeContext, version: env.VERSION }));
+    },
     onTimeout: () => sessions.stop(),
   });
   void sessions.recover();
@@ -85,8 +80,26 @@ export async function startAgentRuntime(
     async close(timeoutMs) {
       await service.close(timeoutMs);
       agents.close();
+      await mcp.close();
       llm.close();
       await database.close();
     },
   };
+}
+
+/** The database, with our schema. Throws `SettingsError`. */
+async function openStore({ DATABASE_URL: url }: Env, log: Logger): Promise<OpenDatabase> {
+  const onTaken = () => {
+    log.fatal('another agent-runtime has taken the database over');
+    process.exit(1);
+  };
+  const database = await openDatabase({ url, log, onTaken });
+  try {
+    const done = await migrateUp(database);
+    if (done.length > 0) log.info({ migrations: done }, 'the database was migrated');
+    return database;
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
 }

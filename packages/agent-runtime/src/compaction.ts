@@ -38,10 +38,12 @@ export async function compact(options: CompactOptions): Promise<View | undefined
 
   const old: View = { ...trimmed, items: view.items.slice(0, keptFrom) };
   // What is summarised must fit as well: the oldest goes where it does not.
-  let messages = toMessages(old, attachments).map(withoutMedia);
+  const all = toMessages(old, attachments).map(withoutMedia);
+  const earlier = view.summary === undefined ? [] : all.splice(0, 1);
+  let messages = all;
   while (messages.length > 2 && estimateTokens(messages) > window * FULL)
     messages = fromQuestion(messages.slice(Math.ceil(messages.length / 4)));
-  const summary = await options.summarize([...messages, { role: 'user', content: INSTRUCTION }]);
+  const summary = await options.summarize([...earlier, ...messages, { role: 'user', content: INSTRUCTION }]);
   return {
     summary: summary ?? `${view.summary ?? ''}\n(What was said after that is too long to be shown.)`.trim(),
     upTo: last,
@@ -78,5 +80,5 @@ function withoutMedia(message: CompletionMessage): CompletionMessage {
 
 function fromQuestion(messages: CompletionMessage[]): CompletionMessage[] {
   const first = messages.findIndex(({ role }) => role === 'user');
-  return first > 0 ? messages.slice(first) : messages.filter(({ role }) => role === 'user');
+  return first < 0 ? [] : messages.slice(first);
 }

@@ -71,6 +71,8 @@ export interface EventLogOptions {
   /** What waits for an answer: the calls and approvals that are open, as they were announced. */
   openRequests: () => NewSessionEvent[];
   sessionBytes?: number;
+  /** Something happened before this log began. */
+  beginsLate?: boolean;
 }
 
 interface Entry {
@@ -79,7 +81,7 @@ interface Entry {
 }
 
 export function createEventLog(options: EventLogOptions): EventLog {
-  const { budget, sessionBytes = SESSION_BYTES } = options;
+  const { budget, sessionBytes = SESSION_BYTES, beginsLate = false } = options;
   const epoch = randomBytes(6).toString('hex');
   let entries: Entry[] = [];
   /** How many entries have been dropped: an entry's index counts them. */
@@ -160,7 +162,7 @@ export function createEventLog(options: EventLogOptions): EventLog {
         else reset = found;
       } else if (from === 'start') {
         index = dropped;
-        if (dropped > 0) reset = 'cursor_expired';
+        if (dropped > 0 || beginsLate) reset = 'cursor_expired';
       }
       let synced = false;
       let withoutWait = 0;

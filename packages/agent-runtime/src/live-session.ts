@@ -139,6 +139,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
 
   const eventLog = createEventLog({
     budget: deps.budget,
+    beginsLate: lastPosition > 0,
     state: stateOf,
     async snapshot(): Promise<ItemPage> {
       const before = [...open.values()].map(({ position, item }) => ({ position, item: { ...item } }));

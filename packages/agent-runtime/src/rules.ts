@@ -58,18 +58,20 @@ function matchesName(glob: string, name: string): boolean {
   return glob === name || picomatch.isMatch(name, glob);
 }
 
-/** In a command `*` stands for anything; what follows a shell's separators is not what was allowed. */
 const SHELL_OPERATORS = /[;&|<>`\n]|\$\(/;
 
 function matches({ resource: glob, effect }: Rule, { kind }: Act, resource: string): boolean {
   if (glob === '**' || glob === '*') return true;
   const negated = glob.startsWith('!');
   const pattern = negated ? glob.slice(1) : glob;
-  let found: boolean;
-  if (kind === 'execute') {
-    if (effect === 'allow' && SHELL_OPERATORS.test(resource) && withoutEscapes(pattern) !== resource) return false;
-    found = picomatch.makeRe(pattern, { bash: true, dot: true, nonegate: true, noextglob: true }).test(resource);
-  } else found = picomatch.isMatch(normalized(resource), pattern, { dot: true, nonegate: true });
+  const isSame = withoutEscapes(pattern) === resource;
+  // What follows a shell's separators is not what was allowed.
+  if (kind === 'execute' && effect === 'allow' && !isSame && SHELL_OPERATORS.test(resource)) return false;
+  const found =
+    isSame ||
+    (kind === 'execute'
+      ? picomatch.makeRe(pattern, { bash: true, dot: true, nonegate: true, noextglob: true }).test(resource)
+      : picomatch.isMatch(normalized(resource), pattern, { dot: true, nonegate: true }));
   return found !== negated;
 }
 

@@ -1,11 +1,9 @@
-import { existsSync, readFileSync, watch } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { type Logger, SettingsError } from '@codelab/service-kit';
+import { type Logger, SettingsError, watchSaves } from '@codelab/service-kit';
 import { Config, ConfigError, parseConfig } from './config.ts';
 
 const DEFAULT_NAME = 'llm-proxy.config.yaml';
-/** An editor's save is several changes. */
-const SETTLE_MS = 50;
 
 /** The file that `LLM_PROXY__CONFIG` names, or the nearest `llm-proxy.config.yaml` from `cwd` up to the repository's root. */
 export function findConfigFile(named: string | undefined, cwd = process.cwd()): string | undefined {
@@ -53,17 +51,5 @@ export function followConfigFile(
       log.error({ file, mistakes: error.mistakes }, `the configuration is wrong, the old one stays: ${error.message}`);
     }
   };
-  let settling: NodeJS.Timeout | undefined;
-  // The folder, for many editors put a new file in the old one's place.
-  const watcher = watch(dirname(file), (_event, name) => {
-    if (name !== basename(file)) return;
-    clearTimeout(settling);
-    settling = setTimeout(reload, SETTLE_MS);
-  });
-  return {
-    close() {
-      clearTimeout(settling);
-      watcher.close();
-    },
-  };
+  return watchSaves(file, reload);
 }

@@ -17,7 +17,7 @@ export const Rule = z.object({
 });
 export type Rule = z.infer<typeof Rule>;
 
-export const RuleScope = z.enum(['session', 'project']);
+const RuleScope = z.enum(['session', 'project']);
 
 export const RememberedRule = Rule.extend({ ruleId: RuleId, scope: RuleScope, createdAt: z.date() });
 export type RememberedRule = z.infer<typeof RememberedRule>;
@@ -43,12 +43,12 @@ export const FileChange = z.object({
 });
 export type FileChange = z.infer<typeof FileChange>;
 
-export const DecisionScope = z.enum(['once', 'session', 'project']);
+const DecisionScope = z.enum(['once', 'session', 'project']);
 
 /** What the person may choose, and what would be remembered. */
-export const ApprovalOption = z.object({ scope: DecisionScope, resource: z.string().optional() });
+const ApprovalOption = z.object({ scope: DecisionScope, resource: z.string().optional() });
 
-export const ApprovalDecision = z.enum(['allow', 'edit', 'reject']);
+const ApprovalDecision = z.enum(['allow', 'edit', 'reject']);
 /** `cancelled` and `timed_out`: nobody decided in time. */
 export const ApprovalOutcome = z.enum(['allow', 'edit', 'reject', 'cancelled', 'timed_out']);
 export type ApprovalOutcome = z.infer<typeof ApprovalOutcome>;

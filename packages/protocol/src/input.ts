@@ -34,7 +34,7 @@ export const Attachment = z
 export type Attachment = z.infer<typeof Attachment>;
 
 /** What to do with an input while a run is active. */
-export const WhenBusy = z.enum(['queue', 'steer', 'interrupt', 'reject']);
+const WhenBusy = z.enum(['queue', 'steer', 'interrupt', 'reject']);
 
 export const Input = z.object({
   inputId: InputId,

@@ -9,7 +9,7 @@ export const ToolKind = z.enum(['read', 'write', 'delete', 'execute']);
 export type ToolKind = z.infer<typeof ToolKind>;
 
 /** Letters, digits, `_` and `-`, at most 64: what every provider takes. */
-export const ToolName = z
+const ToolName = z
   .string('name must be a string')
   .regex(/^[A-Za-z0-9_-]{1,64}$/, 'name must have 1 to 64 characters of A-Z a-z 0-9 _ -');
 

@@ -25,3 +25,4 @@ export { parseJsonBody, type RunningService, serve, toHttpError } from './serve.
 export type { SocketConnection, SocketDoor } from './sockets.ts';
 export { clientGone, openEventStream, type SseMessage, sendEventStream } from './sse.ts';
 export { logFailure, procedure, router, type ServiceContext } from './trpc.ts';
+export { watchSaves } from './watch-saves.ts';

@@ -1,0 +1,273 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { CodelabError, type ToolKind, ToolSpec } from '@codelab/protocol';
+import { type Logger, SettingsError, watchSaves } from '@codelab/service-kit';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
+import {
+  ErrorCode,
+  McpError,
+  type Tool as McpTool,
+  ToolListChangedNotificationSchema,
+} from '@modelcontextprotocol/sdk/types.js';
+import { z } from 'zod';
+import type { Tool, ToolSource } from './tools/toolbox.ts';
+
+const CONNECT_TIMEOUT_MS = 15_000;
+const PING_EVERY_MS = 20_000;
+const PING_TIMEOUT_MS = 10_000;
+const RESTART_MS = 500;
+const MAX_RESTART_MS = 30_000;
+const MAX_RESULT = 8 * 1024 * 1024;
+
+const common = {
+  disabled: z.boolean().default(false),
+  /** Believe what the server says of its tools (`readOnlyHint`, `destructiveHint`). Else a person is asked for each call. */
+  trustAnnotations: z.boolean().default(false),
+  /** How long a call may take. Milliseconds. */
+  timeoutMs: z.int().min(1).max(3_600_000).optional(),
+};
+const ServerConfig = z.union([
+  z.strictObject({
+    ...common,
+    command: z.string().min(1),
+    args: z.array(z.string()).default([]),
+    env: z.record(z.string(), z.string()).default({}),
+    cwd: z.string().optional(),
+    type: z.literal('stdio').optional(),
+  }),
+  z.strictObject({
+    ...common,
+    url: z.url({ protocol: /^https?$/ }),
+    headers: z.record(z.string(), z.string()).default({}),
+    type: z.enum(['http', 'streamable-http']).optional(),
+  }),
+]);
+type ServerConfig = z.infer<typeof ServerConfig>;
+
+/** The file that other clients of MCP have as well: `{"mcpServers": {"name": {"command", "args", "env"} or {"url", "headers"}}}`. */
+const McpConfig = z.strictObject({
+  mcpServers: z.record(
+    z.string().regex(/^[A-Za-z0-9_-]{1,32}$/, 'a name has 1 to 32 characters of A-Z a-z 0-9 _ -'),
+    ServerConfig,
+  ),
+});
+
+export interface McpServers extends ToolSource {
+  close(): Promise<void>;
+}
+
+/** Starts the MCP servers of the file, and keeps them running; again on each save. Throws `SettingsError` where the first version is wrong. */
+export function startMcpServers(file: string | undefined, log: Logger): McpServers {
+  if (file === undefined) return { tools: () => [], close: async () => {} };
+  if (!existsSync(file)) throw new SettingsError([`AGENT_RUNTIME__MCP_CONFIG=${file}: there is no such file`]);
+  const servers = new Map<string, { config: string; server: McpServer }>();
+
+  const apply = () => {
+    const { mcpServers } = readConfig(file);
+    for (const [name, { config, server }] of servers) {
+      if (JSON.stringify(mcpServers[name]) === config) continue;
+      servers.delete(name);
+      void server.close();
+    }
+    for (const [name, config] of Object.entries(mcpServers)) {
+      if (servers.has(name) || config.disabled) continue;
+      servers.set(name, { config: JSON.stringify(config), server: startServer(name, config, log) });
+    }
+  };
+  apply();
+  const watcher = watchSaves(file, () => {
+    try {
+      apply();
+      log.info({ file, servers: [...servers.keys()] }, 'the MCP servers were read again');
+    } catch (error) {
+      const mistakes = error instanceof SettingsError ? error.mistakes : [(error as Error).message];
+      log.error({ file, mistakes }, 'the list of MCP servers is wrong: the old one stays');
+    }
+  });
+  return {
+    tools: () => [...servers.values()].flatMap(({ server }) => server.tools()),
+    async close() {
+      watcher.close();
+      await Promise.all([...servers.values()].map(({ server }) => server.close()));
+    },
+  };
+}
+
+/** Throws `SettingsError`. */
+function readConfig(file: string): z.infer<typeof McpConfig> {
+  try {
+    return McpConfig.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch (error) {
+    if (error instanceof z.ZodError)
+      throw new SettingsError(error.issues.map((issue) => `${file}: ${issue.path.join('.')}: ${issue.message}`));
+    throw new SettingsError([`${file}: ${(error as Error).message}`]);
+  }
+}
+
+interface McpServer {
+  tools(): Tool[];
+  close(): Promise<void>;
+}
+
+/** One server: started, watched, and started again when it ends, hangs, or was never there. */
+function startServer(name: string, config: ServerConfig, log: Logger): McpServer {
+  const child = log.child({ mcpServer: name });
+  let client: Client | undefined;
+  /** What it had when it was last asked: while it is restarted its tools stay, and say so. */
+  let tools: Tool[] = [];
+  let isClosed = false;
+  let failures = 0;
+  let restart: NodeJS.Timeout | undefined;
+  let ping: NodeJS.Timeout | undefined;
+
+  const start = async (): Promise<void> => {
+    const next = new Client({ name: 'codelab-agent-runtime', version: '1.0.0' });
+    next.onerror = (err) => child.debug({ err }, 'the MCP server made a mistake');
+    try {
+      await next.connect(toTransport(config, child), { timeout: CONNECT_TIMEOUT_MS });
+      tools = await listTools(next);
+    } catch (err) {
+      await next.close().catch(() => {});
+      return again(err);
+    }
+    if (isClosed) return void next.close();
+    client = next;
+    failures = 0;
+    child.info({ tools: tools.map((tool) => tool.name) }, 'the MCP server is ready');
+    next.setNotificationHandler(ToolListChangedNotificationSchema, async () => {
+      tools = await listTools(next);
+    });
+    next.onclose = () => lost(new Error('it closed the connection'));
+    const watch = () => {
+      ping = setTimeout(() => {
+        next.ping({ timeout: PING_TIMEOUT_MS }).then(watch, (err) => lost(err));
+      }, PING_EVERY_MS);
+    };
+    watch();
+    const lost = (err: unknown) => {
+      if (client !== next) return;
+      client = undefined;
+      clearTimeout(ping);
+      next.close().catch(() => {});
+      again(err);
+    };
+  };
+  const again = (err: unknown): void => {
+    if (isClosed) return;
+    const delay = Math.min(RESTART_MS * 2 ** failures++, MAX_RESTART_MS);
+    child.warn({ err: (err as Error).message, delay }, 'the MCP server is not there: it is started again');
+    restart = setTimeout(() => void start(), delay);
+  };
+
+  const listTools = async (from: Client): Promise<Tool[]> => {
+    const found: McpTool[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await from.listTools(cursor === undefined ? {} : { cursor }, { timeout: CONNECT_TIMEOUT_MS });
+      found.push(...page.tools);
+      cursor = page.nextCursor;
+    } while (cursor !== undefined && found.length < 1_000);
+    return found.flatMap((tool) => {
+      const spec = ToolSpec.safeParse({
+        name: `${name}_${tool.name}`,
+        description: (tool.description ?? tool.title ?? '').slice(0, 8192),
+        inputSchema: tool.inputSchema,
+        kind: kindOf(tool, config.trustAnnotations),
+        ...(config.timeoutMs === undefined ? {} : { timeoutMs: config.timeoutMs }),
+      });
+      if (spec.success) return [{ ...spec.data, target: 'mcp' as const, call: callOf(tool.name) }];
+      child.warn({ tool: tool.name, mistakes: spec.error.issues }, 'a tool of the MCP server cannot be used');
+      return [];
+    });
+  };
+
+  const callOf =
+    (tool: string): Extract<Tool, { target: 'mcp' }>['call'] =>
+    async (args, { signal, timeoutMs }) => {
+      if (client === undefined) throw new Error(`The MCP server "${name}" is not running: it is being started again.`);
+      try {
+        const result = await client.callTool({ name: tool, arguments: args }, undefined, {
+          signal,
+          timeout: timeoutMs,
+          resetTimeoutOnProgress: true,
+          maxTotalTimeout: Math.max(timeoutMs, 3_600_000),
+          onprogress: () => {},
+        });
+        const text = toText(result as ToolAnswer).slice(0, MAX_RESULT);
+        if (result.isError === true) throw new Error(text || 'The tool failed, and did not say why.');
+        return text;
+      } catch (error) {
+        if (!(error instanceof McpError)) throw error;
+        if (error.code === ErrorCode.RequestTimeout)
+          throw new CodelabError(
+            'TOOL_TIMEOUT',
+            `The MCP server "${name}" did not answer within ${timeoutMs / 1000} s.`,
+          );
+        throw new Error(`The MCP server "${name}" failed: ${error.message}`);
+      }
+    };
+
+  void start();
+  return {
+    tools: () => tools,
+    async close() {
+      isClosed = true;
+      clearTimeout(restart);
+      clearTimeout(ping);
+      const last = client;
+      client = undefined;
+      await last?.close().catch(() => {});
+    },
+  };
+}
+
+function toTransport(config: ServerConfig, log: Logger): Transport {
+  if ('url' in config)
+    // biome-ignore lint/suspicious/noExplicitAny: the package's own class does not fit its own interface under exactOptionalPropertyTypes
+    return new StreamableHTTPClientTransport(new URL(config.url), { requestInit: { headers: config.headers } }) as any;
+  const { command, args, env, cwd } = config;
+  const transport = new StdioClientTransport({
+    command,
+    args,
+    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...env },
+    stderr: 'pipe',
+    ...(cwd === undefined ? {} : { cwd }),
+  });
+  transport.stderr?.on('data', (data: Buffer) =>
+    log.debug({ stderr: data.toString('utf8').slice(0, 2000) }, 'it says'),
+  );
+  return transport as Transport;
+}
+
+/** https://modelcontextprotocol.io/specification/2025-06-18/server/tools#tool */
+function kindOf({ annotations }: McpTool, isTrusted: boolean): ToolKind {
+  if (!isTrusted || annotations === undefined) return 'execute';
+  if (annotations.readOnlyHint === true) return 'read';
+  return annotations.destructiveHint === false ? 'write' : 'delete';
+}
+
+interface ToolAnswer {
+  content?: Array<{ type: string; [field: string]: unknown }>;
+  structuredContent?: unknown;
+}
+
+function toText({ content = [], structuredContent }: ToolAnswer): string {
+  const parts = content.map((part) => {
+    switch (part.type) {
+      case 'text':
+        return String(part.text);
+      case 'resource': {
+        const { text, uri } = part.resource as { text?: string; uri: string };
+        return text ?? `[${uri}]`;
+      }
+      case 'resource_link':
+        return `[${String(part.uri)}]`;
+      default:
+        return `[${part.type}: ${String(part.mimeType)}]`;
+    }
+  });
+  if (parts.length === 0 && structuredContent !== undefined) return JSON.stringify(structuredContent);
+  return parts.join('\n');
+}

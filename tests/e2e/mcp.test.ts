@@ -1,0 +1,184 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Session } from '../../packages/sdk/src/index.ts';
+import { conversationOf, type FakeProvider, type ProviderCall, startFakeProvider } from '../support/fake-provider.ts';
+import { keys, type Stack, startStack } from '../support/stack.ts';
+
+const script = new URL('../support/mcp-server.mjs', import.meta.url).pathname;
+let folder: string;
+let provider: FakeProvider;
+let stack: Stack;
+
+async function setUp(servers: object): Promise<string> {
+  const file = join(folder, 'mcp.json');
+  await writeFile(file, JSON.stringify({ mcpServers: servers }));
+  stack = await startStack({ providerUrl: provider.url, variables: { AGENT_RUNTIME__MCP_CONFIG: file } });
+  return file;
+}
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'codelab-mcp-'));
+  provider = await startFakeProvider();
+});
+afterEach(async () => {
+  await stack.close();
+  await provider.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const test = { command: process.execPath, args: [script], trustAnnotations: true };
+
+const namesOf = async (session: Session) => {
+  const response = await fetch(`${stack.gateway.url}/api/v1/sessions/${session.id}/tools`, {
+    headers: { 'x-internal-auth': keys.gateway },
+  });
+  const { tools } = (await response.json()) as { tools: Array<{ name: string; target: string }> };
+  return tools.filter(({ target }) => target === 'mcp').map(({ name }) => name);
+};
+
+/** A server starts on its own time, and says nothing to us when it has: it is asked again and again. */
+async function ready(session: Session, name: string): Promise<void> {
+  while (!(await namesOf(session)).includes(name)) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+/** Lets the model make one call, and returns the result that it is given. */
+async function callTool(session: Session, name: string, args: object = {}): Promise<string> {
+  const run = session.send('go');
+  const call = await provider.next();
+  await call.tools({ name, args });
+  await call.finish('tool_calls');
+  const next: ProviderCall = await provider.next();
+  await next.finish();
+  await run.finished();
+  return conversationOf(next).at(-1)?.content as string;
+}
+
+describe('MCP servers of the configuration', () => {
+  it('run as child processes: their tools work, fail, change, and ask where they are not known to read', async () => {
+    await setUp({ paper: test });
+    const session = await stack.client().sessions.create();
+    await ready(session, 'paper_echo');
+    expect(await callTool(session, 'paper_echo', { text: 'hi' })).toMatch(/^\d+ hi$/);
+    expect(await callTool(session, 'paper_echo', { text: 7 })).toContain('text must be string');
+    expect(await callTool(session, 'paper_fail')).toBe('out of paper');
+    expect(await namesOf(session)).not.toContain('paper_grown');
+    await callTool(session, 'paper_grow');
+    await ready(session, 'paper_grown');
+    expect(await callTool(session, 'paper_grown')).toBe('grown');
+    const seen: string[] = [];
+    session.onApproval(({ name, target }) => {
+      seen.push(`${name} ${target}`);
+      return { decision: 'allow' };
+    });
+    expect(await callTool(session, 'paper_change')).toBe('changed');
+    expect(seen).toEqual(['paper_change mcp']);
+  });
+
+  it('are started again when they die; the model is told what became of its call', async () => {
+    await setUp({ paper: test });
+    const session = await stack.client().sessions.create();
+    await ready(session, 'paper_echo');
+    const before = await callTool(session, 'paper_echo', { text: 'x' });
+    expect(await callTool(session, 'paper_die')).toContain('The MCP server "paper" failed');
+    let after = await callTool(session, 'paper_echo', { text: 'x' });
+    while (after.includes('is not running')) after = await callTool(session, 'paper_echo', { text: 'x' });
+    expect(after).toMatch(/^\d+ x$/);
+    expect(after).not.toBe(before);
+  });
+
+  it('that hang hold nothing up: the call has a deadline, and a cancel does not wait', async () => {
+    await setUp({ paper: { ...test, timeoutMs: 300 }, slow: test });
+    const session = await stack.client().sessions.create();
+    await ready(session, 'paper_hang');
+    await ready(session, 'slow_hang');
+    expect(await callTool(session, 'paper_hang')).toContain('did not answer within 0.3 s');
+    const run = session.send('go');
+    const call = await provider.next();
+    await call.tools({ name: 'slow_hang', args: {} });
+    await call.finish('tool_calls');
+    for await (const event of session.events({ from: 'start' }))
+      if (event.type === 'tool.requested' && event.name === 'slow_hang') break;
+    await run.cancel();
+    expect(await run.finished()).toMatchObject({ status: 'cancelled' });
+  });
+
+  it('may be other services over HTTP, such as another agent-runtime, and change with the file', async () => {
+    const other = await startStack();
+    try {
+      const headers = { 'x-internal-auth': keys.runtime };
+      const file = await setUp({ other: { url: `${other.runtime.url}/mcp`, headers } });
+      const session = await stack.client().sessions.create();
+      session.onApproval(() => ({ decision: 'allow' }));
+      await ready(session, 'other_start_session');
+      expect(await callTool(session, 'other_start_session', { title: 'theirs' })).toContain('session_id');
+      expect((await other.client().sessions.list()).sessions[0]?.title).toBe('theirs');
+      await writeFile(file, JSON.stringify({ mcpServers: { paper: test } }));
+      await ready(session, 'paper_echo');
+      expect(await namesOf(session)).not.toContain('other_start_session');
+    } finally {
+      await other.close();
+    }
+  });
+});
+
+describe('agent-runtime as an MCP server', () => {
+  const connect = async (key = keys.runtime) => {
+    const client = new Client({ name: 'another agent', version: '1.0.0' });
+    const transport = new StreamableHTTPClientTransport(new URL(`${stack.runtime.url}/mcp`), {
+      // No connection is kept: one of them would meet the restart.
+      requestInit: { headers: { authorization: `Bearer ${key}`, connection: 'close' } },
+    });
+    await client.connect(transport as never);
+    const call = async (name: string, args: Record<string, unknown>) => {
+      const { content, isError } = await client.callTool({ name, arguments: args });
+      const { text } = (content as Array<{ text: string }>)[0] as { text: string };
+      return isError ? text : JSON.parse(text);
+    };
+    return { client, call };
+  };
+
+  it('lets another agent start a session, send, read the answer, now or later, and stop', async () => {
+    await setUp({});
+    const { client, call } = await connect();
+    expect((await client.listTools()).tools.map(({ name }) => name)).toEqual([
+      'start_session',
+      'send_message',
+      'read_answer',
+      'cancel',
+    ]);
+    const { session_id } = await call('start_session', { agent: 'ask' });
+    const asked = call('send_message', { session_id, message: 'why?' });
+    const first = await provider.next();
+    await first.text('Because.');
+    await first.finish();
+    expect(await asked).toEqual({ status: 'completed', answer: 'Because.' });
+
+    const running = await call('send_message', { session_id, message: 'really?', wait_seconds: 0 });
+    expect(running).toMatchObject({ status: 'running', input_id: expect.any(String) });
+    const reading = call('read_answer', { session_id, input_id: running.input_id });
+    const second = await provider.next();
+    await second.text('Yes.');
+    await second.finish();
+    expect(await reading).toEqual({ status: 'completed', answer: 'Yes.' });
+    expect(await call('read_answer', { session_id, input_id: running.input_id })).toMatchObject({ answer: 'Yes.' });
+    expect(await call('cancel', { session_id })).toEqual({ status: 'already_finished' });
+    expect(await call('send_message', { session_id: 'none', message: 'x' })).toMatch(/^NOT_FOUND/);
+    await client.close();
+    await stack.restartRuntime();
+    const later = await connect();
+    expect(await later.call('read_answer', { session_id, input_id: running.input_id })).toMatchObject({
+      answer: 'Yes.',
+    });
+    await later.client.close();
+  });
+
+  it('wants the key, and says what it takes', async () => {
+    await setUp({});
+    await expect(connect('wrong')).rejects.toThrow(/401|key/);
+    expect((await fetch(`${stack.runtime.url}/mcp`)).status).toBe(405);
+  });
+});
