@@ -8,6 +8,8 @@ export interface CuttableProxy {
   readonly connections: number;
   /** Destroys every connection; new ones are let through. */
   cut(): void;
+  /** Destroys every connection, and each new one for `ms`. */
+  goAwayFor(ms: number): Promise<void>;
   /** Resolves with the next connection that is made. */
   nextConnection(): Promise<void>;
   close(): Promise<void>;
@@ -18,7 +20,9 @@ export async function startCuttableProxy(targetUrl: string): Promise<CuttablePro
   const open = new Set<Socket>();
   let connections = 0;
   let waiting: Array<() => void> = [];
+  let isAway = false;
   const server = createServer((client) => {
+    if (isAway) return void client.destroy();
     connections++;
     for (const resolve of waiting) resolve();
     waiting = [];
@@ -47,6 +51,12 @@ export async function startCuttableProxy(targetUrl: string): Promise<CuttablePro
       return connections;
     },
     cut,
+    async goAwayFor(ms) {
+      isAway = true;
+      cut();
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      isAway = false;
+    },
     nextConnection: () => new Promise((resolve) => waiting.push(resolve)),
     close: () =>
       new Promise((resolve) => {

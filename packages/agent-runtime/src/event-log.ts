@@ -86,8 +86,9 @@ export function createEventLog(options: EventLogOptions): EventLog {
   let entries: Entry[] = [];
   /** How many entries have been dropped: an entry's index counts them. */
   let dropped = 0;
-  let lastSeq = 0;
-  let droppedSeq = 0;
+  // What an earlier log has numbered is below: no session has 16 events a millisecond for as long as it lasts.
+  let lastSeq = beginsLate ? Date.now() * 16 : 0;
+  let droppedSeq = lastSeq;
   let bytes = 0;
   let closed = false;
   const readers = new Set<() => void>();

@@ -131,6 +131,8 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
   let active: RunState | undefined;
   let shownState = '';
   let isDeleted = false;
+  /** A write failed that may have been made all the same: the store knows better what is to be done. */
+  let isUnsure = false;
 
   const stateOf = (): SessionState =>
     active === undefined
@@ -272,6 +274,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
         } catch (error) {
           run.abandon();
           active = undefined;
+          isUnsure = true;
           queue.unshift(next);
           log.error({ err: error, sessionId }, 'the next run could not be stored: it waits for the next input');
           self.stateChanged();
@@ -282,6 +285,32 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
       }
     }
     self.stateChanged();
+  }
+
+  /** Under the mutex: what the store has that is not at work here, the unfinished run first. */
+  async function takeUp(): Promise<void> {
+    isUnsure = false;
+    queue.splice(0, queue.length, ...(await store.queuedInputs(sessionId)));
+    const unfinished = active === undefined ? await store.runningRun(sessionId) : undefined;
+    if (unfinished === undefined) return queue.length > 0 ? startNext() : undefined;
+    const input = await store.input(sessionId, unfinished.run.inputId);
+    if (input === undefined) throw new Error(`the run ${unfinished.run.runId} has no input`);
+    const resumes = unfinished.resumes + 1;
+    log.info({ sessionId, runId: unfinished.run.runId, resumes }, 'an unfinished run goes on');
+    const run = await createRunState({
+      session: self,
+      deps,
+      input,
+      resumed: {
+        ...unfinished,
+        resumes,
+        isCancelled: unfinished.isCancelled || queue.some(({ whenBusy }) => whenBusy === 'interrupt'),
+        isGivenUp: resumes > MAX_RESUMES,
+      },
+    });
+    await run.store([], 60_000);
+    active = run;
+    run.go();
   }
 
   /** The model is asked at once, while the input is written. */
@@ -414,6 +443,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
     send: (message, requestId) =>
       mutex(async () => {
         const { inputId, content, model, agent, attachments: files, whenBusy } = message;
+        if (isUnsure) await takeUp();
         const sentWith = hash([content, model, agent, files]);
         const before = await store.input(sessionId, inputId);
         if (before !== undefined) {
@@ -422,11 +452,6 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
               'IDEMPOTENCY_MISMATCH',
               `The input "${inputId}" was sent before, with another content.`,
             );
-          // It was stored, but whoever sent it was told that it might not be.
-          if (before.input.status === 'queued' && !queue.some(({ input }) => input.inputId === inputId)) {
-            queue.push(before);
-            await startNext();
-          }
           const { status, runId } = before.input;
           return {
             inputId,
@@ -469,13 +494,20 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
           } catch (error) {
             run.abandon();
             active = undefined;
+            isUnsure = true;
+            view = undefined;
             throw error;
           }
           eventLog.append(accepted());
           run.go();
           return { inputId, status: 'delivered', replayed: false, eventId, runId: run.run.runId };
         }
-        await store.commit([writes.input(stored)]);
+        try {
+          await store.commit([writes.input(stored)]);
+        } catch (error) {
+          isUnsure = true;
+          throw error;
+        }
         eventLog.append(accepted());
         if (whenBusy === 'interrupt') queue.unshift(stored);
         else queue.push(stored);
@@ -667,30 +699,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
       return { items: items.slice(-limit), more: page.more || items.length > limit };
     },
 
-    resume: () =>
-      mutex(async () => {
-        queue.push(...(await store.queuedInputs(sessionId)));
-        const unfinished = await store.runningRun(sessionId);
-        if (unfinished === undefined) return queue.length > 0 ? startNext() : undefined;
-        const input = await store.input(sessionId, unfinished.run.inputId);
-        if (input === undefined) throw new Error(`the run ${unfinished.run.runId} has no input`);
-        const resumes = unfinished.resumes + 1;
-        log.info({ sessionId, runId: unfinished.run.runId, resumes }, 'an unfinished run goes on');
-        const run = await createRunState({
-          session: self,
-          deps,
-          input,
-          resumed: {
-            ...unfinished,
-            resumes,
-            isCancelled: unfinished.isCancelled || queue.some(({ whenBusy }) => whenBusy === 'interrupt'),
-            isGivenUp: resumes > MAX_RESUMES,
-          },
-        });
-        active = run;
-        await run.store([], 60_000);
-        run.go();
-      }),
+    resume: () => mutex(takeUp),
 
     async end() {
       isDeleted = true;

@@ -90,6 +90,8 @@ async function openPostgres({ url, log, onTaken }: OpenDatabaseOptions): Promise
     query_timeout: STATEMENT_TIMEOUT_MS,
   });
   pool.on('error', (err) => log.warn({ err: err.message }, 'a connection to the database was lost'));
+  // One that is lost while it is used says so to whoever uses it.
+  pool.on('connect', (client) => client.on('error', () => {}));
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
 
   let closed = false;

@@ -2,6 +2,7 @@ import {
   type Approval,
   type Attachment,
   addUsage,
+  CodelabError,
   type Input,
   type Item,
   itemBytes,
@@ -22,8 +23,9 @@ import { createWriter, isTransient, type Write, type Writer } from './writer.ts'
 
 /** A page of history is limited by count, and by this. */
 const PAGE_BYTES = 1024 * 1024;
-const READ_TRIES = 4;
-const READ_PAUSE_MS = 50;
+/** How long a read is tried again. */
+const READ_MS = 3_000;
+const READ_PAUSE_MS = 100;
 
 /** A tool that a client runs, and which one. */
 export interface AnnouncedTool extends ToolSpec {
@@ -121,14 +123,24 @@ export interface Store extends Writer {
 export function createStore(database: Pick<OpenDatabase, 'db' | 'locked'>, log: Logger): Store {
   const { db } = database;
 
-  /** A read is tried again where a connection was lost: the next one is another. */
+  /** A read is tried again where a connection was lost: the next one is another. Throws `OVERLOADED` where none can be had. */
   const read = async <T>(query: () => Promise<T>): Promise<T> => {
-    for (let attempt = 1; ; attempt++) {
+    const until = Date.now() + READ_MS;
+    for (;;) {
       try {
         return await query();
       } catch (error) {
-        if (attempt === READ_TRIES || !isTransient(error)) throw error;
-        await new Promise((resolve) => setTimeout(resolve, READ_PAUSE_MS * 2 ** attempt));
+        if (!isTransient(error)) throw error;
+        if (Date.now() > until)
+          throw new CodelabError(
+            'OVERLOADED',
+            `The database cannot be read now: ${(error as Error).message}. Try again.`,
+            {
+              retryAfterMs: 1000,
+              cause: error,
+            },
+          );
+        await new Promise((resolve) => setTimeout(resolve, READ_PAUSE_MS));
       }
     }
   };

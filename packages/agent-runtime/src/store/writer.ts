@@ -34,9 +34,22 @@ export function createWriter({ db, locked }: Pick<OpenDatabase, 'db' | 'locked'>
 
   const transact = async (jobs: Job[]): Promise<void> => {
     await locked();
-    await db.transaction().execute(async (tx) => {
-      for (const { writes } of jobs) for (const write of writes) await write(tx);
-    });
+    let failure: unknown;
+    const work = async (tx: Transaction<Database>) => {
+      try {
+        for (const { writes } of jobs) for (const write of writes) await write(tx);
+      } catch (error) {
+        failure = error;
+        throw error;
+      }
+    };
+    // SQLite takes some transactions back by itself: that there is none left is not what went wrong.
+    await db
+      .transaction()
+      .execute(work)
+      .catch((error: unknown) => {
+        throw failure ?? error;
+      });
   };
 
   const work = async (): Promise<void> => {
@@ -138,5 +151,5 @@ export function isTransient(error: unknown): boolean {
     if (/^(08|53|57P)/.test(code) || ['40001', '40P01', '57014', '25006'].includes(code)) return true;
     if (/^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENOSPC)/.test(code)) return true;
   }
-  return /terminated|timeout|Connection|not queryable/i.test(message ?? '');
+  return /terminated|timeout|Connection|not queryable|no transaction is active/i.test(message ?? '');
 }

@@ -1,0 +1,162 @@
+import { writeFileSync } from 'node:fs';
+import { newId, type Session } from '@codelab/protocol';
+import { createLogger } from '@codelab/service-kit';
+import { sql } from 'kysely';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { makePostgres, makeSqlite, type TestDatabase } from '../../../../tests/support/database.ts';
+import { migrateDown, migrateUp } from './migrate.ts';
+import { type OpenDatabase, openDatabase } from './open-database.ts';
+import { createStore, type StoredItem, writes } from './store.ts';
+
+const log = createLogger({ service: 'test', level: 'silent' });
+const stores: Array<[string, () => Promise<TestDatabase>]> = [['SQLite', makeSqlite]];
+if (process.env.TEST_DATABASE_URL) stores.push(['PostgreSQL', makePostgres]);
+
+const onTaken = () => {
+  throw new Error('the database was taken over');
+};
+
+const session = (sessionId: string): Session => ({
+  sessionId,
+  title: 'T\u0000 \ud800 🎈',
+  agent: 'coder',
+  model: 'default',
+  project: 'p',
+  metadata: { createdAt: 'not a date' },
+  createdAt: new Date(1),
+  updatedAt: new Date(2),
+});
+const item = (position: number, text: string): StoredItem => ({
+  position,
+  item: {
+    itemId: `item-${position}`,
+    runId: 'run',
+    step: 1,
+    kind: 'tool_call',
+    text,
+    status: 'completed',
+    createdAt: new Date(position),
+    toolCall: { callId: 'c', name: 'x', arguments: { deadline: '2020-01-01', createdAt: 'x', nul: '\u0000' } },
+  },
+});
+
+describe.each(stores)('%s', (_, make) => {
+  let database: TestDatabase;
+  let opened: OpenDatabase;
+  beforeEach(async () => {
+    database = await make();
+    opened = await openDatabase({ url: database.url, log, onTaken });
+    await migrateUp(opened);
+  });
+  afterEach(async () => {
+    await opened.close();
+    await database.remove();
+  });
+
+  it('gives back what it was given: any text, and dates where there were dates', async () => {
+    const store = createStore(opened, log);
+    const stored = { session: session('s'), number: 1, createdWith: 'h', tools: [] };
+    await store.commit([writes.session(stored), writes.item('s', item(1, '\u0000 🎈'))]);
+    const found = await store.session('s');
+    expect(found).toEqual({ ...stored, session: { ...stored.session, title: 'T\u0000 \ud800 🎈' } });
+    expect((await store.items('s', { limit: 10 })).items).toEqual([item(1, '\u0000 🎈')]);
+  });
+
+  it('the same write twice is one', async () => {
+    const store = createStore(opened, log);
+    const write = writes.item('s', item(1, 'one'));
+    await store.commit([write, write]);
+    await store.commit([write]);
+    expect((await store.items('s', { limit: 10 })).items).toHaveLength(1);
+  });
+
+  it('pages are limited by count and by bytes, and have at least one item', async () => {
+    const store = createStore(opened, log);
+    await store.commit(Array.from({ length: 20 }, (_, index) => writes.item('s', item(index + 1, 'x'.repeat(1_000)))));
+    const positions = async (options: { before?: number; limit: number; bytes?: number }) => {
+      const { items, more } = await store.items('s', options);
+      return [items.map(({ position }) => position), more];
+    };
+    expect(await positions({ limit: 3 })).toEqual([[18, 19, 20], true]);
+    expect(await positions({ limit: 3, before: 3 })).toEqual([[1, 2], false]);
+    expect(await positions({ limit: 20 })).toEqual([Array.from({ length: 20 }, (_, index) => index + 1), false]);
+    expect(await positions({ limit: 20, bytes: 6_000 })).toEqual([[19, 20], true]);
+    expect(await positions({ limit: 20, bytes: 1 })).toEqual([[20], true]);
+  });
+
+  it('a write that is wrong harms none of those that come with it', async () => {
+    const store = createStore(opened, log);
+    const wrong = store.commit([(tx) => sql`insert into no_such_table values (1)`.execute(tx)]);
+    const right = store.commit([writes.item('s', item(1, 'one'))]);
+    await expect(wrong).rejects.toMatchObject({ code: 'INTERNAL' });
+    await right;
+    expect((await store.items('s', { limit: 10 })).items).toHaveLength(1);
+  });
+
+  it('all of a commit is there, or nothing', async () => {
+    const store = createStore(opened, log);
+    await expect(
+      store.commit([writes.item('s', item(1, 'one')), (tx) => sql`insert into no_such_table values (1)`.execute(tx)]),
+    ).rejects.toMatchObject({ code: 'INTERNAL' });
+    expect((await store.items('s', { limit: 10 })).items).toEqual([]);
+  });
+
+  it('lets nobody else in', async () => {
+    await expect(openDatabase({ url: database.url, log, onTaken })).rejects.toThrow(/another (process|agent-runtime)/);
+  });
+
+  it('migrates up, down and up again, and refuses what a newer version has written', async () => {
+    expect(await migrateUp(opened)).toEqual([]);
+    expect(await migrateDown(opened)).toEqual(['0001_sessions']);
+    expect(await migrateUp(opened)).toEqual(['0001_sessions']);
+    await sql`insert into kysely_migration (name, timestamp) values ('9999_future', '2030-01-01')`.execute(opened.db);
+    await expect(migrateUp(opened)).rejects.toThrow(/newer version[\s\S]*9999_future/);
+  });
+
+  it('many commits at once are few transactions, in the order of the calls', async () => {
+    const store = createStore(opened, log);
+    const order: number[] = [];
+    await Promise.all(
+      Array.from({ length: 500 }, (_, index) =>
+        store.commit([writes.item('s', item(index + 1, newId('x')))]).then(() => order.push(index)),
+      ),
+    );
+    expect(order).toEqual(order.map((_, index) => index));
+    expect(await store.lastPosition('s')).toBe(500);
+  });
+});
+
+describe('an SQLite file', () => {
+  it('that is full refuses what does not fit, says so, and takes it when there is room', async () => {
+    const database = await makeSqlite();
+    const opened = await openDatabase({ url: database.url, log, onTaken });
+    await migrateUp(opened);
+    const store = createStore(opened, log);
+    await sql`pragma max_page_count = 60`.execute(opened.db);
+    const large = writes.item('s', item(1, 'x'.repeat(1_000_000)));
+    await expect(store.commit([large], { deadlineMs: 100 })).rejects.toMatchObject({
+      code: 'OVERLOADED',
+      message: expect.stringContaining('its disk is full'),
+    });
+    const waiting = store.commit([large], { deadlineMs: 20_000 });
+    await sql`pragma max_page_count = 100000`.execute(opened.db);
+    await waiting;
+    expect((await store.items('s', { limit: 1 })).items).toHaveLength(1);
+    await opened.close();
+    await database.remove();
+  });
+
+  it('that is none is not touched', async () => {
+    const database = await makeSqlite();
+    writeFileSync(database.url.slice('file:'.length), 'hello '.repeat(1_000));
+    await expect(openDatabase({ url: database.url, log, onTaken })).rejects.toThrow(/not an SQLite database/);
+    await database.remove();
+  });
+});
+
+it('a PostgreSQL that is not there is said to be so, without its password', async () => {
+  const url = 'postgres://me:sesame@127.0.0.1:1/x';
+  const failure = await openDatabase({ url, log, onTaken }).catch((error: Error) => error.message);
+  expect(failure).toMatch(/127\.0\.0\.1:1\/x: .*ECONNREFUSED/);
+  expect(failure).not.toContain('sesame');
+});
