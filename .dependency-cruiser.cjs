@@ -35,11 +35,31 @@ module.exports = {
     {
       name: 'sdk-has-no-server-code',
       severity: 'error',
-      from: { path: inPackage('sdk'), pathNot: tests },
+      from: { path: inPackage('sdk'), pathNot: [tests, '^packages/sdk/src/node/'] },
       to: {
         pathNot: [inPackage('sdk'), inPackage('protocol'), 'node_modules/(@trpc/client|ws|@types/ws)/'],
         dependencyTypesNot: ['type-only'],
       },
+    },
+    {
+      name: 'sdk-node-has-files-and-processes',
+      severity: 'error',
+      from: { path: '^packages/sdk/src/node/', pathNot: tests },
+      to: {
+        pathNot: [
+          '^packages/sdk/src/(node/|tools\\.ts$)',
+          inPackage('protocol'),
+          '^(node:)?(fs|fs/promises|path|child_process)$',
+          'node_modules/(@types/)?(diff|picomatch)/',
+        ],
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
+      name: 'sdk-client-runs-anywhere',
+      severity: 'error',
+      from: { path: inPackage('sdk'), pathNot: [tests, '^packages/sdk/src/node/'] },
+      to: { path: '^packages/sdk/src/node/' },
     },
     {
       name: 'sdk-takes-only-gateways-types',

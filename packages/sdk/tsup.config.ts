@@ -5,14 +5,16 @@ const shared = {
   target: 'es2022' as const,
   sourcemap: true,
   // The package carries all it needs but `ws`, so that nobody who installs it has to match our versions of tRPC.
-  noExternal: [/^@codelab\//, /^@trpc\//, 'superjson', 'copy-anything', 'is-what'],
+  noExternal: [/^@codelab\//, /^@trpc\//, 'superjson', 'copy-anything', 'is-what', 'diff', 'picomatch'],
   treeshake: true,
+  // A file each: whoever needs only the client loads nothing of the tools.
+  splitting: false,
 };
 
 export default defineConfig([
   {
     ...shared,
-    entry: { index: 'src/index.ts' },
+    entry: { index: 'src/index.ts', node: 'src/node/index.ts' },
     format: ['esm', 'cjs'],
     platform: 'node',
     external: ['ws'],

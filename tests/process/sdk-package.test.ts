@@ -56,6 +56,17 @@ it.each([
   expect(JSON.parse(stdout)).toEqual({ text: 'You said: из пакета', ours: true, code: 'NOT_FOUND' });
 });
 
+it('runs the tools of a folder', async () => {
+  await writeFile(
+    join(folder, 'tools.cjs'),
+    `const { workspaceTools } = require('@codelab/sdk/node');
+const { read_file } = workspaceTools({ folder: '.' });
+read_file.run({ path: 'tools.cjs', start_line: 1, end_line: 1 }, {}).then((text) => console.log(text));`,
+  );
+  const { stdout } = await exec(process.execPath, ['tools.cjs'], { cwd: folder });
+  expect(stdout).toContain('workspaceTools');
+});
+
 it.each(['index.js', 'index.cjs', 'browser.js'])('%s has no server code and imports nothing but ws', async (file) => {
   const code = await readFile(join(folder, 'node_modules/@codelab/sdk/dist', file), 'utf8');
   const imports = [...code.matchAll(/^import .* from ['"]([^'"]+)['"]|\brequire\(['"]([^'"]+)['"]\)/gm)].map(
@@ -70,10 +81,13 @@ it('its types stand alone, for ESM and CommonJS', async () => {
   for (const extension of ['mts', 'cts']) {
     await writeFile(
       join(folder, `check.${extension}`),
-      `import { type CodelabError, createClient, type TrackedSessionEvent } from '@codelab/sdk';
+      `import { type CodelabError, createClient, tool, type TrackedSessionEvent } from '@codelab/sdk';
+import { workspaceTools } from '@codelab/sdk/node';
+const own = tool({ description: 'x', input: { type: 'object' }, execute: ({ path }) => String(path) });
 export async function check(error: CodelabError): Promise<string> {
-  const client = createClient({ url: 'http://localhost:8000' });
+  const client = createClient({ url: 'http://localhost:8000', tools: { ...workspaceTools({ folder: '.' }), own } });
   const session = await client.sessions.create();
+  session.onApproval(({ kind }) => (kind === 'write' ? { decision: 'allow', scope: 'session' } : undefined));
   for await (const event of session.events()) { const e: TrackedSessionEvent = event; if (e.type === 'item.delta') return e.text; }
   return error.code === 'NOT_FOUND' ? (await session.send('x').finished()).text : '';
 }
