@@ -22,13 +22,22 @@ export interface CompactOptions {
   summarize(messages: CompletionMessage[]): Promise<string | undefined>;
 }
 
+/** Whether the view needs no compaction. */
+export function hasRoom({
+  view,
+  attachments,
+  window,
+}: Pick<CompactOptions, 'view' | 'attachments' | 'window'>): boolean {
+  return estimateTokens(toMessages(view, attachments)) <= window * FULL;
+}
+
 /** The view made small enough, or undefined where it is small enough already. Results of tools go first, then what was said becomes a summary. */
 export async function compact(options: CompactOptions): Promise<View | undefined> {
   const { view, attachments, isForced } = options;
   const size = (smaller: View) => estimateTokens(toMessages(smaller, attachments));
+  if (!isForced && hasRoom(options)) return undefined;
   const before = size(view);
   const window = isForced ? Math.min(options.window, before) : options.window;
-  if (!isForced && before <= window * FULL) return undefined;
 
   const keptFrom = cutBefore(view.items, window * KEPT);
   const last = view.items[keptFrom - 1]?.position ?? 0;

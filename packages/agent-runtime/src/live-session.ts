@@ -102,6 +102,8 @@ export interface RunSession {
   /** What the model sees, up to the newest stored item. */
   view(): Promise<View>;
   replaceView(view: View): void;
+  /** What the provider counts for what we count as one token, as far as it is known. */
+  tokensPerEstimate: number;
   attachments(inputId: string): Attachment[] | undefined;
   keepAttachments(inputId: string, attachments: Attachment[] | undefined): void;
   opened(stored: StoredItem): void;
@@ -172,6 +174,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
     },
     emit: (event) => eventLog.append(event),
     nextPosition: () => ++lastPosition,
+    tokensPerEstimate: 1,
     async view() {
       view ??= await loadView();
       return view;

@@ -13,7 +13,7 @@ import {
   toWireError,
   type WireError,
 } from '@codelab/protocol';
-import { compact } from './compaction.ts';
+import { compact, hasRoom } from './compaction.ts';
 import { estimateTokens, toMessages } from './context.ts';
 import { createDeferred } from './deferred.ts';
 import type { RunSession, SessionDeps } from './live-session.ts';
@@ -127,8 +127,6 @@ export async function createRunState({ session, deps, input, resumed }: RunState
   /** The answer to the first step, asked for while the input is being stored. */
   let asked: AsyncGenerator<CompletionChunk, void, undefined> | undefined;
   let withoutTools = false;
-  /** What the provider counts for what we count as one token. */
-  let tokensPerEstimate = 1;
   let compactions = 0;
 
   /** An input as part of this run. */
@@ -160,11 +158,22 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     };
   }
 
-  const ask = (current = view): AsyncGenerator<CompletionChunk, void, undefined> => {
+  /** What instructions and tools take of the window, in estimated tokens. */
+  let overhead = 0;
+  const instructions = () => {
     const agent = agentNow();
-    const messages: CompletionMessage[] = toMessages(current, session.attachments);
-    if (agent.prompt !== '') messages.unshift({ role: 'system', content: agent.prompt });
+    const system: CompletionMessage[] = agent.prompt === '' ? [] : [{ role: 'system', content: agent.prompt }];
     const tools = withoutTools ? [] : toCompletionTools(toolbox.toolsOf(session.stored.tools, agent).values());
+    overhead = estimateTokens(system) + Math.ceil(JSON.stringify(tools).length / 4);
+    return { system, tools };
+  };
+  /** What is left of the window for what was said. */
+  const windowNow = () =>
+    Math.max(settings.contextWindow / session.tokensPerEstimate - overhead, settings.contextWindow / 4);
+
+  const ask = (current = view): AsyncGenerator<CompletionChunk, void, undefined> => {
+    const { system, tools } = instructions();
+    const messages = [...system, ...toMessages(current, session.attachments)];
     return llm.stream(
       { model: modelOf(), messages, ...(tools.length > 0 ? { tools } : {}) },
       { signal: abort.signal, requestId },
@@ -177,7 +186,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     const smaller = await compact({
       view: view,
       attachments: session.attachments,
-      window: settings.contextWindow / tokensPerEstimate,
+      window: windowNow(),
       isForced,
       summarize,
     });
@@ -220,7 +229,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
   };
 
   const readStep = async (chunks: AsyncIterable<CompletionChunk>, model: string): Promise<ModelStep> => {
-    const asWhole = estimateTokens(toMessages(view, session.attachments));
+    const asWhole = estimateTokens(toMessages(view, session.attachments)) + overhead;
     const step = await readModelStep({
       runId,
       step: run.steps + 1,
@@ -234,7 +243,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
       },
     });
     const { inputTokens } = step.usage;
-    if (inputTokens > 1_000) tokensPerEstimate = Math.min(Math.max(inputTokens / asWhole, 0.5), 3);
+    if (inputTokens > 1_000) session.tokensPerEstimate = Math.min(Math.max(inputTokens / asWhole, 0.5), 3);
     return step;
   };
 
@@ -244,6 +253,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     let chunks = asked;
     asked = undefined;
     if (chunks === undefined) {
+      instructions();
       await makeRoom(false);
       chunks = ask();
     }
@@ -739,7 +749,11 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     finishCall,
   };
 
-  if (beginning !== undefined) asked = ask({ ...view, items: [...view.items, beginning.said] });
+  if (beginning !== undefined) {
+    instructions();
+    const current = { ...view, items: [...view.items, beginning.said] };
+    if (hasRoom({ view: current, attachments: session.attachments, window: windowNow() })) asked = ask(current);
+  }
   return state;
 
   function changesMadeBy({ name, args, tool }: OpenCall): NonNullable<Item['fileChange']>['changes'] | undefined {
