@@ -1,12 +1,13 @@
 // The whole chain (SDK → gateway → agent-runtime → llm-proxy → a fake provider) beside a raw WebSocket relay of three hops to the same
 // provider, and beside the provider asked directly. In turns, in one run. Bounded to two minutes.
 import { mkdtempSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WebSocket } from 'ws';
 import { createClient } from '../packages/sdk/dist/index.js';
 import { anyPort, healthy, median, ms, print, quantile, start, stopAll, table, times, verdict } from './common.mjs';
+import { makeLargeSession } from './large-session.mjs';
 
 const KEY = 'bench-key-bench-key';
 const FIRST_ROUNDS = 200;
@@ -17,6 +18,8 @@ const CHUNKS = 200;
 const FLOODS = 8;
 const FLOOD_CHUNKS = 4_000;
 const FLOOD_ROUNDS = 3;
+const LARGE = 100_000;
+const LARGE_ROUNDS = 100;
 const shapes = { quick: '/4/0', slow: `/${CHUNKS}/20s`, flood: `/${FLOOD_CHUNKS}/0` };
 
 const now = () => performance.timeOrigin + performance.now();
@@ -37,6 +40,8 @@ export async function run() {
       .map(([name, shape]) => `  ${name}: { base_url: ${at}${shape}/v1 }\n`)
       .join('')}`,
   );
+  const database = join(folder, 'agent-runtime.db');
+  makeLargeSession(database, 'large', LARGE);
   const [gateway, runtime, llmProxy] = [anyPort(), anyPort(), anyPort()];
   const settings = {
     GATEWAY__PORT: gateway,
@@ -45,6 +50,8 @@ export async function run() {
     AGENT_RUNTIME__PORT: runtime,
     AGENT_RUNTIME__INTERNAL_API_KEY: KEY,
     AGENT_RUNTIME__LLM_PROXY_URL: `http://127.0.0.1:${llmProxy}`,
+    AGENT_RUNTIME__DATABASE_URL: `file:${database}`,
+    AGENT_RUNTIME__LLM_MODEL: 'quick/fake-1',
     LLM_PROXY__PORT: llmProxy,
     LLM_PROXY__INTERNAL_API_KEY: KEY,
     LLM_PROXY__CONFIG: join(folder, 'config.yaml'),
@@ -196,6 +203,61 @@ export async function run() {
         ratio >= 0.5 ? 'reached (target ≥ 0.5)' : 'NOT REACHED (target ≥ 0.5)',
       ],
     ]);
+    print(`\nA session of ${LARGE} items beside an empty one`);
+    const large = await client.sessions.get('large');
+    const agent = new Agent({ keepAlive: true });
+    /** How long a call of REST takes, until its answer is whole. */
+    const rest = (method, path, body) =>
+      new Promise((resolve, reject) => {
+        const started = performance.now();
+        const headers = { authorization: `Bearer ${KEY}` };
+        const asked = request(`http://127.0.0.1:${gateway}/api/v1${path}`, { method, headers, agent }, (answer) => {
+          if (answer.statusCode >= 300) reject(new Error(`${method} ${path}: ${answer.statusCode}`));
+          answer.resume();
+          answer.on('end', () => resolve(performance.now() - started));
+        });
+        asked.on('error', reject);
+        asked.end(body === undefined ? undefined : JSON.stringify(body));
+      });
+    const { nextCursor } = await large.items({ limit: 50 });
+    // A page of fifty of a session that has no more than that.
+    const small = await client.sessions.create();
+    for (let count = 0; count < 25; count++) await small.send('Hello! '.repeat(20)).finished();
+    const page = { large: [], empty: [] };
+    const input = { large: [], empty: [] };
+    const answer = { large: [], empty: [] };
+    for (let round = 0; round < LARGE_ROUNDS; round++) {
+      for (const name of round % 2 === 0 ? ['large', 'empty'] : ['empty', 'large']) {
+        const own = name === 'large' ? large : await client.sessions.create();
+        const { id } = own;
+        const inputId = `bench-${round}`;
+        input[name].push(await rest('POST', `/sessions/${id}/inputs`, { inputId, content: 'Hello!' }));
+        await own.send('Hello!', { inputId }).finished();
+        const started = performance.now();
+        for await (const _ of own.send('Hello!').textStream) {
+          answer[name].push(performance.now() - started);
+          break;
+        }
+        await own.send('Hello!', { inputId: `end-${round}` }).finished();
+        if (name === 'large') page.large.push(await rest('GET', `/sessions/${id}/items?limit=50&cursor=${nextCursor}`));
+      }
+      page.empty.push(await rest('GET', `/sessions/${small.id}/items?limit=50`));
+    }
+    const to = (values) => median(values.large.map((value, round) => value / values.empty[round]));
+    const ratioOf = (values) => `${to(values) <= 1.5 ? 'reached' : 'NOT REACHED'} (target ≤ 1.5)`;
+    table([
+      ['', 'large', 'empty', 'ratio', ''],
+      ['a page of 50', ms(median(page.large)), ms(median(page.empty)), times(to(page)), ratioOf(page)],
+      [
+        'an input, until it is stored',
+        ms(median(input.large)),
+        ms(median(input.empty)),
+        times(to(input)),
+        ratioOf(input),
+      ],
+      ['its first token', ms(median(answer.large)), ms(median(answer.empty)), times(to(answer)), ''],
+    ]);
+    agent.destroy();
     print(`${((performance.now() - began) / 1000).toFixed(0)} s`);
   } finally {
     client.close();
