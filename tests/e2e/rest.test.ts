@@ -4,7 +4,8 @@ import { keys, type Stack, startStack } from '../support/stack.ts';
 let stack: Stack;
 beforeAll(async () => {
   stack = await startStack({
-    variables: { AGENT_RUNTIME__LLM_MODEL: 'builtin/echo' },
+    // As long as a message may be: none of it is to be compacted.
+    variables: { AGENT_RUNTIME__LLM_MODEL: 'builtin/echo', AGENT_RUNTIME__CONTEXT_WINDOW: '10000000' },
   });
 });
 afterAll(() => stack.close());

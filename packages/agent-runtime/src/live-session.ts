@@ -38,6 +38,7 @@ import { type OpenCall, shorten, toAct, toText } from './tool-calls.ts';
 import type { Toolbox } from './tools/toolbox.ts';
 
 const SNAPSHOT_ITEMS = 200;
+const MAX_RECENT = 100;
 /** The model's view is loaded back to its last summary, or this far. */
 const VIEW_PAGE_ITEMS = 500;
 const VIEW_BYTES = 4 * 1024 * 1024;
@@ -74,6 +75,8 @@ export interface LiveSession {
   tools(): ReturnType<Toolbox['list']>;
   switchAgent(name: string, reason: string): Promise<{ from: string; to: string }>;
   send(input: InputSend, requestId: string): Promise<InputSent>;
+  /** The cursor from before an input, once it is accepted; undefined when `signal` aborts before. */
+  cursorOf(inputId: string, signal: AbortSignal): Promise<string | undefined>;
   cancelInput(inputId: string): Promise<{ status: 'cancelled' }>;
   cancelRun(runId: string | undefined): Promise<{ status: 'cancelling' | 'already_finished' }>;
   toolResult(input: ToolResult): Promise<{ status: 'accepted'; replayed: boolean }>;
@@ -133,6 +136,10 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
   let active: RunState | undefined;
   let shownState = '';
   let isDeleted = false;
+  /** Readers that came before the input whose answer they want. */
+  const awaited = new Set<{ inputId: string; accepted: (cursor: string) => void }>();
+  /** The cursors of the newest inputs, for those who ask for their answer. */
+  const recent = new Map<string, string>();
   /** A write failed that may have been made all the same: the store knows better what is to be done. */
   let isUnsure = false;
 
@@ -488,7 +495,12 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
           requestId,
           eventId,
         };
-        const accepted = (): NewSessionEvent => ({ type: 'input.accepted', input: { ...stored.input } });
+        const accepted = () => {
+          eventLog.append({ type: 'input.accepted', input: { ...stored.input } });
+          recent.set(inputId, eventId);
+          if (recent.size > MAX_RECENT) recent.delete(recent.keys().next().value as string);
+          for (const waiter of awaited) if (waiter.inputId === inputId) waiter.accepted(eventId);
+        };
 
         if (!isBusy && queue.length === 0) {
           const run = await beginRun(stored);
@@ -501,7 +513,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
             view = undefined;
             throw error;
           }
-          eventLog.append(accepted());
+          accepted();
           run.go();
           return { inputId, status: 'delivered', replayed: false, eventId, runId: run.run.runId };
         }
@@ -511,7 +523,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
           isUnsure = true;
           throw error;
         }
-        eventLog.append(accepted());
+        accepted();
         if (whenBusy === 'interrupt') queue.unshift(stored);
         else queue.push(stored);
         if (active === undefined) await startNext();
@@ -521,6 +533,23 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
         }
         return { inputId, status: 'queued', replayed: false, eventId };
       }),
+
+    async cursorOf(inputId, signal) {
+      // What is being sent comes first.
+      const known = await mutex(async () => recent.get(inputId) ?? (await store.input(sessionId, inputId))?.eventId);
+      if (known !== undefined || signal.aborted) return known;
+      return new Promise((resolve) => {
+        const done = (cursor?: string) => {
+          awaited.delete(waiter);
+          signal.removeEventListener('abort', onAbort);
+          resolve(cursor);
+        };
+        const onAbort = () => done();
+        const waiter = { inputId, accepted: done };
+        awaited.add(waiter);
+        signal.addEventListener('abort', onAbort);
+      });
+    },
 
     cancelInput: (inputId) =>
       mutex(async () => {

@@ -196,11 +196,16 @@ export async function createSessions(options: Omit<SessionDeps, 'budget'>): Prom
       };
     },
 
-    async *events({ sessionId, lastEventId, from }, { signal, draining }) {
+    async *events({ sessionId, lastEventId, from, inputId }, { signal, draining }) {
       const session = await get(sessionId);
       readers.set(sessionId, (readers.get(sessionId) ?? 0) + 1);
       try {
-        yield* session.log.read({ lastEventId, from, signal, draining });
+        const cursor =
+          lastEventId == null && inputId !== undefined
+            ? await session.cursorOf(inputId, AbortSignal.any([draining, ...(signal === undefined ? [] : [signal])]))
+            : lastEventId;
+        if (signal?.aborted) return;
+        yield* session.log.read({ lastEventId: cursor, from, signal, draining });
       } finally {
         const left = (readers.get(sessionId) ?? 1) - 1;
         if (left === 0) readers.delete(sessionId);

@@ -43,7 +43,7 @@ export function createRuntime({ url, key, log }: RuntimeOptions): Runtime {
 
   return {
     call: rpc.call,
-    async *events({ sessionId, from, ...input }, { requestId, lifecycle, flow }, signal) {
+    async *events({ sessionId, from, inputId, ...input }, { requestId, lifecycle, flow }, signal) {
       let lastEventId = input.lastEventId;
       let isIdle = false;
       const stop = new AbortController();
@@ -56,7 +56,8 @@ export function createRuntime({ url, key, log }: RuntimeOptions): Runtime {
       try {
         while (!stop.signal.aborted) {
           const events = rpc.stream<{ id: string; data: SessionEvent }>(
-            (trpc, observer) => trpc.session.events.subscribe({ sessionId, lastEventId, from, requestId }, observer),
+            (trpc, observer) =>
+              trpc.session.events.subscribe({ sessionId, lastEventId, from, inputId, requestId }, observer),
             {
               signal: stop.signal,
               size: ({ data }) => waitingBytes(data),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AgentName, ItemId, RequestId, RunId, SessionId } from './ids.ts';
+import { AgentName, InputId, ItemId, RequestId, RunId, SessionId } from './ids.ts';
 
 /** What each procedure's input may carry besides its own fields. */
 export const Traced = z.object({ requestId: RequestId.optional() });
@@ -87,5 +87,7 @@ export const SessionEvents = z.object({
   lastEventId: z.string().max(200).nullish(),
   /** Where to begin without a `lastEventId`. */
   from: z.enum(['now', 'start']).default('now'),
+  /** Without a `lastEventId`: begin where this input is accepted, and wait for it where it is still on its way. */
+  inputId: InputId.optional(),
 });
 export type SessionEvents = z.infer<typeof SessionEvents>;

@@ -26,6 +26,8 @@ export interface WatchOptions {
   sessionId: string;
   lastEventId?: string | undefined;
   from?: 'now' | 'start' | undefined;
+  /** Without a cursor: begin where this input is accepted, even if it is still on its way. */
+  inputId?: string | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -79,7 +81,7 @@ export function createConnection(options: ConnectionOptions): Connection {
       }
     },
 
-    async *watch({ sessionId, from, lastEventId: cursor, signal }) {
+    async *watch({ sessionId, from, inputId, lastEventId: cursor, signal }) {
       const stop = signal === undefined ? closed.signal : AbortSignal.any([signal, closed.signal]);
       let lastEventId = cursor;
       let failures = 0;
@@ -89,7 +91,7 @@ export function createConnection(options: ConnectionOptions): Connection {
           for await (const { id, data } of subscribe(
             trpc,
             () => sendNow(socket),
-            { sessionId, lastEventId, from: from ?? 'now' },
+            { sessionId, lastEventId, from: from ?? 'now', inputId },
             stop,
             timeoutMs,
             unreachable,
@@ -121,7 +123,7 @@ export function createConnection(options: ConnectionOptions): Connection {
 async function* subscribe(
   trpc: TRPCClient<GatewayRouter>,
   flush: () => void,
-  input: { sessionId: string; lastEventId: string | undefined; from: 'now' | 'start' },
+  input: { sessionId: string; lastEventId: string | undefined; from: 'now' | 'start'; inputId: string | undefined },
   stop: AbortSignal,
   lostAfterMs: number,
   unreachable: () => CodelabError,

@@ -36,20 +36,34 @@ export interface RunOptions {
 
 export function createRun({ connection, sessionId, inputId, accepted }: RunOptions): Run {
   // Whoever watches the run gets the failure; nobody may be watching.
-  accepted.catch(() => {});
+  let isAccepted = false;
+  accepted.then(
+    (sent) => {
+      isAccepted = true;
+      runId ??= sent.runId;
+    },
+    () => {},
+  );
   let result: RunResult | CodelabError | undefined;
   let runId: string | undefined;
 
   /** The run's events, in any number of independent readings. */
   async function* read(): AsyncGenerator<TrackedSessionEvent, void, undefined> {
-    const { eventId: lastEventId, runId: known } = await accepted;
-    runId ??= known;
     const stop = new AbortController();
+    let refusal: unknown;
+    // The events are asked for together with the answer to the message, and come where it is accepted.
+    const cursor = isAccepted ? { lastEventId: (await accepted).eventId } : { inputId };
+    accepted.catch((error: unknown) => {
+      refusal = error;
+      stop.abort();
+    });
     const items = new Set<string>();
     const text = createTextCollector();
     let wasReset = false;
     try {
-      for await (const event of connection.watch({ sessionId, lastEventId, signal: stop.signal })) {
+      for await (const event of connection.watch({ sessionId, ...cursor, signal: stop.signal })) {
+        // Where the message was refused, what is seen here is the answer to another one of its name.
+        if (!isAccepted) await accepted;
         if (event.type === 'input.cancelled' && event.inputId === inputId) {
           result ??= { runId: '', status: 'cancelled', text: '', usage: noUsage };
           yield event;
@@ -81,6 +95,7 @@ export function createRun({ connection, sessionId, inputId, accepted }: RunOptio
         yield event;
         if (event.type === 'run.finished') return;
       }
+      if (refusal !== undefined) throw refusal;
       throw new CodelabError('OVERLOADED', 'The client was closed before the run was over. The run goes on.');
     } finally {
       stop.abort();

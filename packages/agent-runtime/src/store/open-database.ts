@@ -51,6 +51,7 @@ function openSqlite(url: string): OpenDatabase {
       schema: undefined,
       locked: async () => {},
       async close() {
+        if (!database.open) return;
         // libsql closes the file when its statements are collected: the lock goes at once. It leaves one file, without a log beside it.
         database.exec('pragma journal_mode = delete');
         database.exec('pragma locking_mode = normal');
