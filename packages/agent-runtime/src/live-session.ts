@@ -32,7 +32,7 @@ import { createMutex } from './mutex.ts';
 import { withoutHunks } from './patch.ts';
 import { judge } from './rules.ts';
 import { createRunState, type RunState } from './run-state.ts';
-import { type Store, type StoredInput, type StoredItem, type StoredSession, writes } from './store/store.ts';
+import type { Store, StoredInput, StoredItem, StoredSession } from './store/store.ts';
 import type { Write } from './store/writer.ts';
 import { type OpenCall, shorten, toAct, toText } from './tool-calls.ts';
 import type { Toolbox } from './tools/toolbox.ts';
@@ -124,6 +124,7 @@ export interface RunSession {
 
 export async function createLiveSession(found: StoredSession, deps: SessionDeps): Promise<LiveSession> {
   const { store, agents, toolbox, log } = deps;
+  const { writes } = store;
   const { sessionId } = found.session;
   const mutex = createMutex();
   const queue: StoredInput[] = [];

@@ -20,7 +20,7 @@ import type { RunSession, SessionDeps } from './live-session.ts';
 import { type ModelStep, readModelStep } from './model-step.ts';
 import { changesOf } from './patch.ts';
 import { type RunEnd, runLoop } from './run-loop.ts';
-import { type StoredInput, type StoredItem, type StoredRun, writes } from './store/store.ts';
+import type { StoredInput, StoredItem, StoredRun } from './store/store.ts';
 import type { Write } from './store/writer.ts';
 import { type CallEnd, type Decided, type OpenCall, prepareCall, rejection, shorten } from './tool-calls.ts';
 import type { ServerToolResult } from './tools/server-tool.ts';
@@ -68,6 +68,7 @@ export interface RunStateOptions {
 
 export async function createRunState({ session, deps, input, resumed }: RunStateOptions): Promise<RunState> {
   const { store, llm, agents, toolbox, settings, lifecycle } = deps;
+  const { writes } = store;
   const { sessionId } = session;
   const { requestId } = input;
   const abort = new AbortController();

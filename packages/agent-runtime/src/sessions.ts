@@ -17,7 +17,7 @@ import {
 import { createLogBudget } from './event-log.ts';
 import { createLiveSession, hash, type LiveSession, parseCursor, type SessionDeps, toCursor } from './live-session.ts';
 import { createMutex } from './mutex.ts';
-import { type StoredSession, writes } from './store/store.ts';
+import type { StoredSession } from './store/store.ts';
 
 /** Sessions that nothing happens in are kept in memory up to this many. */
 const MAX_LIVE = 2_000;
@@ -50,6 +50,7 @@ export interface Sessions {
 export async function createSessions(options: Omit<SessionDeps, 'budget'>): Promise<Sessions> {
   const deps: SessionDeps = { ...options, budget: createLogBudget() };
   const { store, agents } = deps;
+  const { writes } = store;
   /** In order of use. */
   const live = new Map<string, Promise<LiveSession>>();
   const readers = new Map<string, number>();

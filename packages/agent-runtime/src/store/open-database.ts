@@ -1,10 +1,11 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Logger, SettingsError } from '@codelab/service-kit';
-import { Kysely, PostgresDialect, SqliteDialect } from 'kysely';
+import { type CompiledQuery, Kysely, PostgresDialect, SqliteDialect } from 'kysely';
 import Sqlite from 'libsql';
 import pg from 'pg';
 import type { Database } from './schema.ts';
+import { type SqliteWriter, startSqliteWriter } from './sqlite-writer.ts';
 
 const INT8_OID = 20;
 /** A statement of ours takes milliseconds: one that takes longer never comes back. */
@@ -14,11 +15,12 @@ const POOL_SIZE = 6;
 const RELOCK_MS = 250;
 
 export interface OpenDatabase {
+  /** For reading, and for migrations. */
   db: Kysely<Database>;
   /** Where its tables are; undefined in SQLite. */
   schema: string | undefined;
-  /** Resolves when this process is the only one that writes: at once, unless the connection that holds the lock was lost. */
-  locked(): Promise<void>;
+  /** Makes all of these changes durable, or none. */
+  transact(statements: CompiledQuery[]): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -39,26 +41,30 @@ function openSqlite(url: string): OpenDatabase {
   const path = resolve(decodeURIComponent(url.slice('file:'.length)));
   try {
     mkdirSync(dirname(path), { recursive: true });
-    const database = new Sqlite(path, { timeout: 1000 });
-    // The lock is the file's own, and goes with the process, however that ends. https://www.sqlite.org/pragma.html#pragma_locking_mode
-    database.exec('pragma locking_mode = exclusive');
-    database.exec('pragma journal_mode = wal');
-    database.exec('pragma synchronous = full');
-    database.exec('begin immediate; commit');
-    const db = new Kysely<Database>({ dialect: new SqliteDialect({ database: database as never }) });
-    return {
-      db,
-      schema: undefined,
-      locked: async () => {},
-      async close() {
-        if (!database.open) return;
-        // libsql closes the file when its statements are collected: the lock goes at once. It leaves one file, without a log beside it.
-        database.exec('pragma journal_mode = delete');
-        database.exec('pragma locking_mode = normal');
-        database.exec('begin; select 1 from sqlite_master; commit');
-        await db.destroy();
-      },
-    };
+    const unlock = lockFile(`${path}-lock`);
+    try {
+      const database = new Sqlite(path, { timeout: 1000 });
+      database.exec('pragma journal_mode = wal');
+      database.exec('pragma synchronous = full');
+      const db = new Kysely<Database>({ dialect: new SqliteDialect({ database: database as never }) });
+      let writer: SqliteWriter | undefined;
+      return {
+        db,
+        schema: undefined,
+        transact(statements) {
+          writer ??= startSqliteWriter(path);
+          return writer.transact(statements);
+        },
+        async close() {
+          await writer?.close();
+          await db.destroy();
+          unlock();
+        },
+      };
+    } catch (error) {
+      unlock();
+      throw error;
+    }
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
     const why = /BUSY|LOCKED/.test(code ?? '')
@@ -68,6 +74,19 @@ function openSqlite(url: string): OpenDatabase {
         : message;
     throw new SettingsError([`AGENT_RUNTIME__DATABASE_URL=${url}: ${why}`]);
   }
+}
+
+/** A lock that goes with the process, however that ends: an open transaction on a file beside the database. Throws `SQLITE_BUSY`. */
+function lockFile(path: string): () => void {
+  const lock = new Sqlite(path, { timeout: 0 });
+  lock.exec('begin exclusive');
+  let isHeld = true;
+  return () => {
+    if (!isHeld) return;
+    isHeld = false;
+    lock.exec('rollback');
+    lock.close();
+  };
 }
 
 /** bigint comes as a number: none of ours goes beyond 2^53. */
@@ -149,7 +168,12 @@ async function openPostgres({ url, log, onTaken }: OpenDatabaseOptions): Promise
   return {
     db,
     schema,
-    locked: () => held,
+    async transact(statements) {
+      await held;
+      await db.transaction().execute(async (tx) => {
+        for (const statement of statements) await tx.executeQuery(statement);
+      });
+    },
     async close() {
       closed = true;
       await holder?.end().catch(() => {});

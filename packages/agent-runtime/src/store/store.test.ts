@@ -1,12 +1,12 @@
 import { writeFileSync } from 'node:fs';
 import { newId, type Session } from '@codelab/protocol';
 import { createLogger } from '@codelab/service-kit';
-import { sql } from 'kysely';
+import { CompiledQuery, sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makePostgres, makeSqlite, type TestDatabase } from '../../../../tests/support/database.ts';
 import { migrateDown, migrateUp } from './migrate.ts';
 import { type OpenDatabase, openDatabase } from './open-database.ts';
-import { createStore, type StoredItem, writes } from './store.ts';
+import { createStore, type StoredItem } from './store.ts';
 
 const log = createLogger({ service: 'test', level: 'silent' });
 const stores: Array<[string, () => Promise<TestDatabase>]> = [['SQLite', makeSqlite]];
@@ -56,7 +56,7 @@ describe.each(stores)('%s', (_, make) => {
   it('gives back what it was given: any text, and dates where there were dates', async () => {
     const store = createStore(opened, log);
     const stored = { session: session('s'), number: 1, createdWith: 'h', tools: [] };
-    await store.commit([writes.session(stored), writes.item('s', item(1, '\u0000 🎈'))]);
+    await store.commit([store.writes.session(stored), store.writes.item('s', item(1, '\u0000 🎈'))]);
     const found = await store.session('s');
     expect(found).toEqual({ ...stored, session: { ...stored.session, title: 'T\u0000 \ud800 🎈' } });
     expect((await store.items('s', { limit: 10 })).items).toEqual([item(1, '\u0000 🎈')]);
@@ -64,7 +64,7 @@ describe.each(stores)('%s', (_, make) => {
 
   it('the same write twice is one', async () => {
     const store = createStore(opened, log);
-    const write = writes.item('s', item(1, 'one'));
+    const write = store.writes.item('s', item(1, 'one'));
     await store.commit([write, write]);
     await store.commit([write]);
     expect((await store.items('s', { limit: 10 })).items).toHaveLength(1);
@@ -72,7 +72,9 @@ describe.each(stores)('%s', (_, make) => {
 
   it('pages are limited by count and by bytes, and have at least one item', async () => {
     const store = createStore(opened, log);
-    await store.commit(Array.from({ length: 20 }, (_, index) => writes.item('s', item(index + 1, 'x'.repeat(1_000)))));
+    await store.commit(
+      Array.from({ length: 20 }, (_, index) => store.writes.item('s', item(index + 1, 'x'.repeat(1_000)))),
+    );
     const positions = async (options: { before?: number; limit: number; bytes?: number }) => {
       const { items, more } = await store.items('s', options);
       return [items.map(({ position }) => position), more];
@@ -86,8 +88,8 @@ describe.each(stores)('%s', (_, make) => {
 
   it('a write that is wrong harms none of those that come with it', async () => {
     const store = createStore(opened, log);
-    const wrong = store.commit([(tx) => sql`insert into no_such_table values (1)`.execute(tx)]);
-    const right = store.commit([writes.item('s', item(1, 'one'))]);
+    const wrong = store.commit([[sql`insert into no_such_table values (1)`.compile(opened.db)]]);
+    const right = store.commit([store.writes.item('s', item(1, 'one'))]);
     await expect(wrong).rejects.toMatchObject({ code: 'INTERNAL' });
     await right;
     expect((await store.items('s', { limit: 10 })).items).toHaveLength(1);
@@ -96,7 +98,10 @@ describe.each(stores)('%s', (_, make) => {
   it('all of a commit is there, or nothing', async () => {
     const store = createStore(opened, log);
     await expect(
-      store.commit([writes.item('s', item(1, 'one')), (tx) => sql`insert into no_such_table values (1)`.execute(tx)]),
+      store.commit([
+        store.writes.item('s', item(1, 'one')),
+        [sql`insert into no_such_table values (1)`.compile(opened.db)],
+      ]),
     ).rejects.toMatchObject({ code: 'INTERNAL' });
     expect((await store.items('s', { limit: 10 })).items).toEqual([]);
   });
@@ -118,7 +123,7 @@ describe.each(stores)('%s', (_, make) => {
     const order: number[] = [];
     await Promise.all(
       Array.from({ length: 500 }, (_, index) =>
-        store.commit([writes.item('s', item(index + 1, newId('x')))]).then(() => order.push(index)),
+        store.commit([store.writes.item('s', item(index + 1, newId('x')))]).then(() => order.push(index)),
       ),
     );
     expect(order).toEqual(order.map((_, index) => index));
@@ -132,15 +137,16 @@ describe('an SQLite file', () => {
     const opened = await openDatabase({ url: database.url, log, onTaken });
     await migrateUp(opened);
     const store = createStore(opened, log);
-    await sql`pragma max_page_count = 60`.execute(opened.db);
-    const large = writes.item('s', item(1, 'x'.repeat(1_000_000)));
+    // Of the connection that writes.
+    const room = (pages: number) => [CompiledQuery.raw(`pragma max_page_count = ${pages}`)];
+    await store.commit([room(60)]);
+    const large = store.writes.item('s', item(1, 'x'.repeat(1_000_000)));
     await expect(store.commit([large], { deadlineMs: 100 })).rejects.toMatchObject({
       code: 'OVERLOADED',
       message: expect.stringContaining('its disk is full'),
     });
-    const waiting = store.commit([large], { deadlineMs: 20_000 });
-    await sql`pragma max_page_count = 100000`.execute(opened.db);
-    await waiting;
+    await store.commit([room(100_000)]);
+    await store.commit([large]);
     expect((await store.items('s', { limit: 1 })).items).toHaveLength(1);
     await opened.close();
     await database.remove();

@@ -5,7 +5,6 @@ import {
   CodelabError,
   type Input,
   type Item,
-  itemBytes,
   noUsage,
   type RememberedRule,
   type Run,
@@ -16,10 +15,11 @@ import {
   type UsageReport,
 } from '@codelab/protocol';
 import type { Logger } from '@codelab/service-kit';
-import { type Kysely, type Selectable, sql } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import type { OpenDatabase } from './open-database.ts';
 import type { Database } from './schema.ts';
-import { createWriter, isTransient, type Write, type Writer } from './writer.ts';
+import { createWriter, isTransient, type Writer } from './writer.ts';
+import { createWrites, type Writes } from './writes.ts';
 
 /** A page of history is limited by count, and by this. */
 const PAGE_BYTES = 1024 * 1024;
@@ -92,7 +92,7 @@ export interface StoredApproval {
 
 /** Everything that outlives the process. Reads are of what is committed. */
 export interface Store extends Writer {
-  readonly db: Kysely<Database>;
+  readonly writes: Writes;
   lastSessionNumber(): Promise<number>;
   session(sessionId: string): Promise<StoredSession | undefined>;
   /** Newest first, before `before`. */
@@ -120,7 +120,7 @@ export interface Store extends Writer {
   usage(sessionId: string | undefined): Promise<UsageReport>;
 }
 
-export function createStore(database: Pick<OpenDatabase, 'db' | 'locked'>, log: Logger): Store {
+export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log: Logger): Store {
   const { db } = database;
 
   /** A read is tried again where a connection was lost: the next one is another. Throws `OVERLOADED` where none can be had. */
@@ -146,7 +146,7 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'locked'>, log: 
   };
 
   return {
-    db,
+    writes: createWrites(db),
     ...createWriter(database, log),
 
     lastSessionNumber: () =>
@@ -391,185 +391,6 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'locked'>, log: 
       }),
   };
 }
-
-/** The changes, each of which may be made twice. */
-export const writes = {
-  session({ session, number, createdWith, tools }: StoredSession): Write {
-    const row = {
-      session_id: session.sessionId,
-      number,
-      project: session.project,
-      created_with: createdWith,
-      data: JSON.stringify(session),
-      tools: JSON.stringify(tools),
-    };
-    return (tx) =>
-      tx
-        .insertInto('sessions')
-        .values(row)
-        .onConflict((c) =>
-          c.column('session_id').doUpdateSet({ data: row.data, tools: row.tools, project: row.project }),
-        )
-        .execute();
-  },
-
-  /** Usage stays: it was spent. Rules of a project too. */
-  deleteSession(sessionId: string): Write {
-    return async (tx) => {
-      for (const table of ['results', 'rules', 'approvals', 'items', 'runs', 'inputs', 'sessions'] as const)
-        await tx.deleteFrom(table).where('session_id', '=', sessionId).execute();
-    };
-  },
-
-  /** The items of one session up to `upTo` become another's. */
-  copyItems(from: string, to: string, upTo: number): Write {
-    return async (tx) => {
-      await sql`insert into items (session_id, position, item_id, kind, open, bytes, data, hidden)
-        select ${to}, position, item_id, kind, 0, bytes, data, hidden from items
-        where session_id = ${from} and position <= ${upTo} and open = 0
-        on conflict do nothing`.execute(tx);
-      await sql`insert into inputs (session_id, input_id, position, status, run_id, sent_with, request_id, event_id, data)
-        select ${to}, input_id, position, status, run_id, sent_with, request_id, '', data from inputs
-        where session_id = ${from} and status = 'delivered' on conflict do nothing`.execute(tx);
-      await sql`insert into results (session_id, result_id, data)
-        select ${to}, result_id, data from results where session_id = ${from} on conflict do nothing`.execute(tx);
-      await sql`insert into rules (rule_id, session_id, project, data)
-        select rule_id || '.' || ${to}, ${to}, null, data from rules where session_id = ${from} on conflict do nothing`.execute(
-        tx,
-      );
-    };
-  },
-
-  input({ input, position, sentWith, requestId, eventId, ...rest }: StoredInput): Write {
-    const row = {
-      session_id: input.sessionId,
-      input_id: input.inputId,
-      position,
-      status: input.status,
-      run_id: input.runId ?? null,
-      sent_with: sentWith,
-      request_id: requestId,
-      event_id: eventId,
-      data: JSON.stringify({ input, ...rest }),
-    };
-    return (tx) =>
-      tx
-        .insertInto('inputs')
-        .values(row)
-        .onConflict((c) =>
-          c
-            .columns(['session_id', 'input_id'])
-            .doUpdateSet({ status: row.status, run_id: row.run_id, position: row.position, data: row.data }),
-        )
-        .execute();
-  },
-
-  run({ run, resumes, isCancelled }: StoredRun): Write {
-    const row = {
-      run_id: run.runId,
-      session_id: run.sessionId,
-      status: run.status,
-      resumes,
-      data: JSON.stringify({ ...run, isCancelled }),
-    };
-    return (tx) =>
-      tx
-        .insertInto('runs')
-        .values(row)
-        .onConflict((c) => c.column('run_id').doUpdateSet({ status: row.status, resumes, data: row.data }))
-        .execute();
-  },
-
-  item(sessionId: string, { position, item, hidden }: StoredItem): Write {
-    const row = {
-      session_id: sessionId,
-      position,
-      item_id: item.itemId,
-      kind: item.kind,
-      open: item.status === 'in_progress' ? 1 : 0,
-      bytes: itemBytes(item),
-      data: JSON.stringify(item),
-      hidden: hidden === undefined ? null : JSON.stringify(hidden),
-    };
-    return (tx) =>
-      tx
-        .insertInto('items')
-        .values(row)
-        .onConflict((c) =>
-          c
-            .columns(['session_id', 'position'])
-            .doUpdateSet({ open: row.open, bytes: row.bytes, data: row.data, hidden: row.hidden }),
-        )
-        .execute();
-  },
-
-  step({ runId, step, sessionId, model, usage, costUsd }: StoredStep): Write {
-    const row = {
-      run_id: runId,
-      step,
-      session_id: sessionId,
-      model,
-      input_tokens: usage.inputTokens,
-      output_tokens: usage.outputTokens,
-      cached_tokens: usage.cachedTokens,
-      reasoning_tokens: usage.reasoningTokens,
-      cost_usd: costUsd ?? null,
-      created_at: Date.now(),
-    };
-    return (tx) =>
-      tx
-        .insertInto('steps')
-        .values(row)
-        .onConflict((c) => c.columns(['run_id', 'step']).doNothing())
-        .execute();
-  },
-
-  approval({ sessionId, approval, pending, decidedWith }: StoredApproval): Write {
-    const row = {
-      session_id: sessionId,
-      call_id: approval.callId,
-      pending: pending ? 1 : 0,
-      decided_with: decidedWith ?? null,
-      data: JSON.stringify(approval),
-    };
-    return (tx) =>
-      tx
-        .insertInto('approvals')
-        .values(row)
-        .onConflict((c) =>
-          c.columns(['session_id', 'call_id']).doUpdateSet({ pending: row.pending, decided_with: row.decided_with }),
-        )
-        .execute();
-  },
-
-  rule(rule: RememberedRule, sessionId: string, project: string): Write {
-    const row = {
-      rule_id: rule.ruleId,
-      session_id: rule.scope === 'session' ? sessionId : null,
-      project: rule.scope === 'project' ? project : null,
-      data: JSON.stringify(rule),
-    };
-    return (tx) =>
-      tx
-        .insertInto('rules')
-        .values(row)
-        .onConflict((c) => c.column('rule_id').doNothing())
-        .execute();
-  },
-
-  deleteRule(ruleId: string): Write {
-    return (tx) => tx.deleteFrom('rules').where('rule_id', '=', ruleId).execute();
-  },
-
-  result(sessionId: string, resultId: string, text: string): Write {
-    return (tx) =>
-      tx
-        .insertInto('results')
-        .values({ session_id: sessionId, result_id: resultId, data: JSON.stringify(text) })
-        .onConflict((c) => c.columns(['session_id', 'result_id']).doNothing())
-        .execute();
-  },
-};
 
 /** The value of `json`, with what it names `dates` as dates. */
 function parse<T extends object>(json: string, dates: Array<keyof T>): T {

@@ -1,14 +1,13 @@
 import { CodelabError } from '@codelab/protocol';
 import type { Logger } from '@codelab/service-kit';
-import type { Transaction } from 'kysely';
+import type { CompiledQuery } from 'kysely';
 import type { OpenDatabase } from './open-database.ts';
-import type { Database } from './schema.ts';
 
 const MAX_BATCH = 200;
 const MAX_PAUSE_MS = 1_000;
 
 /** One change. It may be made twice (an answer may be lost on its way back): it must come to the same. */
-export type Write = (tx: Transaction<Database>) => Promise<unknown>;
+export type Write = CompiledQuery[];
 
 /** Makes changes durable: those that come together, in one transaction. */
 export interface Writer {
@@ -28,29 +27,11 @@ interface Job {
   reject(error: CodelabError): void;
 }
 
-export function createWriter({ db, locked }: Pick<OpenDatabase, 'db' | 'locked'>, log: Logger): Writer {
+export function createWriter(database: Pick<OpenDatabase, 'transact'>, log: Logger): Writer {
   let queue: Job[] = [];
   let working: Promise<void> | undefined;
 
-  const transact = async (jobs: Job[]): Promise<void> => {
-    await locked();
-    let failure: unknown;
-    const work = async (tx: Transaction<Database>) => {
-      try {
-        for (const { writes } of jobs) for (const write of writes) await write(tx);
-      } catch (error) {
-        failure = error;
-        throw error;
-      }
-    };
-    // SQLite takes some transactions back by itself: that there is none left is not what went wrong.
-    await db
-      .transaction()
-      .execute(work)
-      .catch((error: unknown) => {
-        throw failure ?? error;
-      });
-  };
+  const transact = (jobs: Job[]): Promise<void> => database.transact(jobs.flatMap(({ writes }) => writes.flat()));
 
   const work = async (): Promise<void> => {
     let failures = 0;
@@ -71,11 +52,11 @@ export function createWriter({ db, locked }: Pick<OpenDatabase, 'db' | 'locked'>
         if (isTransient(error)) {
           if (failures++ === 0)
             log.warn({ err: (error as Error).message }, 'the database cannot be written: trying again');
+          await new Promise((resolve) => setTimeout(resolve, Math.min(25 * 2 ** failures, MAX_PAUSE_MS)));
           const now = Date.now();
           const over = queue.filter(({ deadline }) => deadline <= now);
           queue = queue.filter(({ deadline }) => deadline > now);
           for (const job of over) job.reject(unavailable(error));
-          await new Promise((resolve) => setTimeout(resolve, Math.min(25 * 2 ** failures, MAX_PAUSE_MS)));
         } else if (jobs.length > 1) {
           // One of them is wrong: the others shall not suffer.
           await eachAlone(jobs);
@@ -151,5 +132,5 @@ export function isTransient(error: unknown): boolean {
     if (/^(08|53|57P)/.test(code) || ['40001', '40P01', '57014', '25006'].includes(code)) return true;
     if (/^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENOSPC)/.test(code)) return true;
   }
-  return /terminated|timeout|Connection|not queryable|no transaction is active/i.test(message ?? '');
+  return /terminated|timeout|Connection|not queryable/i.test(message ?? '');
 }

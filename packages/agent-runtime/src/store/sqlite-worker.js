@@ -1,0 +1,40 @@
+// Writes one SQLite file, in a thread of its own: waiting for the disk holds nobody up. Gets {id, statements: [{sql, parameters}]}, answers
+// {id} or {id, error: {message, code}}. Plain JavaScript, because a thread of Node 20 takes nothing else.
+import { parentPort, workerData } from 'node:worker_threads';
+import Sqlite from 'libsql';
+
+const database = new Sqlite(workerData.path, { timeout: 1000 });
+database.exec('pragma synchronous = full');
+
+const prepared = new Map();
+const prepare = (sql) => {
+  let statement = prepared.get(sql);
+  if (statement === undefined) {
+    statement = database.prepare(sql);
+    prepared.set(sql, statement);
+  }
+  return statement;
+};
+const begin = database.prepare('begin immediate');
+const commit = database.prepare('commit');
+
+function transact(statements) {
+  begin.run();
+  try {
+    for (const { sql, parameters } of statements) prepare(sql).run(parameters);
+    commit.run();
+  } catch (error) {
+    // SQLite takes some transactions back by itself.
+    if (database.inTransaction) database.exec('rollback');
+    throw error;
+  }
+}
+
+parentPort.on('message', ({ id, statements }) => {
+  try {
+    transact(statements);
+    parentPort.postMessage({ id });
+  } catch ({ message, code }) {
+    parentPort.postMessage({ id, error: { message, code } });
+  }
+});

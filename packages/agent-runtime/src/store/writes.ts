@@ -1,0 +1,192 @@
+import { itemBytes, type RememberedRule } from '@codelab/protocol';
+import { type Kysely, sql } from 'kysely';
+import type { Database } from './schema.ts';
+import type { StoredApproval, StoredInput, StoredItem, StoredRun, StoredSession, StoredStep } from './store.ts';
+import type { Write } from './writer.ts';
+
+export type Writes = ReturnType<typeof createWrites>;
+
+/** The changes, each of which may be made twice. */
+export function createWrites(db: Kysely<Database>) {
+  return {
+    session({ session, number, createdWith, tools }: StoredSession): Write {
+      const row = {
+        session_id: session.sessionId,
+        number,
+        project: session.project,
+        created_with: createdWith,
+        data: JSON.stringify(session),
+        tools: JSON.stringify(tools),
+      };
+      return [
+        db
+          .insertInto('sessions')
+          .values(row)
+          .onConflict((c) =>
+            c.column('session_id').doUpdateSet({ data: row.data, tools: row.tools, project: row.project }),
+          )
+          .compile(),
+      ];
+    },
+
+    /** Usage stays: it was spent. Rules of a project too. */
+    deleteSession(sessionId: string): Write {
+      const tables = ['results', 'rules', 'approvals', 'items', 'runs', 'inputs', 'sessions'] as const;
+      return tables.map((table) => db.deleteFrom(table).where('session_id', '=', sessionId).compile());
+    },
+
+    /** The items of one session up to `upTo` become another's. */
+    copyItems(from: string, to: string, upTo: number): Write {
+      return [
+        sql`insert into items (session_id, position, item_id, kind, open, bytes, data, hidden)
+        select ${to}, position, item_id, kind, 0, bytes, data, hidden from items
+        where session_id = ${from} and position <= ${upTo} and open = 0
+        on conflict do nothing`,
+        sql`insert into inputs (session_id, input_id, position, status, run_id, sent_with, request_id, event_id, data)
+        select ${to}, input_id, position, status, run_id, sent_with, request_id, '', data from inputs
+        where session_id = ${from} and status = 'delivered' on conflict do nothing`,
+        sql`insert into results (session_id, result_id, data)
+        select ${to}, result_id, data from results where session_id = ${from} on conflict do nothing`,
+        sql`insert into rules (rule_id, session_id, project, data)
+        select rule_id || '.' || ${to}, ${to}, null, data from rules where session_id = ${from} on conflict do nothing`,
+      ].map((statement) => statement.compile(db));
+    },
+
+    input({ input, position, sentWith, requestId, eventId, ...rest }: StoredInput): Write {
+      const row = {
+        session_id: input.sessionId,
+        input_id: input.inputId,
+        position,
+        status: input.status,
+        run_id: input.runId ?? null,
+        sent_with: sentWith,
+        request_id: requestId,
+        event_id: eventId,
+        data: JSON.stringify({ input, ...rest }),
+      };
+      return [
+        db
+          .insertInto('inputs')
+          .values(row)
+          .onConflict((c) =>
+            c
+              .columns(['session_id', 'input_id'])
+              .doUpdateSet({ status: row.status, run_id: row.run_id, position: row.position, data: row.data }),
+          )
+          .compile(),
+      ];
+    },
+
+    run({ run, resumes, isCancelled }: StoredRun): Write {
+      const row = {
+        run_id: run.runId,
+        session_id: run.sessionId,
+        status: run.status,
+        resumes,
+        data: JSON.stringify({ ...run, isCancelled }),
+      };
+      return [
+        db
+          .insertInto('runs')
+          .values(row)
+          .onConflict((c) => c.column('run_id').doUpdateSet({ status: row.status, resumes, data: row.data }))
+          .compile(),
+      ];
+    },
+
+    item(sessionId: string, { position, item, hidden }: StoredItem): Write {
+      const row = {
+        session_id: sessionId,
+        position,
+        item_id: item.itemId,
+        kind: item.kind,
+        open: item.status === 'in_progress' ? 1 : 0,
+        bytes: itemBytes(item),
+        data: JSON.stringify(item),
+        hidden: hidden === undefined ? null : JSON.stringify(hidden),
+      };
+      return [
+        db
+          .insertInto('items')
+          .values(row)
+          .onConflict((c) =>
+            c
+              .columns(['session_id', 'position'])
+              .doUpdateSet({ open: row.open, bytes: row.bytes, data: row.data, hidden: row.hidden }),
+          )
+          .compile(),
+      ];
+    },
+
+    step({ runId, step, sessionId, model, usage, costUsd }: StoredStep): Write {
+      const row = {
+        run_id: runId,
+        step,
+        session_id: sessionId,
+        model,
+        input_tokens: usage.inputTokens,
+        output_tokens: usage.outputTokens,
+        cached_tokens: usage.cachedTokens,
+        reasoning_tokens: usage.reasoningTokens,
+        cost_usd: costUsd ?? null,
+        created_at: Date.now(),
+      };
+      return [
+        db
+          .insertInto('steps')
+          .values(row)
+          .onConflict((c) => c.columns(['run_id', 'step']).doNothing())
+          .compile(),
+      ];
+    },
+
+    approval({ sessionId, approval, pending, decidedWith }: StoredApproval): Write {
+      const row = {
+        session_id: sessionId,
+        call_id: approval.callId,
+        pending: pending ? 1 : 0,
+        decided_with: decidedWith ?? null,
+        data: JSON.stringify(approval),
+      };
+      return [
+        db
+          .insertInto('approvals')
+          .values(row)
+          .onConflict((c) =>
+            c.columns(['session_id', 'call_id']).doUpdateSet({ pending: row.pending, decided_with: row.decided_with }),
+          )
+          .compile(),
+      ];
+    },
+
+    rule(rule: RememberedRule, sessionId: string, project: string): Write {
+      const row = {
+        rule_id: rule.ruleId,
+        session_id: rule.scope === 'session' ? sessionId : null,
+        project: rule.scope === 'project' ? project : null,
+        data: JSON.stringify(rule),
+      };
+      return [
+        db
+          .insertInto('rules')
+          .values(row)
+          .onConflict((c) => c.column('rule_id').doNothing())
+          .compile(),
+      ];
+    },
+
+    deleteRule(ruleId: string): Write {
+      return [db.deleteFrom('rules').where('rule_id', '=', ruleId).compile()];
+    },
+
+    result(sessionId: string, resultId: string, text: string): Write {
+      return [
+        db
+          .insertInto('results')
+          .values({ session_id: sessionId, result_id: resultId, data: JSON.stringify(text) })
+          .onConflict((c) => c.columns(['session_id', 'result_id']).doNothing())
+          .compile(),
+      ];
+    },
+  };
+}
