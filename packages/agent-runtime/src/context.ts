@@ -1,4 +1,4 @@
-import type { Attachment, CompletionMessage } from '@codelab/protocol';
+import type { Attachment, CompletionMessage, Item } from '@codelab/protocol';
 import type { StoredItem } from './store/store.ts';
 
 /** Tokens of a text, roughly: providers differ, and what they count is taken where it is known. */
@@ -48,7 +48,7 @@ export function toMessages(view: View, attachments: AttachmentsOf): CompletionMe
       }
       case 'user_message':
         flush();
-        messages.push({ role: 'user', content: toContent(item.text, attachments(item.inputId ?? '')) });
+        messages.push({ role: 'user', content: toContent(item, attachments(item.inputId ?? '')) });
     }
   }
   flush();
@@ -108,8 +108,11 @@ function toResult({ item, position }: StoredItem, trimmedUpTo: number): string {
 /** Shorter results are not worth being left out. */
 const TRIMMED_LENGTH = 400;
 
-function toContent(text: string, attachments: Attachment[] | undefined): Role<'user'>['content'] {
-  if (attachments === undefined || attachments.length === 0) return text;
+function toContent(item: Item, attachments: Attachment[] | undefined): Role<'user'>['content'] {
+  const { text } = item;
+  if (item.attachments === undefined) return text;
+  if (attachments === undefined)
+    return `${text}\n[No longer shown: ${item.attachments.map(({ name }) => name).join(', ')}]`;
   return [
     { type: 'text', text },
     ...attachments.map(({ name, mimeType, data, text: content }) => {

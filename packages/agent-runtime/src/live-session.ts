@@ -1,126 +1,29 @@
-import { createHash } from 'node:crypto';
 import {
-  type Approval,
-  type ApprovalDecide,
-  type ApprovalOutcome,
   type Attachment,
   CodelabError,
-  type FileChange,
   type Input,
-  type InputSend,
-  type InputSent,
   type Item,
-  type ItemPage,
-  itemBytes,
-  type NewSessionEvent,
   newId,
-  type RememberedRule,
-  type RuleAdd,
   type Session,
   type SessionState,
-  type SessionUpdate,
-  type ToolAnnounce,
-  type ToolProgress,
-  type ToolResult,
 } from '@codelab/protocol';
-import type { Lifecycle, Logger } from '@codelab/service-kit';
-import type { Agents } from './agents.ts';
-import type { View } from './context.ts';
-import { createEventLog, type EventLog, type LogBudget } from './event-log.ts';
-import type { Llm } from './llm.ts';
+import { createDecisions } from './decide.ts';
+import { createEventLog } from './event-log.ts';
+import { hash } from './hash.ts';
+import { createInputCursors } from './input-cursors.ts';
 import { createMutex } from './mutex.ts';
-import { withoutHunks } from './patch.ts';
-import { judge } from './rules.ts';
+import { createOpenItems } from './open-items.ts';
 import { createRunState, type RunState } from './run-state.ts';
-import type { Store, StoredInput, StoredItem, StoredSession } from './store/store.ts';
-import type { Write } from './store/writer.ts';
-import { type OpenCall, shorten, toAct, toText } from './tool-calls.ts';
-import type { Toolbox } from './tools/toolbox.ts';
+import type { LiveSession, RunSession, SessionDeps } from './session-types.ts';
+import type { StoredInput, StoredItem, StoredSession } from './store/store.ts';
+import { shorten, toText } from './tool-calls.ts';
+import { createViewCache } from './view-cache.ts';
 
-const SNAPSHOT_ITEMS = 200;
-const MAX_RECENT = 100;
-/** The model's view is loaded back to its last summary, or this far. */
-const VIEW_PAGE_ITEMS = 500;
-const VIEW_BYTES = 4 * 1024 * 1024;
+/** How long the start of a run that nobody waits for may take to be stored, and when it is tried again. */
+const START_MS = 30_000;
+const RETRY_MS = 5_000;
 /** A run that was found unfinished so often brings the process down: it is not tried again. */
 const MAX_RESUMES = 5;
-
-export interface SessionSettings {
-  model: string;
-  maxSteps: number;
-  toolTimeoutMs: number;
-  approvalTimeoutMs: number;
-  /** In tokens. */
-  contextWindow: number;
-}
-
-export interface SessionDeps {
-  store: Store;
-  llm: Llm;
-  agents: Agents;
-  toolbox: Toolbox;
-  budget: LogBudget;
-  log: Logger;
-  lifecycle: Lifecycle;
-  settings: SessionSettings;
-}
-
-/** One session at work: its queue, its active run, who waits for what. All that matters is in the store before it is shown. */
-export interface LiveSession {
-  readonly session: Session;
-  readonly log: EventLog;
-  readonly isIdle: boolean;
-  update(changes: Omit<SessionUpdate, 'sessionId'>): Promise<Session>;
-  announce(input: ToolAnnounce): Promise<{ tools: number }>;
-  tools(): ReturnType<Toolbox['list']>;
-  switchAgent(name: string, reason: string): Promise<{ from: string; to: string }>;
-  send(input: InputSend, requestId: string): Promise<InputSent>;
-  /** The cursor from before an input, once it is accepted; undefined when `signal` aborts before. */
-  cursorOf(inputId: string, signal: AbortSignal): Promise<string | undefined>;
-  cancelInput(inputId: string): Promise<{ status: 'cancelled' }>;
-  cancelRun(runId: string | undefined): Promise<{ status: 'cancelling' | 'already_finished' }>;
-  toolResult(input: ToolResult): Promise<{ status: 'accepted'; replayed: boolean }>;
-  toolProgress(input: ToolProgress): { status: 'accepted' };
-  decide(input: ApprovalDecide): Promise<{ status: 'resolved'; replayed: boolean }>;
-  approvals(): Approval[];
-  rules(): Promise<RememberedRule[]>;
-  addRule(rule: Omit<RuleAdd, 'sessionId'>): Promise<RememberedRule>;
-  deleteRule(ruleId: string): Promise<{ deleted: boolean }>;
-  items(options: { before?: number; limit: number }): Promise<{ items: StoredItem[]; more: boolean }>;
-  /** Takes up what an earlier process left: the unfinished run, the inputs that wait. */
-  resume(): Promise<void>;
-  /** Ends the run and the queue as cancelled. */
-  end(): Promise<void>;
-  /** Leaves the run as it is stored, for the next process. */
-  suspend(): Promise<void>;
-}
-
-/** What the run needs of its session, besides `SessionDeps`. */
-export interface RunSession {
-  readonly sessionId: string;
-  session: Session;
-  stored: StoredSession;
-  emit(event: NewSessionEvent): string;
-  nextPosition(): number;
-  /** What the model sees, up to the newest stored item. */
-  view(): Promise<View>;
-  replaceView(view: View): void;
-  /** What the provider counts for what we count as one token, as far as it is known. */
-  tokensPerEstimate: number;
-  attachments(inputId: string): Attachment[] | undefined;
-  keepAttachments(inputId: string, attachments: Attachment[] | undefined): void;
-  opened(stored: StoredItem): void;
-  closed(stored: StoredItem): void;
-  /** Emits `session.state` where it has changed. */
-  stateChanged(): void;
-  /** The inputs that are to be delivered to the active run, taken out of the queue. */
-  takeSteers(deliver: (inputs: StoredInput[]) => Promise<void>): Promise<boolean>;
-  hasSteers(): boolean;
-  switchWrites(to: string, reason: string, by: 'user' | 'model', runId: string): { writes: Write[]; show(): void };
-  runEnded(): Promise<void>;
-  /** The run stays in the store as it is, for the next process: nothing more happens here. */
-  runSuspended(): void;
-}
 
 export async function createLiveSession(found: StoredSession, deps: SessionDeps): Promise<LiveSession> {
   const { store, agents, toolbox, log } = deps;
@@ -128,19 +31,14 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
   const { sessionId } = found.session;
   const mutex = createMutex();
   const queue: StoredInput[] = [];
-  /** Items that are being written, tool calls without a result among them. */
-  const open = new Map<string, StoredItem>();
-  const attachments = new Map<string, Attachment[]>();
+  const open = createOpenItems(store, sessionId);
+  const views = createViewCache(store, sessionId);
   let lastPosition = await store.lastPosition(sessionId);
   let lastInput = 0;
-  let view: View | undefined;
   let active: RunState | undefined;
   let shownState = '';
   let isDeleted = false;
-  /** Readers that came before the input whose answer they want. */
-  const awaited = new Set<{ inputId: string; accepted: (cursor: string) => void }>();
-  /** The cursors of the newest inputs, for those who ask for their answer. */
-  const recent = new Map<string, string>();
+  const cursors = createInputCursors();
   /** A write failed that may have been made all the same: the store knows better what is to be done. */
   let isUnsure = false;
 
@@ -153,21 +51,8 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
     budget: deps.budget,
     beginsLate: lastPosition > 0,
     state: stateOf,
-    async snapshot(): Promise<ItemPage> {
-      const before = [...open.values()].map(({ position, item }) => ({ position, item: { ...item } }));
-      const { items, more } = await store.items(sessionId, { limit: SNAPSHOT_ITEMS });
-      const stored = new Set(items.filter(({ item }) => item.status !== 'in_progress').map(({ position }) => position));
-      const opened = before.filter(({ position }) => !stored.has(position));
-      const positions = new Set(opened.map(({ position }) => position));
-      const all = [...items.filter(({ position }) => !positions.has(position)), ...opened].sort(
-        (a, b) => a.position - b.position,
-      );
-      return {
-        items: all.map(({ item }) => item),
-        ...(more && items[0] !== undefined ? { nextCursor: toCursor(items[0].position) } : {}),
-      };
-    },
-    openItems: () => [...open.values()].sort((a, b) => a.position - b.position).map(({ item }) => ({ ...item })),
+    snapshot: open.snapshot,
+    openItems: open.list,
     openRequests: () => active?.openRequests() ?? [],
   });
 
@@ -183,19 +68,12 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
     emit: (event) => eventLog.append(event),
     nextPosition: () => ++lastPosition,
     tokensPerEstimate: 1,
-    async view() {
-      view ??= await loadView();
-      return view;
-    },
-    replaceView(next) {
-      view = next;
-    },
-    attachments: (inputId) => attachments.get(inputId),
-    keepAttachments(inputId, files) {
-      if (files !== undefined && files.length > 0) attachments.set(inputId, files);
-    },
-    opened: (stored) => void open.set(stored.item.itemId, stored),
-    closed: (stored) => void open.delete(stored.item.itemId),
+    view: () => views.get(),
+    replaceView: views.replace,
+    attachments: views.attachments,
+    keepAttachments: views.keepAttachments,
+    opened: open.opened,
+    closed: open.closed,
     stateChanged() {
       const state = stateOf();
       const shown = JSON.stringify(state);
@@ -231,7 +109,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
         writes: [writes.item(sessionId, stored), writes.session({ ...self.stored, session })],
         show() {
           self.session = session;
-          view?.items.push(stored);
+          views.loaded?.items.push(stored);
           eventLog.append({ type: 'agent.switched', from, to, reason });
           eventLog.append({ type: 'item.started', item: { ...item, status: 'in_progress' } });
           eventLog.append({ type: 'item.completed', item });
@@ -248,54 +126,26 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
       }),
   };
 
-  async function loadView(): Promise<View> {
-    const { upTo = 0, trimmedUpTo = 0, summary } = (await store.lastCompaction(sessionId))?.hidden?.view ?? {};
-    const items: StoredItem[] = [];
-    let bytes = VIEW_BYTES;
-    let before: number | undefined;
-    for (;;) {
-      const page = await store.items(sessionId, {
-        limit: VIEW_PAGE_ITEMS,
-        bytes,
-        ...(before === undefined ? {} : { before }),
-      });
-      const wanted = page.items.filter(({ position }) => position > upTo);
-      items.unshift(...wanted);
-      before = page.items[0]?.position;
-      bytes -= wanted.reduce((sum, { item }) => sum + itemBytes(item), 0);
-      if (!page.more || wanted.length < page.items.length || bytes <= 0) break;
-    }
-    // It begins with a person's message or a summary: providers take no answer without a question.
-    const first = summary === undefined ? items.findIndex(({ item }) => item.kind === 'user_message') : 0;
-    const loaded = items.slice(Math.max(0, first));
-    for (const { item } of loaded)
-      if (item.attachments !== undefined && item.inputId !== undefined)
-        self.keepAttachments(item.inputId, (await store.input(sessionId, item.inputId))?.attachments);
-    return { summary, upTo, trimmedUpTo, items: loaded };
-  }
-
   /** Under the mutex: the next input of the queue becomes a run, if none is active. */
   async function startNext(): Promise<void> {
-    if (active === undefined && !isDeleted && !deps.lifecycle.draining.aborted) {
-      const next = queue.shift();
-      if (next !== undefined) {
-        const run = await beginRun(next);
-        try {
-          await run.store([], 60_000);
-        } catch (error) {
-          run.abandon();
-          active = undefined;
-          isUnsure = true;
-          queue.unshift(next);
-          log.error({ err: error, sessionId }, 'the next run could not be stored: it waits for the next input');
-          self.stateChanged();
-          return;
-        }
-        run.go();
-        return;
-      }
+    const next = active === undefined && !isDeleted && !deps.lifecycle.draining.aborted ? queue[0] : undefined;
+    if (next === undefined) return self.stateChanged();
+    let run: RunState | undefined;
+    try {
+      run = await beginRun(next);
+      await run.store([], START_MS);
+    } catch (error) {
+      log.error({ err: error, sessionId }, 'the next run could not be stored: it is tried again');
+      run?.abandon();
+      active = undefined;
+      isUnsure = true;
+      views.forget();
+      self.stateChanged();
+      setTimeout(() => void mutex(takeUp).catch(() => {}), RETRY_MS).unref();
+      return;
     }
-    self.stateChanged();
+    queue.shift();
+    run.go();
   }
 
   /** Under the mutex: what the store has that is not at work here, the unfinished run first. */
@@ -319,7 +169,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
         isGivenUp: resumes > MAX_RESUMES,
       },
     });
-    await run.store([], 60_000);
+    await run.store([], START_MS);
     active = run;
     run.go();
   }
@@ -350,52 +200,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
     }
   };
 
-  const resolveApproval = async (
-    call: OpenCall,
-    decision: { decision: ApprovalOutcome; feedback?: string; args?: Record<string, unknown>; by: string },
-    decidedWith: string,
-    more: Write[] = [],
-  ): Promise<void> => {
-    const { approval } = call;
-    if (approval === undefined) return;
-    const { item } = call.stored;
-    const toolCall = { ...(item.toolCall as NonNullable<Item['toolCall']>), arguments: decision.args ?? call.args };
-    approval.isPending = false;
-    try {
-      await store.commit([
-        writes.approval({ sessionId, approval: approval.approval, pending: false, decidedWith }),
-        writes.item(sessionId, { ...call.stored, item: { ...item, toolCall } }),
-        ...more,
-      ]);
-    } catch (error) {
-      approval.isPending = true;
-      throw error;
-    }
-    item.toolCall = toolCall;
-    call.args = toolCall.arguments;
-    eventLog.append({
-      type: 'approval.resolved',
-      callId: call.callId,
-      decision: decision.decision,
-      by: decision.by,
-    });
-    self.stateChanged();
-    approval.decided.resolve({
-      decision: decision.decision,
-      ...(decision.feedback === undefined ? {} : { feedback: decision.feedback }),
-    });
-  };
-
-  /** Those that a new rule allows need nobody any more. */
-  const applyRules = async (): Promise<void> => {
-    const rules = [...agents.find(self.session.agent).rules, ...(await store.rules(sessionId, self.session.project))];
-    for (const call of active?.calls.values() ?? []) {
-      if (call.approval?.isPending !== true || call.tool === undefined) continue;
-      const act = toAct(call.tool, call.args);
-      if (typeof act === 'string' || judge(act, rules).effect !== 'allow') continue;
-      await resolveApproval(call, { decision: 'allow', by: 'rule' }, JSON.stringify({ decision: 'allow' }));
-    }
-  };
+  const decisions = createDecisions({ session: self, deps, active: () => active });
 
   const live: LiveSession = {
     get session() {
@@ -498,9 +303,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
         };
         const accepted = () => {
           eventLog.append({ type: 'input.accepted', input: { ...stored.input } });
-          recent.set(inputId, eventId);
-          if (recent.size > MAX_RECENT) recent.delete(recent.keys().next().value as string);
-          for (const waiter of awaited) if (waiter.inputId === inputId) waiter.accepted(eventId);
+          cursors.accepted(inputId, eventId);
         };
 
         if (!isBusy && queue.length === 0) {
@@ -511,7 +314,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
             run.abandon();
             active = undefined;
             isUnsure = true;
-            view = undefined;
+            views.forget();
             throw error;
           }
           accepted();
@@ -537,19 +340,10 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
 
     async cursorOf(inputId, signal) {
       // What is being sent comes first.
-      const known = await mutex(async () => recent.get(inputId) ?? (await store.input(sessionId, inputId))?.eventId);
-      if (known !== undefined || signal.aborted) return known;
-      return new Promise((resolve) => {
-        const done = (cursor?: string) => {
-          awaited.delete(waiter);
-          signal.removeEventListener('abort', onAbort);
-          resolve(cursor);
-        };
-        const onAbort = () => done();
-        const waiter = { inputId, accepted: done };
-        awaited.add(waiter);
-        signal.addEventListener('abort', onAbort);
-      });
+      const known = await mutex(
+        async () => cursors.recent(inputId) ?? (await store.input(sessionId, inputId))?.eventId,
+      );
+      return known ?? cursors.wait(inputId, signal);
     },
 
     cancelInput: (inputId) =>
@@ -623,120 +417,22 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
       return { status: 'accepted' };
     },
 
-    decide: ({ callId, decision, scope, resource, arguments: edited, dropHunks, feedback, by }) =>
-      mutex(async () => {
-        const decidedWith = JSON.stringify({ decision, edited, dropHunks, feedback });
-        const call = active?.calls.get(callId);
-        if (call?.approval?.isPending !== true) {
-          const known = await store.approval(sessionId, callId);
-          if (known === undefined)
-            throw new CodelabError(
-              'NOT_FOUND',
-              `No tool call "${callId}" of the session "${sessionId}" waits for a decision.`,
-            );
-          if (known.decidedWith === decidedWith) return { status: 'resolved', replayed: true };
-          throw new CodelabError('APPROVAL_ALREADY_RESOLVED', undefined, {
-            details: { decision: (JSON.parse(known.decidedWith ?? '{}') as { decision?: string }).decision },
-          });
-        }
-        const { tool, approval } = call;
-        if (tool === undefined || approval === undefined) throw new CodelabError('INTERNAL');
-        let args = decision === 'edit' ? (edited as Record<string, unknown>) : undefined;
-        let outcome: ApprovalOutcome = decision;
-        if (decision === 'allow' && dropHunks !== undefined && dropHunks.length > 0) {
-          const patch = call.args.patch;
-          const changes = approval.approval.changes;
-          if (typeof patch !== 'string' || changes === undefined)
-            throw new CodelabError('VALIDATION', 'dropHunks is for patches, and this call has none.');
-          const unknown = unknownHunks(changes, dropHunks);
-          if (unknown.length > 0)
-            throw new CodelabError('VALIDATION', `The patch has no hunk ${unknown.join(', ')}.`, {
-              details: [{ path: 'dropHunks', message: 'names hunks that the patch does not have' }],
-            });
-          const rest = withoutHunks(patch, dropHunks);
-          if (rest === undefined) outcome = 'reject';
-          else args = { ...call.args, patch: rest };
-        }
-        if (args !== undefined) {
-          const mistakes = toolbox.mistakesOf(tool, args);
-          if (mistakes !== undefined)
-            throw new CodelabError('VALIDATION', `The arguments do not fit the tool's schema: ${mistakes}`, {
-              details: [{ path: 'arguments', message: mistakes }],
-            });
-          const act = toAct(tool, args);
-          if (typeof act === 'string') throw new CodelabError('VALIDATION', act);
-          const rules = [
-            ...agents.find(self.session.agent).rules,
-            ...(await store.rules(sessionId, self.session.project)),
-          ];
-          const verdict = judge(act, rules);
-          if (verdict.effect === 'deny') throw new CodelabError('FORBIDDEN', verdict.reason);
-        }
-        const rule: RememberedRule | undefined =
-          scope === 'once' || outcome === 'reject'
-            ? undefined
-            : toRule(self.session, {
-                scope,
-                tool: call.name,
-                resource:
-                  resource ?? approval.approval.options.find((option) => option.scope === scope)?.resource ?? '**',
-                effect: 'allow',
-              });
-        await resolveApproval(
-          call,
-          {
-            decision: outcome,
-            by,
-            ...(args === undefined ? {} : { args }),
-            ...(feedback === undefined ? {} : { feedback }),
-          },
-          decidedWith,
-          rule === undefined ? [] : [writes.rule(rule, sessionId, self.session.project)],
-        );
-        if (rule !== undefined) await applyRules();
-        return { status: 'resolved', replayed: false };
-      }),
+    decide: (input) => mutex(() => decisions.decide(input)),
 
-    approvals: () =>
-      [...(active?.calls.values() ?? [])].flatMap(({ approval }) =>
-        approval?.isPending === true ? [approval.approval] : [],
-      ),
+    approvals: decisions.pending,
+    rules: decisions.rules,
+    addRule: (rule) => mutex(() => decisions.addRule(rule)),
+    deleteRule: (ruleId) => mutex(() => decisions.deleteRule(ruleId)),
 
-    rules: () => store.rules(sessionId, self.session.project),
-
-    addRule: (added) =>
-      mutex(async () => {
-        const rule = toRule(self.session, added);
-        await store.commit([writes.rule(rule, sessionId, self.session.project)]);
-        await applyRules();
-        return rule;
-      }),
-
-    deleteRule: (ruleId) =>
-      mutex(async () => {
-        const rules = await store.rules(sessionId, self.session.project);
-        if (!rules.some((rule) => rule.ruleId === ruleId)) return { deleted: false };
-        await store.commit([writes.deleteRule(ruleId)]);
-        return { deleted: true };
-      }),
-
-    async items({ before, limit }) {
-      const opened = [...open.values()];
-      const page = await store.items(sessionId, { limit, ...(before === undefined ? {} : { before }) });
-      if (before !== undefined) return page;
-      // What is being written has no place in the store yet, or an older text there.
-      const stored = new Map(page.items.map((entry) => [entry.position, entry]));
-      for (const { position, item } of opened)
-        if (stored.get(position)?.item.status !== 'completed') stored.set(position, { position, item: { ...item } });
-      const items = [...stored.values()].sort((a, b) => a.position - b.position);
-      return { items: items.slice(-limit), more: page.more || items.length > limit };
-    },
+    items: open.page,
 
     resume: () => mutex(takeUp),
 
     async end() {
-      isDeleted = true;
-      await mutex(() => cancelQueued([...queue]));
+      await mutex(async () => {
+        await cancelQueued([...queue]);
+        isDeleted = true;
+      });
       const run = active;
       await run?.cancel();
       await run?.done;
@@ -754,35 +450,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
   return live;
 }
 
-/** The same rule, remembered twice, is one. */
-function toRule({ sessionId, project }: Session, rule: Omit<RuleAdd, 'sessionId'>): RememberedRule {
-  const { tool, resource, effect, scope } = rule;
-  const ruleId = `rule_${hash([scope === 'session' ? sessionId : project, tool, resource, effect, scope])}`;
-  return { ruleId, tool, resource, effect, scope, createdAt: new Date() };
-}
-
-function unknownHunks(changes: FileChange[], hunks: number[]): number[] {
-  const known = new Set(changes.flatMap((change) => change.hunks.map(({ hunk }) => hunk)));
-  return hunks.filter((hunk) => !known.has(hunk));
-}
-
 function toAttachmentInfo({ name, mimeType, data, text }: Attachment): NonNullable<Input['attachments']>[number] {
   const bytes = data === undefined ? Buffer.byteLength(text ?? '') : Math.floor((data.length * 3) / 4);
   return { name, mimeType, bytes };
-}
-
-export function hash(value: unknown): string {
-  return createHash('sha256').update(JSON.stringify(value)).digest('base64url');
-}
-
-export function toCursor(index: number): string {
-  return Buffer.from(`i${index}`).toString('base64url');
-}
-
-/** Throws `VALIDATION`. */
-export function parseCursor(cursor: string): number {
-  const [, digits] = /^i(\d{1,15})$/.exec(Buffer.from(cursor, 'base64url').toString('latin1')) ?? [];
-  if (digits === undefined)
-    throw new CodelabError('VALIDATION', 'The cursor is not one of ours: pass a nextCursor as it came.');
-  return Number(digits);
 }

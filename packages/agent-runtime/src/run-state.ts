@@ -1,11 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import {
-  addUsage,
   CodelabError,
-  type CompletionChunk,
-  type CompletionMessage,
   type Item,
-  type ItemKind,
   type NewSessionEvent,
   newId,
   noUsage,
@@ -13,33 +9,29 @@ import {
   toWireError,
   type WireError,
 } from '@codelab/protocol';
-import { compact, hasRoom } from './compaction.ts';
-import { estimateTokens, toMessages } from './context.ts';
+import { createModelAsker } from './ask-model.ts';
 import { createDeferred } from './deferred.ts';
-import type { RunSession, SessionDeps } from './live-session.ts';
-import { type ModelStep, readModelStep } from './model-step.ts';
-import { changesOf } from './patch.ts';
+import { type CallMaker, createCallMaker } from './make-calls.ts';
+import type { ModelStep } from './model-step.ts';
+import { addToRun, newItem, type RunContext, STORE_MS, showItem } from './run-context.ts';
 import { type RunEnd, runLoop } from './run-loop.ts';
+import type { RunSession, SessionDeps } from './session-types.ts';
 import type { StoredInput, StoredItem, StoredRun } from './store/store.ts';
 import type { Write } from './store/writer.ts';
-import { type CallEnd, type Decided, type OpenCall, prepareCall, rejection, shorten } from './tool-calls.ts';
-import type { ServerToolResult } from './tools/server-tool.ts';
-import { toCompletionTools } from './tools/toolbox.ts';
+import type { OpenCall } from './tool-calls.ts';
+import { within } from './within.ts';
 
-/** A step or a result waits so long for a database that is gone. */
-const STORE_MS = 30_000;
 /** The end of a run is shown after so long, whether or not it could be stored yet; it still will be. */
 const END_SHOWN_MS = 4_000;
 const END_STORED_MS = 24 * 3_600_000;
-/** A client's tool that reports progress may take so long in all. */
-const LONGEST_CALL_MS = 3_600_000;
 
 /** One run at work. */
 export interface RunState {
   readonly run: Run;
   /** Whether nothing goes on until a person decides. */
   readonly isWaiting: boolean;
-  readonly calls: Map<string, OpenCall>;
+  readonly calls: CallMaker['calls'];
+  readonly finishCall: CallMaker['finishCall'];
   readonly done: Promise<void>;
   /** What waits for an answer, as it was announced. */
   openRequests(): NewSessionEvent[];
@@ -55,8 +47,6 @@ export interface RunState {
   cancel(): Promise<void>;
   /** Stops, and leaves everything as it is stored. */
   suspend(): void;
-  /** Stores and shows what a call came to. False where it had ended already. */
-  finishCall(call: OpenCall, end: CallEnd, effects?: Omit<ServerToolResult, 'result'>): Promise<boolean>;
 }
 
 export interface RunStateOptions {
@@ -67,20 +57,19 @@ export interface RunStateOptions {
 }
 
 export async function createRunState({ session, deps, input, resumed }: RunStateOptions): Promise<RunState> {
-  const { store, llm, agents, toolbox, settings, lifecycle } = deps;
+  const { store, agents, settings, lifecycle } = deps;
   const { writes } = store;
   const { sessionId } = session;
   const { requestId } = input;
   const abort = new AbortController();
   setMaxListeners(0, abort.signal);
   let ending: 'cancelled' | 'suspended' | undefined;
-  const calls = new Map<string, OpenCall>();
   const done = createDeferred<void>();
 
   /** The one that comes with the input, until the switch to it is stored. */
   let coming = resumed === undefined ? input.agent : undefined;
   const agentNow = () => agents.find(coming ?? session.session.agent);
-  const modelOf = () => {
+  const modelNow = () => {
     const own = input.input.model ?? session.session.model;
     return own === 'default' ? (agentNow().model ?? settings.model) : own;
   };
@@ -89,7 +78,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     sessionId,
     inputId: input.input.inputId,
     agent: agentNow().name,
-    model: modelOf(),
+    model: modelNow(),
     status: 'running',
     steps: 0,
     usage: noUsage,
@@ -105,30 +94,23 @@ export async function createRunState({ session, deps, input, resumed }: RunState
       isCancelled: ending === 'cancelled' && run.status === 'running',
     });
 
-  const newItem = (kind: ItemKind, fields: Partial<Item> = {}): StoredItem => ({
-    position: session.nextPosition(),
-    item: {
-      itemId: newId('item'),
-      runId,
-      step: 0,
-      kind,
-      text: '',
-      status: 'completed',
-      createdAt: new Date(),
-      ...fields,
-    },
-  });
-  const showItem = ({ item }: StoredItem) => {
-    session.emit({ type: 'item.started', item: { ...item, text: '', status: 'in_progress' } });
-    session.emit({ type: 'item.completed', item: { ...item } });
+  const context: RunContext = {
+    run,
+    session,
+    deps,
+    requestId,
+    log,
+    signal: abort.signal,
+    aborted: new Promise((resolve) => abort.signal.addEventListener('abort', () => resolve(undefined))),
+    view: await session.view(),
+    agentNow,
+    modelNow,
+    suspend: () => state.suspend(),
   };
-
-  let view = await session.view();
+  const asker = createModelAsker(context);
+  const caller = createCallMaker(context);
+  const { calls } = caller;
   const beginning = resumed === undefined ? deliver(input, true) : undefined;
-  /** The answer to the first step, asked for while the input is being stored. */
-  let asked: AsyncGenerator<CompletionChunk, void, undefined> | undefined;
-  let withoutTools = false;
-  let compactions = 0;
 
   /** An input as part of this run. */
   function deliver(stored: StoredInput, isFirst: boolean) {
@@ -139,7 +121,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
       agent === undefined || agent === session.session.agent
         ? undefined
         : session.switchWrites(agents.find(agent).name, 'The person chose it.', 'user', runId);
-    const said = newItem('user_message', {
+    const said = newItem(context, 'user_message', {
       text: content,
       inputId,
       ...(files === undefined ? {} : { attachments: files }),
@@ -153,121 +135,11 @@ export async function createRunState({ session, deps, input, resumed }: RunState
         session.emit({ type: 'input.delivered', inputId, runId });
         if (isFirst) session.emit({ type: 'run.started', runId, inputId, agent: run.agent, model: run.model });
         change?.show();
-        view.items.push(said);
-        showItem(said);
+        context.view.items.push(said);
+        showItem(context, said);
       },
     };
   }
-
-  /** What instructions and tools take of the window, in estimated tokens. */
-  let overhead = 0;
-  const instructions = () => {
-    const agent = agentNow();
-    const system: CompletionMessage[] = agent.prompt === '' ? [] : [{ role: 'system', content: agent.prompt }];
-    const tools = withoutTools ? [] : toCompletionTools(toolbox.toolsOf(session.stored.tools, agent).values());
-    overhead = estimateTokens(system) + Math.ceil(JSON.stringify(tools).length / 4);
-    return { system, tools };
-  };
-  /** What is left of the window for what was said. */
-  const windowNow = () =>
-    Math.max(settings.contextWindow / session.tokensPerEstimate - overhead, settings.contextWindow / 4);
-
-  const ask = (current = view): AsyncGenerator<CompletionChunk, void, undefined> => {
-    const { system, tools } = instructions();
-    const messages = [...system, ...toMessages(current, session.attachments)];
-    return llm.stream(
-      { model: modelOf(), messages, ...(tools.length > 0 ? { tools } : {}) },
-      { signal: abort.signal, requestId },
-    );
-  };
-
-  /** Makes the view smaller where it fills the window. */
-  const makeRoom = async (isForced: boolean): Promise<boolean> => {
-    const tokensBefore = estimateTokens(toMessages(view, session.attachments));
-    const smaller = await compact({
-      view: view,
-      attachments: session.attachments,
-      window: windowNow(),
-      isForced,
-      summarize,
-    });
-    if (smaller === undefined || abort.signal.aborted) return false;
-    const { items, summary, ...rest } = smaller;
-    const stored = newItem('compaction', {
-      text: summary === view.summary ? '' : (summary ?? ''),
-      compaction: { tokensBefore, tokensAfter: estimateTokens(toMessages(smaller, session.attachments)) },
-    });
-    stored.hidden = { view: { ...rest, ...(summary === undefined ? {} : { summary }) } };
-    await store.commit([writes.item(sessionId, stored)], { deadlineMs: STORE_MS });
-    view = smaller;
-    session.replaceView(smaller);
-    showItem(stored);
-    log.info({ tokensBefore, tokensAfter: stored.item.compaction?.tokensAfter }, 'the context was compacted');
-    return true;
-  };
-
-  const summarize = async (messages: CompletionMessage[]): Promise<string | undefined> => {
-    let text = '';
-    let isWhole = false;
-    const model = modelOf();
-    for await (const chunk of llm.stream({ model, messages }, { signal: abort.signal, requestId })) {
-      if (chunk.type === 'text') text += chunk.text;
-      if (chunk.type === 'finish') isWhole = true;
-      if (chunk.type === 'error') log.warn({ error: chunk.error }, 'the conversation could not be summarised');
-      if (chunk.type !== 'usage') continue;
-      addToRun(chunk.usage, chunk.costUsd);
-      const { usage, costUsd } = chunk;
-      await store
-        .commit([writes.step({ runId, step: -++compactions, sessionId, model, usage, costUsd })])
-        .catch((err) => log.warn({ err }, 'the usage of a summary could not be stored'));
-    }
-    return isWhole && text.trim() !== '' ? text.trim() : undefined;
-  };
-
-  const addToRun = (usage: Run['usage'], costUsd: number | undefined) => {
-    run.usage = addUsage(run.usage, usage);
-    if (costUsd !== undefined) run.costUsd = (run.costUsd ?? 0) + costUsd;
-  };
-
-  const readStep = async (chunks: AsyncIterable<CompletionChunk>, model: string): Promise<ModelStep> => {
-    const asWhole = estimateTokens(toMessages(view, session.attachments)) + overhead;
-    const step = await readModelStep({
-      runId,
-      step: run.steps + 1,
-      model,
-      chunks,
-      nextPosition: session.nextPosition,
-      emit: session.emit,
-      onOpen: session.opened,
-      onClosed: (stored) => {
-        if (stored.item.kind !== 'tool_call' || stored.item.status === 'incomplete') session.closed(stored);
-      },
-    });
-    const { inputTokens } = step.usage;
-    if (inputTokens > 1_000) session.tokensPerEstimate = Math.min(Math.max(inputTokens / asWhole, 0.5), 3);
-    return step;
-  };
-
-  const askModel = async (): Promise<ModelStep> => {
-    const model = modelOf();
-    session.emit({ type: 'step.started', runId, model });
-    let chunks = asked;
-    asked = undefined;
-    if (chunks === undefined) {
-      instructions();
-      await makeRoom(false);
-      chunks = ask();
-    }
-    let step = await readStep(chunks, model);
-    if (step.error?.code === 'CONTEXT_WINDOW_EXCEEDED' && step.items.length === 0 && (await makeRoom(true)))
-      step = await readStep(ask(), model);
-    if (refusesTools(step) && !withoutTools) {
-      withoutTools = true;
-      step = await readStep(ask(), model);
-    }
-    unstored = step;
-    return step;
-  };
 
   /** The step that is not stored yet. */
   let unstored: ModelStep | undefined;
@@ -276,7 +148,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     if (!counted.has(step)) {
       counted.add(step);
       run.steps++;
-      addToRun(step.usage, step.costUsd);
+      addToRun(context, step.usage, step.costUsd);
     }
     const { model, usage, costUsd } = step;
     return [
@@ -295,19 +167,8 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     });
   };
 
-  const prepare = async (items: StoredItem[]): Promise<OpenCall[]> => {
-    const agent = agents.find(session.session.agent);
-    const tools = toolbox.toolsOf(session.stored.tools, agent);
-    const rules = [...agent.rules, ...(await store.rules(sessionId, session.session.project))];
-    return items
-      .filter(({ item }) => item.kind === 'tool_call')
-      .map((stored) =>
-        prepareCall(stored, { runId, agent, tools, toolbox, rules, approvalTimeoutMs: settings.approvalTimeoutMs }),
-      );
-  };
-
   const keepStep = async (step: ModelStep, refusal: string | undefined): Promise<OpenCall[]> => {
-    const prepared = await prepare(step.items);
+    const prepared = await caller.prepare(step.items);
     for (const call of prepared) {
       const { item } = call.stored;
       if (refusal !== undefined) {
@@ -330,7 +191,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
       { deadlineMs: STORE_MS },
     );
     unstored = undefined;
-    view.items.push(...step.items);
+    context.view.items.push(...step.items);
     showStep(step);
     for (const call of prepared) calls.set(call.callId, call);
     for (const { approval } of prepared)
@@ -338,228 +199,9 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     return prepared;
   };
 
-  /** The calls of a step that is stored already, with what was decided on them. */
-  const takeUp = async (): Promise<OpenCall[]> => {
-    const found = view.items.filter(
-      ({ item }) => item.runId === runId && item.kind === 'tool_call' && item.status === 'in_progress',
-    );
-    const prepared = await prepare(found);
-    for (const call of prepared) {
-      session.opened(call.stored);
-      calls.set(call.callId, call);
-      const known = await store.approval(sessionId, call.callId);
-      if (known === undefined) {
-        // It was allowed when it was made.
-        call.approval = undefined;
-      } else if (known.pending) {
-        if (call.tool !== undefined)
-          call.approval = { approval: known.approval, isPending: true, decided: createDeferred() };
-      } else {
-        const { decision, feedback } = JSON.parse(known.decidedWith ?? '{}') as Partial<Decided>;
-        if (decision !== 'allow' && decision !== 'edit')
-          call.end = rejection({ decision: decision ?? 'reject', ...(feedback === undefined ? {} : { feedback }) });
-        call.approval = undefined;
-      }
-      if (call.tool?.target === 'mcp' && call.tool.kind !== 'read' && call.stored.hidden?.isStarted === true)
-        call.end = {
-          outcome: 'failed',
-          text: 'The service was restarted while this ran: it is not known whether it took effect. Look before you do it again.',
-        };
-    }
-    return prepared;
-  };
-
-  const finishCall: RunState['finishCall'] = async (call, end, effects = {}) => {
-    if (call.isFinished) return false;
-    call.isFinished = true;
-    const { item } = call.stored;
-    const { shown, isWhole } = shorten(end.text, call.callId);
-    const finished: Item = {
-      ...item,
-      status: end.outcome === 'cancelled' ? 'incomplete' : 'completed',
-      toolCall: {
-        ...(item.toolCall as NonNullable<Item['toolCall']>),
-        outcome: end.outcome,
-        result: shown,
-        ...(isWhole ? {} : { resultId: call.callId }),
-      },
-    };
-    const more: StoredItem[] = [];
-    if (effects.plan !== undefined) more.push(newItem('plan', { plan: effects.plan }));
-    const changes = end.outcome === 'succeeded' ? changesMadeBy(call) : undefined;
-    if (changes !== undefined) more.push(newItem('file_change', { fileChange: { callId: call.callId, changes } }));
-    const change =
-      effects.switchTo === undefined || effects.switchTo.agent === session.session.agent
-        ? undefined
-        : session.switchWrites(effects.switchTo.agent, effects.switchTo.reason, 'model', runId);
-    const { hidden } = call.stored;
-    try {
-      await store.commit(
-        [
-          writes.item(sessionId, { position: call.stored.position, item: finished, ...(hidden ? { hidden } : {}) }),
-          ...(isWhole ? [] : [writes.result(sessionId, call.callId, end.text)]),
-          ...more.map((stored) => writes.item(sessionId, stored)),
-          ...(change?.writes ?? []),
-        ],
-        // Whoever sends a result may send it again; what ran here is not run again.
-        call.tool?.target === 'client' ? {} : { deadlineMs: STORE_MS },
-      );
-    } catch (error) {
-      call.isFinished = false;
-      throw error;
-    }
-    call.stored.item = finished;
-    session.closed(call.stored);
-    calls.delete(call.callId);
-    session.emit({ type: 'tool.finished', callId: call.callId, outcome: end.outcome });
-    session.emit({ type: 'item.completed', item: { ...finished } });
-    for (const stored of more) showItem(stored);
-    change?.show();
-    call.finished.resolve();
-    return true;
-  };
-
-  /** Resolves when the call may be made, or has ended. */
-  const permitted = async (call: OpenCall): Promise<void> => {
-    const { approval } = call;
-    if (approval === undefined || !approval.isPending) return;
-    session.stateChanged();
-    if (lifecycle.draining.aborted) state.suspend();
-    const timer = setTimeout(
-      () => void expire(call).catch((err) => log.error({ err }, 'an approval could not be ended')),
-      Math.min(Math.max(approval.approval.deadline.getTime() - Date.now(), 0), 2 ** 31 - 1),
-    );
-    const decided = await Promise.race([
-      approval.decided.promise,
-      aborted,
-      call.finished.promise.then(() => undefined),
-    ]);
-    clearTimeout(timer);
-    if (decided === undefined || decided.decision === 'allow' || decided.decision === 'edit') return;
-    call.end = rejection(decided);
-  };
-
-  const expire = async (call: OpenCall): Promise<void> => {
-    const { approval } = call;
-    if (approval === undefined || !approval.isPending) return;
-    approval.isPending = false;
-    const decided: Decided = { decision: 'timed_out' };
-    await store.commit(
-      [
-        writes.approval({
-          sessionId,
-          approval: approval.approval,
-          pending: false,
-          decidedWith: JSON.stringify(decided),
-        }),
-      ],
-      { deadlineMs: STORE_MS },
-    );
-    session.emit({ type: 'approval.resolved', callId: call.callId, decision: 'timed_out', by: 'service' });
-    approval.decided.resolve(decided);
-    session.stateChanged();
-  };
-
-  /** Resolves when the run is stopped. */
-  const aborted = new Promise<undefined>((resolve) => {
-    abort.signal.addEventListener('abort', () => resolve(undefined));
-  });
-
-  const makeCall = async (call: OpenCall): Promise<void> => {
-    if (abort.signal.aborted || call.isFinished) return;
-    const { tool, end } = call;
-    if (end !== undefined || tool === undefined) {
-      await finishCall(call, end ?? { outcome: 'failed', text: 'There is no such tool.' });
-      return;
-    }
-    const timeoutMs = tool.timeoutMs ?? settings.toolTimeoutMs;
-    const request = (): NonNullable<OpenCall['request']> => ({
-      type: 'tool.requested',
-      runId,
-      callId: call.callId,
-      name: call.name,
-      arguments: call.args,
-      target: tool.target,
-      ...(tool.target === 'client' ? { clientId: tool.clientId } : {}),
-      deadline: Date.now() + timeoutMs,
-    });
-    if (tool.target === 'client') {
-      call.request = request();
-      session.emit(call.request);
-      await clientAnswer(call, timeoutMs);
-      return;
-    }
-    if (tool.target === 'mcp' && tool.kind !== 'read') {
-      call.stored.hidden = { ...call.stored.hidden, isStarted: true };
-      await store.commit([writes.item(sessionId, call.stored)], { deadlineMs: STORE_MS });
-    }
-    session.emit(request());
-    const ran = await within(timeoutMs, Promise.race([ranHere(call, timeoutMs), aborted]));
-    if (abort.signal.aborted) return;
-    await finishCall(call, ran?.end ?? lateEnd(timeoutMs), ran?.effects);
-  };
-
-  interface Ran {
-    end: CallEnd;
-    effects?: Omit<ServerToolResult, 'result'>;
-  }
-
-  const ranHere = async ({ tool, args }: OpenCall, timeoutMs: number): Promise<Ran> => {
-    try {
-      if (tool?.target === 'mcp') {
-        const text = await tool.call(args, { signal: abort.signal, timeoutMs });
-        return { end: { outcome: 'succeeded', text } };
-      }
-      if (tool?.target !== 'server') throw new Error('It runs elsewhere.');
-      const { result, ...effects } = await tool.execute(args, { sessionId, signal: abort.signal });
-      return { end: { outcome: 'succeeded', text: result }, effects };
-    } catch (error) {
-      const isLate = error instanceof CodelabError && error.code === 'TOOL_TIMEOUT';
-      return { end: { outcome: isLate ? 'timed_out' : 'failed', text: (error as Error).message } };
-    }
-  };
-
-  /** Resolves when the client's result has come, or its time is over. */
-  const clientAnswer = async (call: OpenCall, timeoutMs: number): Promise<void> => {
-    const started = Date.now();
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<'late'>((resolve) => {
-      const arm = () => {
-        clearTimeout(timer);
-        const left = Math.min(timeoutMs, started + Math.max(LONGEST_CALL_MS, timeoutMs) - Date.now());
-        timer = setTimeout(() => resolve('late'), left);
-        if (call.request !== undefined) call.request.deadline = Date.now() + left;
-      };
-      call.extend = arm;
-      arm();
-    });
-    const first = await Promise.race([call.finished.promise, aborted, late]);
-    clearTimeout(timer);
-    if (first === 'late') await finishCall(call, lateEnd(timeoutMs));
-  };
-
-  const makeCalls = async (open: OpenCall[]): Promise<void> => {
-    // What only reads runs side by side; the rest one after the other, as the model wrote it.
-    let last: Promise<void> = Promise.resolve();
-    const all = open.map((call) => {
-      const allowed = permitted(call);
-      if (call.tool?.kind === 'read' || call.end !== undefined) return allowed.then(() => makeCall(call));
-      const before = last;
-      last = (async () => {
-        await before;
-        await allowed;
-        await makeCall(call);
-      })();
-      return last;
-    });
-    const results = await Promise.allSettled(all);
-    for (const result of results) if (result.status === 'rejected') throw result.reason;
-  };
-
   const finish = async ({ status, step, error, notice }: RunEnd): Promise<void> => {
-    // A result that is being stored comes before the end.
-    const storing = [...calls.values()].filter(({ isFinished }) => isFinished).map((call) => call.finished.promise);
-    await within(END_SHOWN_MS, Promise.all(storing));
+    // A result or a decision that is being stored comes before the end.
+    await within(END_SHOWN_MS, Promise.allSettled([...calls.values()].map(({ storing }) => storing)));
     const changes: Write[] = [];
     const shows: Array<() => void> = [];
     if (step !== undefined) {
@@ -584,7 +226,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
       closeCall(call.stored, shows);
       changes.push(writes.item(sessionId, call.stored));
     }
-    const noticed = notice === undefined ? undefined : newItem('notice', { text: notice });
+    const noticed = notice === undefined ? undefined : newItem(context, 'notice', { text: notice });
     if (noticed !== undefined) changes.push(writes.item(sessionId, noticed));
     run.status = status;
     run.finishedAt = new Date();
@@ -596,10 +238,10 @@ export async function createRunState({ session, deps, input, resumed }: RunState
       END_SHOWN_MS,
       stored.catch(() => {}),
     );
-    if (step !== undefined) view.items.push(...step.items);
+    if (step !== undefined) context.view.items.push(...step.items);
     for (const show of shows) show();
     if (step !== undefined) showStep(step);
-    if (noticed !== undefined) showItem(noticed);
+    if (noticed !== undefined) showItem(context, noticed);
     session.emit({
       type: 'run.finished',
       runId,
@@ -650,7 +292,10 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     done.resolve();
   };
 
+  let hasEnded = false;
   const end = async ({ error, ...how }: RunEnd): Promise<void> => {
+    if (hasEnded) return;
+    hasEnded = true;
     if (ending === 'suspended') return session.runSuspended();
     // A stop wins over what it broke.
     if (ending === 'cancelled' && how.status !== 'completed') await finish({ ...how, status: 'cancelled' });
@@ -665,11 +310,11 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     if (resumed?.isCancelled === true) {
       ending = 'cancelled';
       abort.abort();
-      await takeUp();
+      await caller.takeUp();
       return { status: 'cancelled' };
     }
     if (resumed?.isGivenUp === true) {
-      await takeUp();
+      await caller.takeUp();
       const error = new CodelabError('INTERNAL', 'The service was stopped in the middle of this run again and again.');
       return { status: 'failed', error: toWireError(error, requestId) };
     }
@@ -692,11 +337,14 @@ export async function createRunState({ session, deps, input, resumed }: RunState
           });
         },
         hasSteers: session.hasSteers,
-        askModel,
+        async askModel() {
+          unstored = await asker.askModel();
+          return unstored;
+        },
         keepStep,
-        makeCalls,
+        makeCalls: caller.makeCalls,
       },
-      resumed === undefined ? [] : await takeUp(),
+      resumed === undefined ? [] : await caller.takeUp(),
     );
   };
 
@@ -734,7 +382,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     abandon() {
       ending = 'suspended';
       abort.abort();
-      asked?.return().catch(() => {});
+      asker.forget();
       done.resolve();
     },
     async cancel() {
@@ -747,54 +395,12 @@ export async function createRunState({ session, deps, input, resumed }: RunState
       ending = 'suspended';
       abort.abort();
     },
-    finishCall,
+    finishCall: caller.finishCall,
   };
 
   if (beginning !== undefined) {
-    instructions();
-    const current = { ...view, items: [...view.items, beginning.said] };
-    if (hasRoom({ view: current, attachments: session.attachments, window: windowNow() })) asked = ask(current);
+    const { view } = context;
+    asker.askAhead({ ...view, items: [...view.items, beginning.said] });
   }
   return state;
-
-  function changesMadeBy({ name, args, tool }: OpenCall): NonNullable<Item['fileChange']>['changes'] | undefined {
-    if (tool?.kind !== 'write' && tool?.kind !== 'delete') return undefined;
-    if (name === 'apply_patch') {
-      const changes = changesOf(args.patch);
-      return typeof changes === 'string' ? undefined : changes;
-    }
-    const path = tool.resource === undefined ? undefined : args[tool.resource];
-    if (typeof path !== 'string') return undefined;
-    return [{ path, change: tool.kind === 'delete' ? 'delete' : 'modify', hunks: [] }];
-  }
-}
-
-/** What `promise` resolves to, or undefined after `ms`. */
-async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function lateEnd(timeoutMs: number): CallEnd {
-  return {
-    outcome: 'timed_out',
-    text: `The tool did not answer within ${Math.round(timeoutMs / 100) / 10} s. It may still be running.`,
-  };
-}
-
-/** Small local models often take no tools, and say so. */
-function refusesTools({ error, items }: ModelStep): boolean {
-  return (
-    error !== undefined &&
-    items.length === 0 &&
-    error.code === 'VALIDATION' &&
-    /not support.{0,20}(tools|function)/i.test(error.message)
-  );
 }

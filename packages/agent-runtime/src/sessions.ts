@@ -14,9 +14,12 @@ import {
   type SessionList,
   type TrackedEvent,
 } from '@codelab/protocol';
+import { parseCursor, toCursor } from './cursor.ts';
 import { createLogBudget } from './event-log.ts';
-import { createLiveSession, hash, type LiveSession, parseCursor, type SessionDeps, toCursor } from './live-session.ts';
+import { hash } from './hash.ts';
+import { createLiveSession } from './live-session.ts';
 import { createMutex } from './mutex.ts';
+import type { LiveSession, SessionDeps } from './session-types.ts';
 import type { StoredSession } from './store/store.ts';
 
 /** Sessions that nothing happens in are kept in memory up to this many. */

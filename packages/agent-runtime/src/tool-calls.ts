@@ -38,6 +38,8 @@ export interface OpenCall {
   /** Moves the deadline of a client's call. */
   extend: (() => void) | undefined;
   isFinished: boolean;
+  /** What is being stored of it: its result, or a decision. */
+  storing: Promise<void> | undefined;
   finished: Deferred<void>;
 }
 
@@ -65,6 +67,7 @@ export function prepareCall(stored: StoredItem, options: PrepareOptions): OpenCa
     request: undefined,
     extend: undefined,
     isFinished: false,
+    storing: undefined,
     finished: createDeferred(),
   };
   const fail = (text: string, outcome: ToolOutcome = 'failed'): OpenCall => {

@@ -47,7 +47,7 @@ export function createRuntime({ url, key, log }: RuntimeOptions): Runtime {
       let lastEventId = input.lastEventId;
       let isIdle = false;
       const stop = new AbortController();
-      // When gateway stops, a watcher of a session with nothing running goes at once; others see their run's end first.
+      // When gateway stops, a watcher of a session in which nothing runs goes at once; others see their run's end first.
       const onStop = () => {
         if (signal?.aborted || isIdle) stop.abort();
       };
@@ -72,7 +72,7 @@ export function createRuntime({ url, key, log }: RuntimeOptions): Runtime {
           for await (const { id, data: event } of events) {
             lastEventId = id;
             yield { id, event };
-            if (event.type === 'session.state' || event.type === 'stream.synced') isIdle = event.state === 'idle';
+            if (event.type === 'session.state' || event.type === 'stream.synced') isIdle = event.state !== 'running';
             if (isIdle && lifecycle.draining.aborted) return;
           }
           // agent-runtime ended the subscription: it stops, or the session was deleted. Asking again tells which.

@@ -6,6 +6,9 @@ import type { Approval, TrackedSessionEvent } from './types.ts';
 /** More of a result than this is cut off: the service takes 8 MiB in one message. UTF-16 code units. */
 const MAX_RESULT = 1024 * 1024;
 const MAX_REMEMBERED = 1_000;
+const WATCH_AGAIN_MS = 1_000;
+
+type Outcome = { result: unknown } | { error: string };
 
 /** What a person says to a tool call. */
 export interface Decision {
@@ -48,8 +51,8 @@ export interface WorkerOptions {
 
 export function createWorker({ connection, sessionId, clientId, tools, onError }: WorkerOptions): Worker {
   const stopped = new AbortController();
-  /** Calls that run here, or did. */
-  const taken = new Map<string, AbortController>();
+  /** Calls that run here, or did, and what came of them. */
+  const taken = new Map<string, { abort: AbortController; outcome?: Outcome }>();
   const waiting = new Map<string, { approval: Approval; decided: AbortController }>();
   const handlers = new Set<ApprovalHandler>();
   let isWatching = false;
@@ -58,11 +61,20 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
     if (isWatching) return;
     isWatching = true;
     const follow = async () => {
-      for await (const event of connection.watch({ sessionId, signal: stopped.signal })) take(event);
+      while (!stopped.signal.aborted) {
+        try {
+          for await (const event of connection.watch({ sessionId, signal: stopped.signal })) take(event);
+        } catch (error) {
+          if (stopped.signal.aborted) return;
+          onError(error);
+          // A service that is away comes back; a session or a key that is gone does not.
+          if (!(error instanceof CodelabError) || !error.retryable) return;
+          await new Promise((resolve) => setTimeout(resolve, WATCH_AGAIN_MS));
+        }
+      }
     };
-    follow().catch((error: unknown) => {
+    follow().finally(() => {
       isWatching = false;
-      if (!stopped.signal.aborted) onError(error);
     });
   };
 
@@ -73,7 +85,7 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
           void run(event.callId, event.name, event.arguments);
         break;
       case 'tool.finished':
-        taken.get(event.callId)?.abort();
+        taken.get(event.callId)?.abort.abort();
         break;
       case 'approval.requested': {
         const { approval } = event;
@@ -97,18 +109,25 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
   };
 
   const run = async (callId: string, name: string, args: Record<string, unknown>): Promise<void> => {
-    if (taken.has(callId)) return;
-    const abort = new AbortController();
-    taken.set(callId, abort);
+    const before = taken.get(callId);
+    if (before !== undefined) {
+      // It is asked for again because its result has not arrived: it is sent again, and nothing is done again.
+      if (before.outcome !== undefined) await deliver(callId, before.outcome);
+      return;
+    }
+    const call: { abort: AbortController; outcome?: Outcome } = { abort: new AbortController() };
+    taken.set(callId, call);
     if (taken.size > MAX_REMEMBERED) taken.delete(taken.keys().next().value as string);
-    const outcome = await execute(callId, name, args, abort.signal);
-    if (abort.signal.aborted) return;
+    call.outcome = await execute(callId, name, args, call.abort.signal);
+    if (!call.abort.signal.aborted) await deliver(callId, call.outcome);
+  };
+
+  const deliver = async (callId: string, outcome: Outcome): Promise<void> => {
     try {
       await connection.call((trpc, options) => trpc.tool.result.mutate({ sessionId, callId, ...outcome }, options));
     } catch (error) {
       // It came too late, or the session is gone: nobody waits for it.
-      if (isOneOf(error, 'TOOL_CALL_FINISHED', 'NOT_FOUND')) return;
-      onError(error);
+      if (!isOneOf(error, 'TOOL_CALL_FINISHED', 'NOT_FOUND')) onError(error);
     }
   };
 
@@ -117,7 +136,7 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
     name: string,
     args: Record<string, unknown>,
     signal: AbortSignal,
-  ): Promise<{ result: unknown } | { error: string }> => {
+  ): Promise<Outcome> => {
     try {
       const tool = Object.hasOwn(tools, name) ? tools[name] : undefined;
       if (tool === undefined) throw new Error(`This client has no tool "${name}".`);
@@ -165,7 +184,7 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
     decide,
     stop() {
       stopped.abort();
-      for (const abort of taken.values()) abort.abort();
+      for (const { abort } of taken.values()) abort.abort();
     },
   };
 }

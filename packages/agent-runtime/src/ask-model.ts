@@ -1,0 +1,150 @@
+import type { CompletionChunk, CompletionMessage } from '@codelab/protocol';
+import { compact, hasRoom } from './compaction.ts';
+import { estimateTokens, toMessages, type View } from './context.ts';
+import { type ModelStep, readModelStep } from './model-step.ts';
+import { addToRun, newItem, type RunContext, STORE_MS, showItem } from './run-context.ts';
+import { toCompletionTools } from './tools/toolbox.ts';
+
+/** Asks the model, and keeps what it is asked within its window. */
+export interface ModelAsker {
+  /** Makes the first call now, for `view`, where that needs no compaction: `askModel` takes it up. */
+  askAhead(view: View): void;
+  /** The call that was made ahead is not taken up. */
+  forget(): void;
+  /** One answer of the model. Never throws. */
+  askModel(): Promise<ModelStep>;
+}
+
+export function createModelAsker(context: RunContext): ModelAsker {
+  const { run, session, deps, requestId, log, signal } = context;
+  const { store, llm, toolbox, settings } = deps;
+  const { writes } = store;
+  const { sessionId } = session;
+  const { runId } = run;
+  let asked: AsyncGenerator<CompletionChunk, void, undefined> | undefined;
+  let withoutTools = false;
+  let compactions = 0;
+
+  /** What instructions and tools take of the window, in estimated tokens. */
+  let overhead = 0;
+  const instructions = () => {
+    const agent = context.agentNow();
+    const system: CompletionMessage[] = agent.prompt === '' ? [] : [{ role: 'system', content: agent.prompt }];
+    const tools = withoutTools ? [] : toCompletionTools(toolbox.toolsOf(session.stored.tools, agent).values());
+    overhead = estimateTokens(system) + Math.ceil(JSON.stringify(tools).length / 4);
+    return { system, tools };
+  };
+  /** What is left of the window for what was said. */
+  const windowNow = () =>
+    Math.max(settings.contextWindow / session.tokensPerEstimate - overhead, settings.contextWindow / 4);
+
+  const ask = (current = context.view): AsyncGenerator<CompletionChunk, void, undefined> => {
+    const { system, tools } = instructions();
+    const messages = [...system, ...toMessages(current, session.attachments)];
+    return llm.stream(
+      { model: context.modelNow(), messages, ...(tools.length > 0 ? { tools } : {}) },
+      { signal, requestId },
+    );
+  };
+
+  /** Makes the view smaller where it fills the window. */
+  const makeRoom = async (isForced: boolean): Promise<boolean> => {
+    const tokensBefore = estimateTokens(toMessages(context.view, session.attachments));
+    const smaller = await compact({
+      view: context.view,
+      attachments: session.attachments,
+      window: windowNow(),
+      isForced,
+      summarize,
+    });
+    if (smaller === undefined || signal.aborted) return false;
+    const { items, summary, ...rest } = smaller;
+    const stored = newItem(context, 'compaction', {
+      text: summary === context.view.summary ? '' : (summary ?? ''),
+      compaction: { tokensBefore, tokensAfter: estimateTokens(toMessages(smaller, session.attachments)) },
+    });
+    stored.hidden = { view: { ...rest, ...(summary === undefined ? {} : { summary }) } };
+    await store.commit([writes.item(sessionId, stored)], { deadlineMs: STORE_MS });
+    context.view = smaller;
+    session.replaceView(smaller);
+    showItem(context, stored);
+    log.info({ tokensBefore, tokensAfter: stored.item.compaction?.tokensAfter }, 'the context was compacted');
+    return true;
+  };
+
+  const summarize = async (messages: CompletionMessage[]): Promise<string | undefined> => {
+    let text = '';
+    let isWhole = false;
+    const model = context.modelNow();
+    for await (const chunk of llm.stream({ model, messages }, { signal, requestId })) {
+      if (chunk.type === 'text') text += chunk.text;
+      if (chunk.type === 'finish') isWhole = true;
+      if (chunk.type === 'error') log.warn({ error: chunk.error }, 'the conversation could not be summarised');
+      if (chunk.type !== 'usage') continue;
+      addToRun(context, chunk.usage, chunk.costUsd);
+      const { usage, costUsd } = chunk;
+      await store
+        .commit([writes.step({ runId, step: -++compactions, sessionId, model, usage, costUsd })])
+        .catch((err) => log.warn({ err }, 'the usage of a summary could not be stored'));
+    }
+    return isWhole && text.trim() !== '' ? text.trim() : undefined;
+  };
+
+  const readStep = async (chunks: AsyncIterable<CompletionChunk>, model: string): Promise<ModelStep> => {
+    const asWhole = estimateTokens(toMessages(context.view, session.attachments)) + overhead;
+    const step = await readModelStep({
+      runId,
+      step: run.steps + 1,
+      model,
+      chunks,
+      nextPosition: session.nextPosition,
+      emit: session.emit,
+      onOpen: session.opened,
+      onClosed: (stored) => {
+        if (stored.item.kind !== 'tool_call' || stored.item.status === 'incomplete') session.closed(stored);
+      },
+    });
+    const { inputTokens } = step.usage;
+    if (inputTokens > 1_000) session.tokensPerEstimate = Math.min(Math.max(inputTokens / asWhole, 0.5), 3);
+    return step;
+  };
+
+  const askModel = async (): Promise<ModelStep> => {
+    const model = context.modelNow();
+    session.emit({ type: 'step.started', runId, model });
+    let chunks = asked;
+    asked = undefined;
+    if (chunks === undefined) {
+      instructions();
+      await makeRoom(false);
+      chunks = ask();
+    }
+    let step = await readStep(chunks, model);
+    if (step.error?.code === 'CONTEXT_WINDOW_EXCEEDED' && step.items.length === 0 && (await makeRoom(true)))
+      step = await readStep(ask(), model);
+    if (refusesTools(step) && !withoutTools) {
+      withoutTools = true;
+      step = await readStep(ask(), model);
+    }
+    return step;
+  };
+
+  return {
+    askAhead(view) {
+      instructions();
+      if (hasRoom({ view, attachments: session.attachments, window: windowNow() })) asked = ask(view);
+    },
+    forget: () => void asked?.return().catch(() => {}),
+    askModel,
+  };
+}
+
+/** Small local models often take no tools, and say so. */
+function refusesTools({ error, items }: ModelStep): boolean {
+  return (
+    error !== undefined &&
+    items.length === 0 &&
+    error.code === 'VALIDATION' &&
+    /not support.{0,20}(tools|function)/i.test(error.message)
+  );
+}

@@ -1,0 +1,195 @@
+import {
+  type Approval,
+  type ApprovalDecide,
+  type ApprovalOutcome,
+  CodelabError,
+  type FileChange,
+  type Item,
+  type RememberedRule,
+  type Rule,
+  type RuleAdd,
+  type Session,
+} from '@codelab/protocol';
+import { hash } from './hash.ts';
+import { withoutHunks } from './patch.ts';
+import { judge } from './rules.ts';
+import type { RunState } from './run-state.ts';
+import type { RunSession, SessionDeps } from './session-types.ts';
+import type { Write } from './store/writer.ts';
+import { type OpenCall, toAct } from './tool-calls.ts';
+
+/** What people decide on the calls of a session, and what of it is remembered. All of it is called under the session's mutex. */
+export interface Decisions {
+  decide(input: ApprovalDecide): Promise<{ status: 'resolved'; replayed: boolean }>;
+  pending(): Approval[];
+  rules(): Promise<RememberedRule[]>;
+  addRule(rule: Omit<RuleAdd, 'sessionId'>): Promise<RememberedRule>;
+  deleteRule(ruleId: string): Promise<{ deleted: boolean }>;
+}
+
+export interface DecisionsOptions {
+  session: RunSession;
+  deps: SessionDeps;
+  active: () => RunState | undefined;
+}
+
+export function createDecisions({ session, deps, active }: DecisionsOptions): Decisions {
+  const { store, agents, toolbox } = deps;
+  const { writes } = store;
+  const { sessionId } = session;
+
+  const rules = (): Promise<RememberedRule[]> => store.rules(sessionId, session.session.project);
+  const allRules = async (): Promise<Rule[]> => [...agents.find(session.session.agent).rules, ...(await rules())];
+
+  const resolveApproval = async (
+    call: OpenCall,
+    decision: { decision: ApprovalOutcome; feedback?: string; args?: Record<string, unknown>; by: string },
+    decidedWith: string,
+    more: Write[] = [],
+  ): Promise<void> => {
+    const { approval } = call;
+    // Its time may have ended, or its run, while the decision was looked at.
+    if (approval?.isPending !== true) throw new CodelabError('APPROVAL_ALREADY_RESOLVED');
+    const { item } = call.stored;
+    const toolCall = { ...(item.toolCall as NonNullable<Item['toolCall']>), arguments: decision.args ?? call.args };
+    approval.isPending = false;
+    try {
+      call.storing = store.commit([
+        writes.approval({ sessionId, approval: approval.approval, pending: false, decidedWith }),
+        writes.item(sessionId, { ...call.stored, item: { ...item, toolCall } }),
+        ...more,
+      ]);
+      await call.storing;
+    } catch (error) {
+      approval.isPending = true;
+      throw error;
+    }
+    item.toolCall = toolCall;
+    call.args = toolCall.arguments;
+    session.emit({
+      type: 'approval.resolved',
+      callId: call.callId,
+      decision: decision.decision,
+      by: decision.by,
+    });
+    session.stateChanged();
+    approval.decided.resolve({
+      decision: decision.decision,
+      ...(decision.feedback === undefined ? {} : { feedback: decision.feedback }),
+    });
+  };
+
+  /** Those that a new rule allows need nobody any more. */
+  const applyRules = async (): Promise<void> => {
+    const all = await allRules();
+    for (const call of active()?.calls.values() ?? []) {
+      if (call.approval?.isPending !== true || call.tool === undefined) continue;
+      const act = toAct(call.tool, call.args);
+      if (typeof act === 'string' || judge(act, all).effect !== 'allow') continue;
+      await resolveApproval(call, { decision: 'allow', by: 'rule' }, JSON.stringify({ decision: 'allow' }));
+    }
+  };
+
+  return {
+    async decide({ callId, decision, scope, resource, arguments: edited, dropHunks, feedback, by }) {
+      const decidedWith = JSON.stringify({ decision, edited, dropHunks, feedback });
+      const call = active()?.calls.get(callId);
+      if (call?.approval?.isPending !== true) {
+        const known = await store.approval(sessionId, callId);
+        if (known === undefined)
+          throw new CodelabError(
+            'NOT_FOUND',
+            `No tool call "${callId}" of the session "${sessionId}" waits for a decision.`,
+          );
+        if (known.decidedWith === decidedWith) return { status: 'resolved', replayed: true };
+        throw new CodelabError('APPROVAL_ALREADY_RESOLVED', undefined, {
+          details: { decision: (JSON.parse(known.decidedWith ?? '{}') as { decision?: string }).decision },
+        });
+      }
+      const { tool, approval } = call;
+      if (tool === undefined || approval === undefined) throw new CodelabError('INTERNAL');
+      let args = decision === 'edit' ? (edited as Record<string, unknown>) : undefined;
+      let outcome: ApprovalOutcome = decision;
+      if (decision === 'allow' && dropHunks !== undefined && dropHunks.length > 0) {
+        const patch = call.args.patch;
+        const changes = approval.approval.changes;
+        if (typeof patch !== 'string' || changes === undefined)
+          throw new CodelabError('VALIDATION', 'dropHunks is for patches, and this call has none.');
+        const unknown = unknownHunks(changes, dropHunks);
+        if (unknown.length > 0)
+          throw new CodelabError('VALIDATION', `The patch has no hunk ${unknown.join(', ')}.`, {
+            details: [{ path: 'dropHunks', message: 'names hunks that the patch does not have' }],
+          });
+        const rest = withoutHunks(patch, dropHunks);
+        if (rest === undefined) outcome = 'reject';
+        else args = { ...call.args, patch: rest };
+      }
+      if (args !== undefined) {
+        const mistakes = toolbox.mistakesOf(tool, args);
+        if (mistakes !== undefined)
+          throw new CodelabError('VALIDATION', `The arguments do not fit the tool's schema: ${mistakes}`, {
+            details: [{ path: 'arguments', message: mistakes }],
+          });
+        const act = toAct(tool, args);
+        if (typeof act === 'string') throw new CodelabError('VALIDATION', act);
+        const verdict = judge(act, await allRules());
+        if (verdict.effect === 'deny') throw new CodelabError('FORBIDDEN', verdict.reason);
+      }
+      const rule: RememberedRule | undefined =
+        scope === 'once' || outcome === 'reject'
+          ? undefined
+          : toRule(session.session, {
+              scope,
+              tool: call.name,
+              resource:
+                resource ?? approval.approval.options.find((option) => option.scope === scope)?.resource ?? '**',
+              effect: 'allow',
+            });
+      await resolveApproval(
+        call,
+        {
+          decision: outcome,
+          by,
+          ...(args === undefined ? {} : { args }),
+          ...(feedback === undefined ? {} : { feedback }),
+        },
+        decidedWith,
+        rule === undefined ? [] : [writes.rule(rule, sessionId, session.session.project)],
+      );
+      if (rule !== undefined) await applyRules();
+      return { status: 'resolved', replayed: false };
+    },
+
+    pending: () =>
+      [...(active()?.calls.values() ?? [])].flatMap(({ approval }) =>
+        approval?.isPending === true ? [approval.approval] : [],
+      ),
+
+    rules,
+
+    async addRule(added) {
+      const rule = toRule(session.session, added);
+      await store.commit([writes.rule(rule, sessionId, session.session.project)]);
+      await applyRules();
+      return rule;
+    },
+
+    async deleteRule(ruleId) {
+      if (!(await rules()).some((rule) => rule.ruleId === ruleId)) return { deleted: false };
+      await store.commit([writes.deleteRule(ruleId)]);
+      return { deleted: true };
+    },
+  };
+}
+
+/** The same rule, remembered twice, is one. */
+function toRule({ sessionId, project }: Session, rule: Omit<RuleAdd, 'sessionId'>): RememberedRule {
+  const { tool, resource, effect, scope } = rule;
+  const ruleId = `rule_${hash([scope === 'session' ? sessionId : project, tool, resource, effect, scope])}`;
+  return { ruleId, tool, resource, effect, scope, createdAt: new Date() };
+}
+
+function unknownHunks(changes: FileChange[], hunks: number[]): number[] {
+  const known = new Set(changes.flatMap((change) => change.hunks.map(({ hunk }) => hunk)));
+  return hunks.filter((hunk) => !known.has(hunk));
+}

@@ -1,0 +1,39 @@
+/** How many of the newest are known without asking the store. */
+const MAX_RECENT = 100;
+
+/** Where in the log each input was accepted, for those who ask for its answer, even before it is. */
+export interface InputCursors {
+  accepted(inputId: string, cursor: string): void;
+  /** Undefined where it is not among the newest. */
+  recent(inputId: string): string | undefined;
+  /** Resolves when it is accepted, or with undefined when `signal` aborts. */
+  wait(inputId: string, signal: AbortSignal): Promise<string | undefined>;
+}
+
+export function createInputCursors(): InputCursors {
+  const recent = new Map<string, string>();
+  const waiters = new Set<{ inputId: string; done: (cursor?: string) => void }>();
+  return {
+    accepted(inputId, cursor) {
+      recent.set(inputId, cursor);
+      if (recent.size > MAX_RECENT) recent.delete(recent.keys().next().value as string);
+      for (const waiter of waiters) if (waiter.inputId === inputId) waiter.done(cursor);
+    },
+    recent: (inputId) => recent.get(inputId),
+    wait: (inputId, signal) =>
+      new Promise((resolve) => {
+        if (signal.aborted) return resolve(undefined);
+        const onAbort = () => waiter.done();
+        const waiter = {
+          inputId,
+          done(cursor?: string) {
+            waiters.delete(waiter);
+            signal.removeEventListener('abort', onAbort);
+            resolve(cursor);
+          },
+        };
+        waiters.add(waiter);
+        signal.addEventListener('abort', onAbort);
+      }),
+  };
+}

@@ -1,0 +1,84 @@
+import { type Attachment, itemBytes } from '@codelab/protocol';
+import type { AttachmentsOf, View } from './context.ts';
+import type { Store, StoredItem } from './store/store.ts';
+
+/** The view is loaded back to its last summary, or this far. */
+const PAGE_ITEMS = 500;
+const LOADED_BYTES = 4 * 1024 * 1024;
+/** The model is shown the newest attachments, up to this: what crosses a wire has its limits. Characters. */
+const ATTACHMENTS_LENGTH = 6 * 1024 * 1024;
+
+/** What the model sees of a session, loaded when it is first asked, then kept up to date by whoever adds to it. */
+export interface ViewCache {
+  get(): Promise<View>;
+  /** As far as it is loaded. */
+  readonly loaded: View | undefined;
+  replace(view: View): void;
+  /** It is loaded anew when it is next asked for. */
+  forget(): void;
+  attachments: AttachmentsOf;
+  keepAttachments(inputId: string, files: Attachment[] | undefined): void;
+}
+
+export function createViewCache(store: Store, sessionId: string): ViewCache {
+  let view: View | undefined;
+  /** In order of arrival. */
+  const kept = new Map<string, { files: Attachment[]; length: number }>();
+  let length = 0;
+
+  const keepAttachments = (inputId: string, files: Attachment[] | undefined): void => {
+    if (files === undefined || files.length === 0 || kept.has(inputId)) return;
+    const own = files.reduce((sum, { data, text }) => sum + (data ?? text ?? '').length, 0);
+    kept.set(inputId, { files, length: own });
+    length += own;
+    for (const [oldest, entry] of kept) {
+      if (length <= ATTACHMENTS_LENGTH || kept.size === 1) break;
+      kept.delete(oldest);
+      length -= entry.length;
+    }
+  };
+
+  const load = async (): Promise<View> => {
+    const { upTo = 0, trimmedUpTo = 0, summary } = (await store.lastCompaction(sessionId))?.hidden?.view ?? {};
+    const items: StoredItem[] = [];
+    let bytes = LOADED_BYTES;
+    let before: number | undefined;
+    for (;;) {
+      const page = await store.items(sessionId, {
+        limit: PAGE_ITEMS,
+        bytes,
+        ...(before === undefined ? {} : { before }),
+      });
+      const wanted = page.items.filter(({ position }) => position > upTo);
+      items.unshift(...wanted);
+      before = page.items[0]?.position;
+      bytes -= wanted.reduce((sum, { item }) => sum + itemBytes(item), 0);
+      if (!page.more || wanted.length < page.items.length || bytes <= 0) break;
+    }
+    // It begins with a person's message or a summary: providers take no answer without a question.
+    const first = summary === undefined ? items.findIndex(({ item }) => item.kind === 'user_message') : 0;
+    const loaded = items.slice(Math.max(0, first));
+    for (const { item } of loaded)
+      if (item.attachments !== undefined && item.inputId !== undefined)
+        keepAttachments(item.inputId, (await store.input(sessionId, item.inputId))?.attachments);
+    return { summary, upTo, trimmedUpTo, items: loaded };
+  };
+
+  return {
+    async get() {
+      view ??= await load();
+      return view;
+    },
+    get loaded() {
+      return view;
+    },
+    replace(next) {
+      view = next;
+    },
+    forget() {
+      view = undefined;
+    },
+    attachments: (inputId) => kept.get(inputId)?.files,
+    keepAttachments,
+  };
+}
