@@ -1,5 +1,5 @@
 import { CodelabError } from '@codelab/protocol';
-import { type Authorize, isLoopback, isSameKey, tokenOf } from '@codelab/service-kit';
+import { type Authorize, createFilter, isLoopback, isSameKey, tokenOf } from '@codelab/service-kit';
 
 export interface AuthorizeOptions {
   key: string;
@@ -44,13 +44,7 @@ export function createAuthorize({ key, host, allowedOrigins }: AuthorizeOptions)
 
 /** Whether an origin is one of `allowed`, where `*` stands for any run of characters within a name. */
 export function createOriginFilter(allowed: string[]): (origin: string) => boolean {
-  const patterns = allowed.map(toPattern);
-  return (origin) => patterns.some((pattern) => pattern.test(origin));
-}
-
-function toPattern(origin: string): RegExp {
-  const escaped = origin.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'));
-  return new RegExp(`^${escaped.join('[^/]*')}$`, 'i');
+  return createFilter(allowed, '[^/]*', 'i');
 }
 
 function hostnameOf(host: string): string {

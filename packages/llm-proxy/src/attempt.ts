@@ -1,4 +1,4 @@
-import { CodelabError, type CompletionRequest } from '@codelab/protocol';
+import type { CompletionRequest } from '@codelab/protocol';
 import type {
   AnswerReader,
   BuiltinProvider,
@@ -192,9 +192,4 @@ export function rendered<T>(
     end: () => renderAll(reader.end()),
     usage: (inputTokens) => reader.usage(inputTokens),
   };
-}
-
-/** Throws for a route that has no such endpoint. */
-export function noSuchEndpoint(provider: string, what: string): CodelabError {
-  return new CodelabError('VALIDATION', `${provider} has no ${what}: ask for a model of a provider that has.`);
 }

@@ -33,7 +33,7 @@ const MAX_ROUTES = 1_000;
 
 export function createBreakers({ failures, cooldownMs }: BreakerOptions, now = Date.now): Breakers {
   const breakers = new Map<string, Breaker>();
-  const find = (route: Route) => breakers.get(`${route.provider.id}/${route.model}`);
+  const find = (route: Route) => breakers.get(keyOf(route));
   return {
     admit(route) {
       const breaker = find(route);
@@ -45,15 +45,13 @@ export function createBreakers({ failures, cooldownMs }: BreakerOptions, now = D
       return 0;
     },
     succeeded(route) {
-      const { id } = route.provider;
-      breakers.delete(`${id}/${route.model}`);
+      breakers.delete(keyOf(route));
     },
     failed(route) {
       if (failures === 0) return;
-      const { id } = route.provider;
-      const key = `${id}/${route.model}`;
+      const key = keyOf(route);
       const breaker = breakers.get(key) ?? {
-        provider: id,
+        provider: route.provider.id,
         model: route.model,
         failures: 0,
         openUntil: 0,
@@ -76,4 +74,8 @@ export function createBreakers({ failures, cooldownMs }: BreakerOptions, now = D
         state: count < failures ? 'closed' : openUntil > now() ? 'open' : 'half-open',
       })),
   };
+}
+
+function keyOf({ provider, model }: Route): string {
+  return `${provider.id}/${model}`;
 }

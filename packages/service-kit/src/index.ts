@@ -16,6 +16,7 @@ export {
 } from './env.ts';
 export { statusOf, toCodelabError, toErrorBody, toValidationError } from './error-shape.ts';
 export type { Flow } from './flow.ts';
+export { createFilter } from './globs.ts';
 export { createLifecycle, type Lifecycle } from './lifecycle.ts';
 export { createLogger, type Logger } from './logger.ts';
 export { createMetrics } from './metrics.ts';
@@ -23,6 +24,6 @@ export { createRpcClient, type RpcClient } from './rpc-client.ts';
 export { runService } from './run-service.ts';
 export { parseJsonBody, type RunningService, serve, toHttpError } from './serve.ts';
 export type { SocketConnection, SocketDoor } from './sockets.ts';
-export { clientGone, openEventStream, type SseMessage, sendEventStream } from './sse.ts';
+export { clientGone, openEventStream, type SseMessage, sendEventStream, whenGone } from './sse.ts';
 export { logFailure, procedure, router, type ServiceContext } from './trpc.ts';
 export { watchSaves } from './watch-saves.ts';

@@ -12,12 +12,18 @@ export interface SseMessage {
   data: unknown;
 }
 
+/** Calls `onGone` when the client goes before its answer is whole, at once where it has gone already. */
+export function whenGone(response: ServerResponse, onGone: () => void): void {
+  if (response.destroyed) onGone();
+  response.once('close', () => {
+    if (!response.writableFinished) onGone();
+  });
+}
+
 /** Aborted when the client has gone. */
 export function clientGone(response: ServerResponse): AbortSignal {
   const controller = new AbortController();
-  response.once('close', () => {
-    if (!response.writableFinished) controller.abort();
-  });
+  whenGone(response, () => controller.abort());
   return controller.signal;
 }
 

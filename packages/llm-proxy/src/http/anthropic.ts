@@ -9,7 +9,7 @@ import { anthropicPassRules } from '../wire/anthropic-pass.ts';
 import { createAnthropicCollector, createAnthropicWriter } from '../wire/anthropic-writer.ts';
 import { estimateInputTokens } from '../wire/estimate.ts';
 import { fromAnthropicRequest, type MessagesBody } from '../wire/from-anthropic.ts';
-import { editJson } from '../wire/json-edit.ts';
+import { withModel } from '../wire/json-edit.ts';
 import { createPassReader } from '../wire/pass-reader.ts';
 import { toAnthropicError } from './anthropic-error.ts';
 import {
@@ -58,7 +58,7 @@ export function anthropicRoutes(options: DoorOptions) {
       if (provider.wire !== 'anthropic') return { input_tokens: estimateInputTokens(body) };
       if (!context.caller.mayUse(body.model) && !context.caller.mayUse(`${provider.id}/${model}`))
         throw new CodelabError('FORBIDDEN', `The key "${context.caller.name}" may not use the model "${body.model}".`);
-      const edited = body.model === model ? bytes : editJson(bytes, { model: JSON.stringify(model) });
+      const edited = withModel(bytes, body.model, model);
       const stop = AbortSignal.any([toAbortSignal(context.signal), AbortSignal.timeout(COUNT_TIMEOUT_MS)]);
       const headers = passedHeaders(request);
       const answer = await provider.post('messages/count_tokens', { model, body: edited, headers }, stop);
@@ -80,7 +80,7 @@ function openStream(
     return openChunks(route, fromAnthropicRequest(messages), createAnthropicWriter({ isOpen }), services.costOf);
   const reader = createPassReader(anthropicPassRules(), provider.names, isOpen);
   const inputTokens = () => estimateInputTokens(body);
-  const edited = withModel(bytes, messages, model);
+  const edited = withModel(bytes, messages.model, model);
   return streamAttempt({ provider, endpoint: 'messages', model, body: edited, headers, inputTokens }, reader);
 }
 
@@ -97,7 +97,7 @@ function openWhole(
     return collected(chunks, createAnthropicCollector());
   }
   const inputTokens = () => estimateInputTokens(body);
-  const edited = withModel(bytes, messages, model);
+  const edited = withModel(bytes, messages.model, model);
   return jsonAttempt(
     { provider, endpoint: 'messages', model, body: edited, headers, inputTokens },
     {
@@ -105,10 +105,6 @@ function openWhole(
       usage: (answer) => mergeUsage(undefined, (answer as { usage?: AnthropicUsage }).usage),
     },
   );
-}
-
-function withModel(bytes: Buffer, body: MessagesBody, model: string): Buffer {
-  return body.model === model ? bytes : editJson(bytes, { model: JSON.stringify(model) });
 }
 
 /** What a client says to Anthropic in headers. */

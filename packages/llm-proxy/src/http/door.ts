@@ -7,6 +7,7 @@ import {
   openEventStream,
   parseJsonBody,
   toHttpError,
+  whenGone,
 } from '@codelab/service-kit';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Caller, Keys } from '../keys.ts';
@@ -87,10 +88,7 @@ export function enter(options: DoorOptions, request: FastifyRequest, reply: Fast
 /** Aborted when the client has gone before its answer was whole. */
 function clientGone(response: ServerResponse): StopSignal {
   const stop = new Stop();
-  if (response.destroyed) stop.abort();
-  response.once('close', () => {
-    if (!response.writableFinished) stop.abort();
-  });
+  whenGone(response, () => stop.abort());
   return stop;
 }
 

@@ -1,11 +1,11 @@
 import { CodelabError, CompletionRequest } from '@codelab/protocol';
 import { toValidationError } from '@codelab/service-kit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { type Attempt, jsonAttempt, noSuchEndpoint, streamAttempt } from '../attempt.ts';
+import { type Attempt, jsonAttempt, streamAttempt } from '../attempt.ts';
 import type { Route } from '../models.ts';
 import { collected, openChunks } from '../open-chunks.ts';
 import { estimateInputTokens } from '../wire/estimate.ts';
-import { editJson } from '../wire/json-edit.ts';
+import { editJson, withModel } from '../wire/json-edit.ts';
 import { toCountedUsage } from '../wire/openai-decoder.ts';
 import { openAiPassRules } from '../wire/openai-pass.ts';
 import { createOpenAiCollector, createOpenAiWriter } from '../wire/openai-writer.ts';
@@ -71,8 +71,12 @@ export function openAiRoutes(options: DoorOptions) {
       if (!isModelName(model)) throw new CodelabError('VALIDATION', 'model must be the name of a model');
       if (body.input === undefined) throw new CodelabError('VALIDATION', 'input is missing');
       const open = ({ provider, model: name }: Route) => {
-        if (provider.wire !== 'openai') throw noSuchEndpoint(provider.id, 'embeddings');
-        const edited = name === model ? bytes : editJson(bytes, { model: JSON.stringify(name) });
+        if (provider.wire !== 'openai')
+          throw new CodelabError(
+            'VALIDATION',
+            `${provider.id} has no embeddings: ask for a model of a provider that has.`,
+          );
+        const edited = withModel(bytes, model, name);
         const inputTokens = () => estimateInputTokens(body);
         return jsonAttempt(
           { provider, endpoint: 'embeddings', model: name, body: edited, inputTokens },

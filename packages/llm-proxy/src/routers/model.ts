@@ -5,8 +5,9 @@ export function createModelRouter({ services, keys }: CompletionOptions) {
   return router({
     /** Those that the caller may ask for. */
     list: procedure.query(async ({ ctx }) => {
+      const caller = keys.find(ctx.credentials);
       const { models, defaultModel } = await services.models.list();
-      return { models: models.filter(({ id }) => keys.find(ctx.credentials)?.mayUse(id)), defaultModel };
+      return { models: models.filter(({ id }) => caller?.mayUse(id)), defaultModel };
     }),
   });
 }

@@ -1,9 +1,8 @@
-import { CodelabError, type FinishReason } from '@codelab/protocol';
+import { CodelabError, type FinishReason, type Usage } from '@codelab/protocol';
 import type { AnswerReader, CountedUsage, ProviderChunk } from '../providers/provider.ts';
 import { type ProviderNames, toFault, toStreamFault, toUnreadableError } from '../providers/provider-error.ts';
 import { estimateUsage, tokensOf } from './estimate.ts';
 import { createEventSplitter, eventsOf } from './event-splitter.ts';
-import { toUsage } from './openai-decoder.ts';
 
 /** What the events of one wire mean. */
 export interface ChunkDecoder {
@@ -27,7 +26,6 @@ export function createChunkReader(
   let hasBegun = false;
   let isComplete = false;
   let characters = 0;
-  let isCounted = false;
   let failure: unknown;
 
   const finish = (out: ProviderChunk[]) => {
@@ -35,7 +33,6 @@ export function createChunkReader(
     if (finishReason === undefined)
       throw new CodelabError('PROVIDER_STREAM_LOST', `${names.name} ended the stream before the answer was complete.`);
     isComplete = true;
-    isCounted = true;
     const usage = decoder.usage();
     if (usage !== undefined) {
       const costUsd = costOf(usage);
@@ -98,10 +95,14 @@ export function createChunkReader(
     },
     usage(inputTokens) {
       const usage = decoder.usage();
-      if (usage !== undefined && isCounted) return usage;
+      if (usage !== undefined && isComplete) return usage;
       return estimateUsage(usage, { inputTokens, outputTokens: tokensOf(characters) });
     },
   };
+}
+
+function toUsage({ inputTokens, outputTokens, cachedTokens, reasoningTokens }: CountedUsage): Usage {
+  return { inputTokens, outputTokens, cachedTokens, reasoningTokens };
 }
 
 /** Whether a chunk is a part of the answer, rather than about it. */

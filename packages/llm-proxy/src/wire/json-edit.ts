@@ -76,3 +76,8 @@ function endOfValue(json: Buffer, at: number): number {
   }
   return json.length;
 }
+
+/** A request's body, which names `model`, for a provider that calls it `name`. */
+export function withModel(bytes: Buffer, model: string, name: string): Buffer {
+  return model === name ? bytes : editJson(bytes, { model: JSON.stringify(name) });
+}

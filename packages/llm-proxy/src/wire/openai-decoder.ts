@@ -1,4 +1,4 @@
-import { FinishReason, newId, type Usage } from '@codelab/protocol';
+import { FinishReason, newId } from '@codelab/protocol';
 import type { ChatCompletionChunk, CompletionUsage } from 'openai/resources';
 import type { CountedUsage, ProviderChunk } from '../providers/provider.ts';
 import type { ChunkDecoder } from './chunk-reader.ts';
@@ -110,9 +110,4 @@ export function toCountedUsage(usage: Partial<CompletionUsage>): CountedUsage {
     cacheWriteTokens: 0,
     isEstimated: false,
   };
-}
-
-export function toUsage(usage: CountedUsage): Usage {
-  const { inputTokens, outputTokens, cachedTokens, reasoningTokens } = usage;
-  return { inputTokens, outputTokens, cachedTokens, reasoningTokens };
 }
