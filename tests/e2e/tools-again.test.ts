@@ -103,3 +103,28 @@ it('a client that watches without the tool leaves it to the one that has it', as
   await run.finished();
   expect(made.sort()).toEqual(['one', 'other']);
 });
+
+it('a call that waited for its person goes to the window that is open when the person has decided', async () => {
+  const made: string[] = [];
+  const tools = (name: string) => ({
+    act: tool({ description: 'Acts', input: { type: 'object' }, execute: () => void made.push(name) }),
+  });
+  const before = story.stack.client({ tools: tools('before') });
+  const session = await before.sessions.create();
+  const run = session.send('go');
+  const call = await story.provider.next();
+  await call.tools({ name: 'act', args: {} });
+  await call.finish('tool_calls');
+  let callId = '';
+  for await (const event of session.events({ from: 'start' })) {
+    if (event.type !== 'approval.requested') continue;
+    callId = event.approval.callId;
+    break;
+  }
+  run.finished().catch(() => {});
+  before.close();
+  const after = await story.stack.client({ tools: tools('after') }).sessions.get(session.id);
+  await after.decide(callId, { decision: 'allow' });
+  await (await story.provider.next()).finish();
+  expect(made).toEqual(['after']);
+});

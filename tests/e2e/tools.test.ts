@@ -181,14 +181,14 @@ it('a deny rule wins over everything: nobody is asked, and the model is told', a
   expect(done).toEqual(['write open']);
 });
 
-it('an approval survives a restart, is shown again, and the first decision wins', async () => {
+it('an approval survives restarts, however many, is shown again, and the first decision wins', async () => {
   const { session, done } = await makeSession();
   const run = session.send('write');
   const call = await story.provider.next();
   await call.tools({ name: 'run_command', args: { command: 'make' } });
   await call.finish('tool_calls');
   const { approval } = await waitFor(session, 'approval.requested');
-  await story.stack.restartRuntime();
+  for (let times = 0; times < 7; times++) await story.stack.restartRuntime();
   // A newcomer is shown it, without a word from the model.
   const other = await story.stack.client().sessions.get(session.id);
   expect((await waitFor(other, 'approval.requested', 'now')).approval).toEqual(approval);

@@ -74,7 +74,7 @@ export async function startAgentRuntime(
     },
     onTimeout: () => sessions.stop(),
   });
-  void sessions.recover();
+  sessions.recover().catch((err) => log.error({ err }, 'what was unfinished could not be taken up'));
   return {
     ...service,
     async close(timeoutMs) {

@@ -156,7 +156,9 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
     if (unfinished === undefined) return queue.length > 0 ? startNext() : undefined;
     const input = await store.input(sessionId, unfinished.run.inputId);
     if (input === undefined) throw new Error(`the run ${unfinished.run.runId} has no input`);
-    const resumes = unfinished.resumes + 1;
+    // Waiting for a person brings nothing down, however often the service is started anew meanwhile.
+    const isWaiting = (await store.approvals(sessionId)).length > 0;
+    const resumes = unfinished.resumes + (isWaiting ? 0 : 1);
     log.info({ sessionId, runId: unfinished.run.runId, resumes }, 'an unfinished run goes on');
     const run = await createRunState({
       session: self,

@@ -5,6 +5,7 @@ import { newItem, type RunContext, STORE_MS, showItem } from './run-context.ts';
 import type { StoredItem } from './store/store.ts';
 import { type CallEnd, type Decided, type OpenCall, prepareCall, rejection, shorten } from './tool-calls.ts';
 import type { ServerToolResult } from './tools/server-tool.ts';
+import type { Tool } from './tools/toolbox.ts';
 import { within } from './within.ts';
 
 /** A client's tool that reports progress may take so long in all. */
@@ -126,6 +127,10 @@ export function createCallMaker(context: RunContext): CallMaker {
     return true;
   };
 
+  /** Who runs a client's tool by now: it may have waited for days. */
+  const announcerOf = ({ name, clientId }: Extract<Tool, { target: 'client' }>): string =>
+    session.stored.tools.find((tool) => tool.name === name)?.clientId ?? clientId;
+
   /** Resolves when the call may be made, or has ended. */
   const permitted = async (call: OpenCall): Promise<void> => {
     const { approval } = call;
@@ -177,7 +182,7 @@ export function createCallMaker(context: RunContext): CallMaker {
       name: call.name,
       arguments: call.args,
       target: tool.target,
-      ...(tool.target === 'client' ? { clientId: tool.clientId } : {}),
+      ...(tool.target === 'client' ? { clientId: announcerOf(tool) } : {}),
       deadline: Date.now() + timeoutMs,
     });
     if (tool.target === 'client') {

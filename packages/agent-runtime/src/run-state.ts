@@ -87,10 +87,11 @@ export async function createRunState({ session, deps, input, resumed }: RunState
   const { runId } = run;
   const log = deps.log.child({ requestId, sessionId, runId });
 
+  let resumes = resumed?.resumes ?? 0;
   const runWrite = () =>
     writes.run({
       run,
-      resumes: resumed?.resumes ?? 0,
+      resumes,
       isCancelled: ending === 'cancelled' && run.status === 'running',
     });
 
@@ -169,6 +170,8 @@ export async function createRunState({ session, deps, input, resumed }: RunState
 
   const keepStep = async (step: ModelStep, refusal: string | undefined): Promise<OpenCall[]> => {
     const prepared = await caller.prepare(step.items);
+    // It gets on.
+    resumes = 0;
     for (const call of prepared) {
       const { item } = call.stored;
       if (refusal !== undefined) {

@@ -52,13 +52,14 @@ export interface Sessions {
 
 export async function createSessions(options: Omit<SessionDeps, 'budget'>): Promise<Sessions> {
   const deps: SessionDeps = { ...options, budget: createLogBudget() };
-  const { store, agents } = deps;
+  const { store, agents, lifecycle } = deps;
   const { writes } = store;
   /** In order of use. */
   const live = new Map<string, Promise<LiveSession>>();
   const readers = new Map<string, number>();
   const mutex = createMutex();
   let lastNumber = await store.lastSessionNumber();
+  let recovering = Promise.resolve();
 
   const get = async (sessionId: string): Promise<LiveSession> => {
     const known = live.get(sessionId);
@@ -83,7 +84,8 @@ export async function createSessions(options: Omit<SessionDeps, 'budget'>): Prom
     const found = await store.session(sessionId);
     if (found === undefined) throw new CodelabError('NOT_FOUND', `There is no session "${sessionId}".`);
     const session = await createLiveSession(found, deps);
-    await session.resume();
+    // What is unfinished while we stop is left to the next process.
+    if (!lifecycle.draining.aborted) await session.resume();
     return session;
   };
 
@@ -237,12 +239,18 @@ export async function createSessions(options: Omit<SessionDeps, 'budget'>): Prom
 
     approvals: async (sessionId) => (await get(sessionId)).approvals(),
 
-    async recover() {
-      for (const sessionId of await store.unfinishedSessions())
-        await get(sessionId).catch((err) => deps.log.error({ err, sessionId }, 'a session could not be taken up'));
+    recover() {
+      recovering = (async () => {
+        for (const sessionId of await store.unfinishedSessions()) {
+          if (lifecycle.draining.aborted) return;
+          await get(sessionId).catch((err) => deps.log.error({ err, sessionId }, 'a session could not be taken up'));
+        }
+      })();
+      return recovering;
     },
 
     async stop() {
+      await recovering.catch(() => {});
       await Promise.all([...live.values()].map(async (loading) => (await loading.catch(() => undefined))?.suspend()));
       await Promise.race([store.idle(), new Promise((resolve) => setTimeout(resolve, 2_000).unref())]);
     },
