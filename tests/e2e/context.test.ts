@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import type { Session } from '../../packages/sdk/src/index.ts';
 import { conversationOf, type FakeProvider, type ProviderCall, startFakeProvider } from '../support/fake-provider.ts';
@@ -129,6 +132,29 @@ it('images, PDFs and files come with a message, on both wires, and again after a
     await expect(session.send('x', { attachments: [attachment] }).finished()).rejects.toMatchObject({
       code: 'VALIDATION',
     });
+});
+
+it('what it costs is told of each step and run, and added up by model', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'codelab-prices-'));
+  cleanups.push(() => rm(folder, { recursive: true, force: true }));
+  const file = join(folder, 'config.yaml');
+  await writeFile(file, 'prices:\n  "openai/*": { input: 1000000, output: 2000000 }\n');
+  const { provider, session } = await setUp({ LLM_PROXY__CONFIG: file });
+  const run = session.send('count');
+  const first = await provider.next();
+  await first.tools({ name: 'calculator', args: { expression: '1' } });
+  await first.finish('tool_calls');
+  await answer(await provider.next(), 'one');
+  const costs: Array<[string, number | undefined]> = [];
+  for await (const event of run.events)
+    if (event.type === 'step.finished' || event.type === 'run.finished') costs.push([event.type, event.costUsd]);
+  // 3 tokens in and 5 out, twice.
+  expect(costs).toEqual([
+    ['step.finished', 13],
+    ['step.finished', 13],
+    ['run.finished', 26],
+  ]);
+  expect(await session.usage()).toMatchObject({ costUsd: 26, steps: 2, byModel: [{ costUsd: 26, steps: 2 }] });
 });
 
 it("a model's thinking is given back to it with its tool calls, and shown to nobody else", async () => {
