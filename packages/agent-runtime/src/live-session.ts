@@ -18,10 +18,12 @@ import type { LiveSession, RunSession, SessionDeps } from './session-types.ts';
 import type { StoredInput, StoredItem, StoredSession } from './store/store.ts';
 import { shorten, toText } from './tool-calls.ts';
 import { createViewCache } from './view-cache.ts';
+import { within } from './within.ts';
 
 /** How long the start of a run that nobody waits for may take to be stored, and when it is tried again. */
 const START_MS = 30_000;
 const RETRY_MS = 5_000;
+const SUSPEND_MS = 2_000;
 /** A run that was found unfinished so often brings the process down: it is not tried again. */
 const MAX_RESUMES = 5;
 
@@ -55,6 +57,20 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
     openItems: open.list,
     openRequests: () => active?.openRequests() ?? [],
   });
+
+  /** Changes the session here at once, and in the store with the next commit: of two changes at a time none is lost. */
+  const changeSession = (changes: Partial<Session>) => {
+    const before = self.session;
+    const session: Session = { ...before, ...changes, updatedAt: new Date() };
+    self.session = session;
+    return {
+      session,
+      write: writes.sessionData(session),
+      undo() {
+        if (self.session === session) self.session = before;
+      },
+    };
+  };
 
   const self: RunSession = {
     sessionId,
@@ -104,16 +120,15 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
         agentSwitch: { from, to, reason, by },
       };
       const stored: StoredItem = { position: self.nextPosition(), item };
-      const session = { ...self.session, agent: to, updatedAt: new Date() };
+      const change = changeSession({ agent: to });
       return {
-        writes: [writes.item(sessionId, stored), writes.session({ ...self.stored, session })],
+        writes: [writes.item(sessionId, stored), change.write],
+        undo: change.undo,
         show() {
-          self.session = session;
-          views.loaded?.items.push(stored);
           eventLog.append({ type: 'agent.switched', from, to, reason });
           eventLog.append({ type: 'item.started', item: { ...item, status: 'in_progress' } });
           eventLog.append({ type: 'item.completed', item });
-          eventLog.append({ type: 'session.updated', session });
+          eventLog.append({ type: 'session.updated', session: change.session });
         },
       };
     },
@@ -215,15 +230,17 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
 
     update: ({ title, model, metadata }) =>
       mutex(async () => {
-        const session: Session = {
-          ...self.session,
-          title: title ?? self.session.title,
-          model: model ?? self.session.model,
-          metadata: metadata ?? self.session.metadata,
-          updatedAt: new Date(),
-        };
-        await store.commit([writes.session({ ...self.stored, session })]);
-        self.session = session;
+        const { session, write, undo } = changeSession({
+          ...(title === undefined ? {} : { title }),
+          ...(model === undefined ? {} : { model }),
+          ...(metadata === undefined ? {} : { metadata }),
+        });
+        try {
+          await store.commit([write]);
+        } catch (error) {
+          undo();
+          throw error;
+        }
         eventLog.append({ type: 'session.updated', session });
         return session;
       }),
@@ -235,9 +252,8 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
         const others = self.stored.tools.filter((tool) => tool.clientId !== clientId && !names.has(tool.name));
         const announced = [...others, ...tools.map((tool) => ({ ...tool, clientId }))];
         if (JSON.stringify(announced) !== JSON.stringify(self.stored.tools)) {
-          const stored = { ...self.stored, tools: announced };
-          await store.commit([writes.session(stored)]);
-          self.stored = stored;
+          await store.commit([writes.sessionTools(sessionId, announced)]);
+          self.stored = { ...self.stored, tools: announced };
         }
         // What waits for a client that has gone is offered to the one that came.
         active?.offerAgain(clientId, names);
@@ -252,7 +268,12 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
         const from = self.session.agent;
         if (to !== from) {
           const change = self.switchWrites(to, reason, 'user', active?.run.runId ?? '');
-          await store.commit(change.writes);
+          try {
+            await store.commit(change.writes);
+          } catch (error) {
+            change.undo();
+            throw error;
+          }
           change.show();
         }
         return { from, to };
@@ -261,6 +282,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
     send: (message, requestId) =>
       mutex(async () => {
         const { inputId, content, model, agent, attachments: files, whenBusy } = message;
+        if (isDeleted) throw new CodelabError('NOT_FOUND', `There is no session "${sessionId}".`);
         if (isUnsure) await takeUp();
         const sentWith = hash([content, model, agent, files]);
         const before = await store.input(sessionId, inputId);
@@ -443,6 +465,11 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
     },
 
     async suspend() {
+      // What is being begun is let begin.
+      await within(
+        SUSPEND_MS,
+        mutex(async () => {}),
+      );
       const run = active;
       run?.suspend();
       await run?.done;

@@ -60,6 +60,11 @@ export function createCallMaker(context: RunContext): CallMaker {
       } else if (known.pending) {
         if (call.tool !== undefined)
           call.approval = { approval: known.approval, isPending: true, decided: createDeferred() };
+        // Its tool has gone: nobody is asked any more.
+        else {
+          const decidedWith = JSON.stringify({ decision: 'cancelled' });
+          await store.commit([writes.approval({ sessionId, approval: known.approval, pending: false, decidedWith })]);
+        }
       } else {
         const { decision, feedback } = JSON.parse(known.decidedWith ?? '{}') as Partial<Decided>;
         if (decision !== 'allow' && decision !== 'edit')
@@ -114,6 +119,7 @@ export function createCallMaker(context: RunContext): CallMaker {
       await call.storing;
     } catch (error) {
       call.isFinished = false;
+      change?.undo();
       throw error;
     }
     call.stored.item = finished;

@@ -130,6 +130,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     session.keepAttachments(inputId, attachments);
     return {
       said,
+      undo: () => change?.undo(),
       writes: [writes.input(delivered), writes.item(sessionId, said), ...(change?.writes ?? [])],
       show() {
         if (isFirst) session.stateChanged();
@@ -332,10 +333,15 @@ export async function createRunState({ session, deps, input, resumed }: RunState
         async deliverSteers() {
           await session.takeSteers(async (inputs) => {
             const delivered = inputs.map((stored) => deliver(stored, false));
-            await store.commit(
-              delivered.flatMap((each) => each.writes),
-              { deadlineMs: STORE_MS },
-            );
+            try {
+              await store.commit(
+                delivered.flatMap((each) => each.writes),
+                { deadlineMs: STORE_MS },
+              );
+            } catch (error) {
+              for (const { undo } of delivered.reverse()) undo();
+              throw error;
+            }
             for (const { show } of delivered) show();
           });
         },
@@ -385,6 +391,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     abandon() {
       ending = 'suspended';
       abort.abort();
+      beginning?.undo();
       asker.forget();
       done.resolve();
     },

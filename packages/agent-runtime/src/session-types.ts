@@ -93,7 +93,12 @@ export interface RunSession {
   /** The inputs that are to be delivered to the active run, taken out of the queue. */
   takeSteers(deliver: (inputs: StoredInput[]) => Promise<void>): Promise<boolean>;
   hasSteers(): boolean;
-  switchWrites(to: string, reason: string, by: 'user' | 'model', runId: string): { writes: Write[]; show(): void };
+  switchWrites(
+    to: string,
+    reason: string,
+    by: 'user' | 'model',
+    runId: string,
+  ): { writes: Write[]; undo(): void; show(): void };
   runEnded(): Promise<void>;
   /** The run stays in the store as it is, for the next process: nothing more happens here. */
   runSuspended(): void;

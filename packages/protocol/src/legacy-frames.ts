@@ -80,8 +80,9 @@ export function createLegacyFrames(options: { inputId?: string } = {}): LegacyFr
           return event.items.flatMap((item) => (sent.has(item.itemId) ? token(item.itemId, item.text, 0) : []));
         case 'stream.synced':
           // The run ended in the part of the log that is gone.
-          if (!wasReset || options.inputId === undefined || event.state !== 'idle') return [];
-          return [wantedRun === undefined ? toErrorFrame(new CodelabError('NOT_FOUND', GONE), '') : final];
+          if (!wasReset || options.inputId === undefined) return [];
+          if (wantedRun !== undefined) return event.runId === wantedRun ? [] : [final];
+          return event.state === 'idle' ? [toErrorFrame(new CodelabError('NOT_FOUND', GONE), '')] : [];
         default:
           return [];
       }

@@ -105,8 +105,14 @@ it('finds its run in a reset that came before it knew it', async () => {
   ).toEqual(['one', ' two']);
 });
 
+it('waits for what comes after a reset, even if the run has ended meanwhile', async () => {
+  const atWork: Body<SessionEvent> = { type: 'stream.synced', state: 'running', runId: 'run1', queued: 0 };
+  const run = play([reset(asked), atWork, started, delta('one', 0), completed('one'), finished], 'completed');
+  expect(await run.finished()).toMatchObject({ status: 'completed', text: 'one' });
+});
+
 it('ends when the run ended in what was reset', async () => {
-  const run = play([delivered, started, delta('one', 0), reset(asked, item('one two'))], 'completed');
+  const run = play([delivered, started, delta('one', 0), reset(asked, item('one two')), synced('idle')], 'completed');
   expect(await textOf(run)).toEqual(['one', ' two']);
   expect(await run.finished()).toMatchObject({ status: 'completed', text: 'one two' });
 });

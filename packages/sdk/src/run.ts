@@ -76,18 +76,18 @@ export function createRun({ connection, sessionId, inputId, accepted }: RunOptio
           for (const item of event.items) if (item.runId === runId) items.add(item.itemId);
           text.push(event, runId);
           yield event;
-          // The run's end may lie in what is gone.
-          const end = await endOf(connection, sessionId, runId);
-          if (end === undefined) continue;
-          result ??= toResult(end, text.whole());
-          yield { ...end, id: event.id, seq: event.seq, ts: event.ts };
-          return;
+          continue;
         }
         if (event.type === 'stream.synced') {
           yield event;
           if (wasReset && runId === undefined && event.state === 'idle')
             throw new CodelabError('NOT_FOUND', 'The answer to this message is older than what the service keeps.');
-          continue;
+          // The run's end may lie in what is gone: then it is not the one that is at work now.
+          const end = wasReset && event.runId !== runId ? await endOf(connection, sessionId, runId) : undefined;
+          if (end === undefined) continue;
+          result ??= toResult(end, text.whole());
+          yield { ...end, id: event.id, seq: event.seq, ts: event.ts };
+          return;
         }
         if (runId === undefined || !belongs(event, runId, inputId, items)) continue;
         text.push(event, runId);

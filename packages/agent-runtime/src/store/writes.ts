@@ -1,7 +1,15 @@
-import { itemBytes, type RememberedRule } from '@codelab/protocol';
+import { itemBytes, type RememberedRule, type Session } from '@codelab/protocol';
 import { type Kysely, sql } from 'kysely';
 import type { Database } from './schema.ts';
-import type { StoredApproval, StoredInput, StoredItem, StoredRun, StoredSession, StoredStep } from './store.ts';
+import type {
+  AnnouncedTool,
+  StoredApproval,
+  StoredInput,
+  StoredItem,
+  StoredRun,
+  StoredSession,
+  StoredStep,
+} from './store.ts';
 import type { Write } from './writer.ts';
 
 export type Writes = ReturnType<typeof createWrites>;
@@ -25,6 +33,26 @@ export function createWrites(db: Kysely<Database>) {
           .onConflict((c) =>
             c.column('session_id').doUpdateSet({ data: row.data, tools: row.tools, project: row.project }),
           )
+          .compile(),
+      ];
+    },
+
+    sessionData(session: Session): Write {
+      return [
+        db
+          .updateTable('sessions')
+          .set({ data: JSON.stringify(session) })
+          .where('session_id', '=', session.sessionId)
+          .compile(),
+      ];
+    },
+
+    sessionTools(sessionId: string, tools: AnnouncedTool[]): Write {
+      return [
+        db
+          .updateTable('sessions')
+          .set({ tools: JSON.stringify(tools) })
+          .where('session_id', '=', sessionId)
           .compile(),
       ];
     },
