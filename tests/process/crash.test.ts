@@ -87,6 +87,9 @@ function scripted(mistakes: string[]) {
   };
 }
 
+/** Tools and people take their time: a kill shall meet them at it. */
+const aWhile = () => new Promise((resolve) => setTimeout(resolve, 25));
+
 /** The whole conversation, by a client that knows nothing of the kill. */
 async function converse(session: Session): Promise<string[]> {
   const outcomes: string[] = [];
@@ -164,8 +167,9 @@ describe.each(stores)('kill -9 of agent-runtime, on %s', (_, makeDatabase) => {
           description: 'Reads',
           input,
           kind: 'read',
-          execute: (args, { callId }) => {
+          execute: async (args, { callId }) => {
             count(callId);
+            await aWhile();
             return `content of ${args.path}`;
           },
         }),
@@ -174,8 +178,9 @@ describe.each(stores)('kill -9 of agent-runtime, on %s', (_, makeDatabase) => {
           input,
           kind: 'write',
           resource: 'path',
-          execute: (args, { callId }) => {
+          execute: async (args, { callId }) => {
             count(callId);
+            await aWhile();
             written.push(`${args.path}: ${args.content}`);
           },
         }),
@@ -185,11 +190,12 @@ describe.each(stores)('kill -9 of agent-runtime, on %s', (_, makeDatabase) => {
 
     const open = async (sessionId: string) => {
       const session = await client.sessions.create({ sessionId });
-      session.onApproval(({ arguments: args }) =>
-        args.path === 'rejected'
+      session.onApproval(async ({ arguments: args }) => {
+        await aWhile();
+        return args.path === 'rejected'
           ? { decision: 'reject', feedback: 'not that file' }
-          : { decision: 'edit', arguments: { path: 'edited', content: 'person' } },
-      );
+          : { decision: 'edit', arguments: { path: 'edited', content: 'person' } };
+      });
       return session;
     };
     const expected = ['completed', 'completed', 'completed', 'completed', 'completed', 'completed', 'cancelled'];
