@@ -100,9 +100,6 @@ export function createModelAsker(context: RunContext): ModelAsker {
       nextPosition: session.nextPosition,
       emit: session.emit,
       onOpen: session.opened,
-      onClosed: (stored) => {
-        if (stored.item.kind !== 'tool_call' || stored.item.status === 'incomplete') session.closed(stored);
-      },
     });
     const { inputTokens } = step.usage;
     if (inputTokens > 1_000) session.tokensPerEstimate = Math.min(Math.max(inputTokens / asWhole, 0.5), 3);

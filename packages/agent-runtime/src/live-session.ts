@@ -133,12 +133,11 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
       };
     },
     runSuspended: () => eventLog.close(),
-    runEnded: () =>
-      mutex(async () => {
-        active = undefined;
-        open.clear();
-        await startNext();
-      }),
+    runOver() {
+      active = undefined;
+      open.clear();
+    },
+    startNext: () => mutex(startNext),
   };
 
   /** Under the mutex: the next input of the queue becomes a run, if none is active. */

@@ -34,9 +34,8 @@ export interface ModelStepOptions {
   /** The position of the next item. */
   nextPosition: () => number;
   emit: (event: NewSessionEvent) => void;
-  /** Says which items are being written, for those who come in the middle. */
+  /** Says which items there are that the store does not have yet. */
   onOpen: (stored: StoredItem) => void;
-  onClosed: (stored: StoredItem) => void;
 }
 
 /** Reads one answer of the model: its chunks become items. Never throws. */
@@ -82,7 +81,6 @@ export async function readModelStep(options: ModelStepOptions): Promise<ModelSte
   const close = (opened: OpenItem, status: 'completed' | 'incomplete') => {
     add(opened, opened.joiner.flush());
     opened.stored.item.status = status;
-    options.onClosed(opened.stored);
     emit({ type: 'item.completed', item: { ...opened.stored.item } });
   };
 

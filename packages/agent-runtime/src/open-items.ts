@@ -4,12 +4,12 @@ import type { Store, StoredItem } from './store/store.ts';
 
 const SNAPSHOT_ITEMS = 200;
 
-/** The items that are being written, tool calls without a result among them, and the history with them in it. */
+/** The items that the store does not have yet, or not as they are: what is being written, calls without a result; and the history with them in it. */
 export interface OpenItems {
   opened(stored: StoredItem): void;
   closed(stored: StoredItem): void;
   clear(): void;
-  /** As they are now, in order. */
+  /** Those that go on, as they are now, in order. */
   list(): Item[];
   /** The newest items before `before`, oldest first. */
   page(options: { before?: number; limit: number }): Promise<{ items: StoredItem[]; more: boolean }>;
@@ -42,7 +42,10 @@ export function createOpenItems(store: Store, sessionId: string): OpenItems {
     opened: (stored) => void open.set(stored.item.itemId, stored),
     closed: (stored) => void open.delete(stored.item.itemId),
     clear: () => open.clear(),
-    list: () => now().map(({ item }) => item),
+    list: () =>
+      now()
+        .map(({ item }) => item)
+        .filter(({ status }) => status === 'in_progress'),
     page,
     async snapshot() {
       const { items, more } = await page({ limit: SNAPSHOT_ITEMS });

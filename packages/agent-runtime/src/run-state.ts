@@ -158,6 +158,10 @@ export async function createRunState({ session, deps, input, resumed }: RunState
       ...step.items.map((stored) => writes.item(sessionId, stored)),
     ];
   };
+  /** What has no result yet is still open. */
+  const storedNow = ({ items }: ModelStep): void => {
+    for (const stored of items) if (stored.item.status !== 'in_progress') session.closed(stored);
+  };
   const showStep = ({ model, usage, costUsd, finishReason, error }: ModelStep) => {
     session.emit({
       type: 'step.finished',
@@ -195,6 +199,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
       { deadlineMs: STORE_MS },
     );
     unstored = undefined;
+    storedNow(step);
     context.view.items.push(...step.items);
     showStep(step);
     for (const call of prepared) calls.set(call.callId, call);
@@ -242,7 +247,10 @@ export async function createRunState({ session, deps, input, resumed }: RunState
       END_SHOWN_MS,
       stored.catch(() => {}),
     );
-    if (step !== undefined) context.view.items.push(...step.items);
+    if (step !== undefined) {
+      storedNow(step);
+      context.view.items.push(...step.items);
+    }
     for (const show of shows) show();
     if (step !== undefined) showStep(step);
     if (noticed !== undefined) showItem(context, noticed);
@@ -254,6 +262,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
       ...(run.costUsd === undefined ? {} : { costUsd: run.costUsd }),
       ...(error === undefined ? {} : { error }),
     });
+    session.runOver();
     log.info(
       { status, code: error?.code, steps: run.steps, usage: run.usage, ms: Date.now() - run.startedAt.getTime() },
       'run finished',
@@ -304,7 +313,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     // A stop wins over what it broke.
     if (ending === 'cancelled' && how.status !== 'completed') await finish({ ...how, status: 'cancelled' });
     else await finish(error === undefined ? how : { ...how, error });
-    await session.runEnded();
+    await session.startNext();
   };
 
   const asWireError = (thrown: unknown): WireError =>

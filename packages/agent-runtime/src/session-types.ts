@@ -99,7 +99,9 @@ export interface RunSession {
     by: 'user' | 'model',
     runId: string,
   ): { writes: Write[]; undo(): void; show(): void };
-  runEnded(): Promise<void>;
+  /** There is no active run any more: at the same moment as its end is in the log, so that whoever comes now is not told to wait for it. */
+  runOver(): void;
+  startNext(): Promise<void>;
   /** The run stays in the store as it is, for the next process: nothing more happens here. */
   runSuspended(): void;
 }
