@@ -245,6 +245,30 @@ it('a message that steers while the model says its last word is answered all the
   expect((await run.finished()).runId).toBe((await steer.finished()).runId);
 });
 
+it('a message that steers in the moment in which the run begins gets its answer, and its place after what was asked', async () => {
+  const { session } = await makeSession();
+  for (let round = 0; round < 10; round++) {
+    const run = session.send(`one ${round}`);
+    // At once: the run may be about to begin, or have begun.
+    const steer = session.send(`two ${round}`, { whenBusy: 'steer' });
+    const first = await story.provider.next();
+    const seen = conversationOf(first).map(({ content }) => content);
+    await first.text('1');
+    await first.finish();
+    if (!seen.includes(`two ${round}`)) {
+      const second = await story.provider.next();
+      expect(conversationOf(second).slice(-3)).toMatchObject([
+        { content: `one ${round}` },
+        { content: '1' },
+        { content: `two ${round}` },
+      ]);
+      await second.finish();
+    }
+    expect(await run.finished()).toMatchObject({ status: 'completed' });
+    expect(await steer.finished()).toMatchObject({ status: 'completed' });
+  }
+});
+
 it('a cancel closes every open call and approval, and the history stays valid', async () => {
   const { session } = await makeSession();
   let release = () => {};

@@ -9,6 +9,8 @@ import { toCompletionTools } from './tools/toolbox.ts';
 export interface ModelAsker {
   /** Makes the first call now, for `view`, where that needs no compaction: `askModel` takes it up. */
   askAhead(view: View): void;
+  /** Whether the next answer has been asked for: what comes now is not part of the question. */
+  readonly hasAsked: boolean;
   /** The call that was made ahead is not taken up. */
   forget(): void;
   /** One answer of the model. Never throws. */
@@ -130,6 +132,9 @@ export function createModelAsker(context: RunContext): ModelAsker {
     askAhead(view) {
       instructions();
       if (hasRoom({ view, attachments: session.attachments, window: windowNow() })) asked = ask(view);
+    },
+    get hasAsked() {
+      return asked !== undefined;
     },
     forget: () => void asked?.return().catch(() => {}),
     askModel,

@@ -77,6 +77,9 @@ export function createCallMaker(context: RunContext): CallMaker {
           text: 'The service was restarted while this ran: it is not known whether it took effect. Look before you do it again.',
         };
     }
+    // Whoever came before they were known here is told now.
+    for (const { approval } of prepared)
+      if (approval !== undefined) session.emit({ type: 'approval.requested', approval: approval.approval });
     return prepared;
   };
 

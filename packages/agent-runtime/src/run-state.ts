@@ -340,6 +340,8 @@ export async function createRunState({ session, deps, input, resumed }: RunState
         },
         requestId,
         async deliverSteers() {
+          // They would stand before an answer that does not know of them, and get none of their own.
+          if (asker.hasAsked) return;
           await session.takeSteers(async (inputs) => {
             const delivered = inputs.map((stored) => deliver(stored, false));
             try {
