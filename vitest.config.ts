@@ -22,13 +22,16 @@ export default defineConfig({
             {
               test: {
                 name: 'e2e-postgres',
-                include: ['tests/e2e/{bad-input,cancel,doors,legacy-tools,rest,resume,stop,store,tools,turn}.test.ts'],
+                include: [
+                  'tests/e2e/{bad-input,cancel,database-away,doors,legacy-tools,rest,resume,stop,store,tools,turn}.test.ts',
+                ],
                 testTimeout: 20_000,
                 env: { CODELAB_TEST_STORE: 'postgres' },
               },
             },
           ]
         : []),
+      ...(process.env.CODELAB_TEST_CHAOS ? [{ test: { name: 'chaos', include: ['tests/chaos/**/*.test.ts'] } }] : []),
       {
         test: {
           name: 'process',

@@ -1,10 +1,11 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Session } from '../../packages/sdk/src/index.ts';
+import { type Session, tool } from '../../packages/sdk/src/index.ts';
 import { conversationOf, type FakeProvider, type ProviderCall, startFakeProvider } from '../support/fake-provider.ts';
 import { keys, type Stack, startStack } from '../support/stack.ts';
 
@@ -104,6 +105,45 @@ describe('MCP servers of the configuration', () => {
       if (event.type === 'tool.requested' && event.name === 'slow_hang') break;
     await run.cancel();
     expect(await run.finished()).toMatchObject({ status: 'cancelled' });
+  });
+
+  it('are let finish by a stop of the service, though another call waits for a person', async () => {
+    await setUp({ paper: test });
+    const write = tool({
+      description: 'Writes',
+      input: { type: 'object' },
+      kind: 'write',
+      execute: async () => 'written',
+    });
+    const session = await stack.client({ tools: { write } }).sessions.create();
+    await ready(session, 'paper_wait');
+    const [begun, file] = [join(folder, 'begun'), join(folder, 'go on')];
+    const run = session.send('go');
+    const call = await provider.next();
+    await call.tools({ name: 'paper_wait', args: { begun, file } }, { name: 'write', args: {} });
+    await call.finish('tool_calls');
+    const states: string[] = [];
+    let requested = 0;
+    for await (const event of session.events({ from: 'start' })) {
+      if (event.type === 'session.state') states.push(event.state);
+      if (event.type === 'tool.requested' || event.type === 'approval.requested') requested++;
+      if (requested === 2) break;
+    }
+    // Only the file system says so.
+    while (!existsSync(begun)) await new Promise((resolve) => setTimeout(resolve, 10));
+    const stopped = stack.runtime.close(10_000);
+    await writeFile(file, '');
+    await stopped;
+    await stack.restartRuntime();
+    const [approval] = await session.approvals();
+    await session.decide(approval?.callId ?? '', { decision: 'allow' });
+    const next = await provider.next();
+    expect(conversationOf(next).map(({ content }) => content)).toEqual(['go', null, 'waited', 'written']);
+    await next.finish();
+    await run.finished();
+    expect(readFileSync(begun, 'utf8')).toBe('begun\n');
+    // It is at work while its tool is, whoever else is waited for.
+    expect(states.at(-1)).toBe('running');
   });
 
   it('may be other services over HTTP, such as another agent-runtime, and change with the file', async () => {

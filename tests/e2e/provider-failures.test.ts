@@ -13,7 +13,10 @@ afterEach(async () => {
 });
 
 const start = async (variables: Record<string, string>) => {
-  stack = await startStack({ providerUrl: provider.url, variables });
+  stack = await startStack({
+    providerUrl: provider.url,
+    variables: { AGENT_RUNTIME__STEP_RETRIES: '0', ...variables },
+  });
   return stack.client().sessions.create();
 };
 const fail = (call: ProviderCall, status: number, headers: Record<string, string> = {}) => {

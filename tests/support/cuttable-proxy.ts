@@ -6,10 +6,12 @@ export interface CuttableProxy {
   url: string;
   /** How many connections have been made. */
   readonly connections: number;
-  /** Destroys every connection; new ones are let through. */
-  cut(): void;
+  /** Destroys every connection, or those that `picks` says; new ones are let through. */
+  cut(picks?: () => boolean): void;
   /** Destroys every connection, and each new one for `ms`. */
   goAwayFor(ms: number): Promise<void>;
+  /** Destroys every connection, and each new one until the result is called. */
+  goAway(): () => void;
   /** Resolves with the next connection that is made. */
   nextConnection(): Promise<void>;
   close(): Promise<void>;
@@ -42,8 +44,15 @@ export async function startCuttableProxy(targetUrl: string): Promise<CuttablePro
     }
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const cut = () => {
-    for (const socket of open) socket.destroy();
+  const cut = (picks = () => true) => {
+    for (const socket of open) if (picks()) socket.destroy();
+  };
+  const goAway = () => {
+    isAway = true;
+    cut();
+    return () => {
+      isAway = false;
+    };
   };
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
@@ -51,11 +60,11 @@ export async function startCuttableProxy(targetUrl: string): Promise<CuttablePro
       return connections;
     },
     cut,
+    goAway,
     async goAwayFor(ms) {
-      isAway = true;
-      cut();
+      const comeBack = goAway();
       await new Promise((resolve) => setTimeout(resolve, ms));
-      isAway = false;
+      comeBack();
     },
     nextConnection: () => new Promise((resolve) => waiting.push(resolve)),
     close: () =>

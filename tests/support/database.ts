@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Sqlite from 'libsql';
 import pg from 'pg';
 
 /** A database of its own, empty. */
@@ -9,6 +10,23 @@ export interface TestDatabase {
   /** For `AGENT_RUNTIME__DATABASE_URL`. */
   url: string;
   remove(): Promise<void>;
+}
+
+/** Keeps everybody else from writing to the database, reading goes on. The result lets them again. */
+export async function holdWrites(url: string): Promise<() => Promise<void>> {
+  if (url.startsWith('file:')) {
+    const database = new Sqlite(url.slice('file:'.length));
+    database.exec('begin immediate');
+    return async () => {
+      database.exec('rollback');
+      database.close();
+    };
+  }
+  const client = new pg.Client(url);
+  await client.connect();
+  await client.query('begin');
+  await client.query('lock table sessions, inputs, runs, items, approvals in exclusive mode');
+  return () => client.end();
 }
 
 /** SQLite in a new folder, or a schema of its own in PostgreSQL, as the test project says. */

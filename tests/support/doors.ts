@@ -1,7 +1,10 @@
+import { Client as McpClient } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { createTRPCClient, createWSClient, httpLink, httpSubscriptionLink, splitLink, wsLink } from '@trpc/client';
 import { WebSocket } from 'ws';
 import type { GatewayRouter } from '../../packages/gateway/src/router.ts';
 import { transformer } from '../../packages/protocol/src/index.ts';
+import type { CodelabError, Session } from '../../packages/sdk/src/index.ts';
 import { keys, type Stack } from './stack.ts';
 
 /** What a person gets back for one message, whichever door it went through. */
@@ -21,29 +24,67 @@ export interface Door {
 
 const headers = { 'x-internal-auth': keys.gateway, 'content-type': 'application/json' };
 
-/** The events of one input's run, as an answer. */
+interface Seen {
+  type: string;
+  [field: string]: unknown;
+}
+interface SeenItem {
+  itemId: string;
+  kind: string;
+  runId: string;
+  inputId?: string;
+  text: string;
+}
+
+/** The events of one input's run, as an answer: read as PROTOCOL.md §4 and §5 tell a reader to. */
 async function collect(
-  subscribe: (
-    onEvent: (event: { type: string } & Record<string, unknown>) => void,
-    onError: (error: unknown) => void,
-  ) => () => void,
+  subscribe: (onEvent: (event: Seen) => void, onError: (error: unknown) => void) => () => void,
   inputId: string,
 ): Promise<Answer> {
-  let text = '';
+  const items = new Map<string, SeenItem>();
   let runId: unknown;
-  const answers = new Set<unknown>();
+  let wasReset = false;
+  const text = () =>
+    [...items.values()]
+      .filter((item) => item.kind === 'assistant_message' && item.runId === runId)
+      .map((item) => item.text)
+      .join('');
   return new Promise((resolve, reject) => {
     const stop = subscribe((event) => {
-      if (event.type === 'input.delivered' && event.inputId === inputId) runId = event.runId;
-      if (event.type === 'item.started') {
-        const item = event.item as { kind: string; itemId: string; runId: string };
-        if (item.kind === 'assistant_message' && item.runId === runId) answers.add(item.itemId);
-      }
-      if (event.type === 'item.delta' && answers.has(event.itemId)) text += event.text;
-      if (event.type === 'run.finished' && event.runId === runId) {
-        const error = event.error as { code: string } | undefined;
+      const end = (error?: { code: string }) => {
         stop();
-        resolve({ text, ends: 1, ...(error === undefined ? {} : { error: error.code }) });
+        resolve({ text: text(), ends: 1, ...(error === undefined ? {} : { error: error.code }) });
+      };
+      const item = event.item as SeenItem;
+      switch (event.type) {
+        case 'input.delivered':
+          if (event.inputId === inputId) runId = event.runId;
+          break;
+        case 'item.started':
+        case 'item.completed':
+          items.set(item.itemId, { ...item });
+          break;
+        case 'item.delta': {
+          const shown = items.get(event.itemId as string);
+          if (shown !== undefined) shown.text = shown.text.slice(0, event.offset as number) + event.text;
+          break;
+        }
+        case 'item.discarded':
+          items.delete(event.itemId as string);
+          break;
+        case 'stream.reset':
+          wasReset = true;
+          items.clear();
+          for (const each of event.items as SeenItem[]) {
+            items.set(each.itemId, { ...each });
+            if (each.inputId === inputId) runId = each.runId;
+          }
+          break;
+        case 'stream.synced':
+          if (wasReset && runId !== undefined && event.runId !== runId) end();
+          break;
+        case 'run.finished':
+          if (event.runId === runId) end(event.error as { code: string } | undefined);
       }
     }, reject);
   });
@@ -182,7 +223,7 @@ interface SseText {
   data: string;
 }
 
-async function* readSse(response: Response): AsyncGenerator<SseText> {
+export async function* readSse(response: Response): AsyncGenerator<SseText> {
   let rest = '';
   for await (const part of (response.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream())) {
     rest += part;
@@ -270,6 +311,73 @@ const oneMessage = (stream: boolean): Door => ({
     return { text: ((await response.json()) as { message: string }).message, ends: 1 };
   },
 });
+
+const sdkFinished: Door = {
+  name: "the SDK's finished()",
+  async ask(stack, sessionId, content, model) {
+    const session = await sdkSession(stack, sessionId);
+    const options = model === undefined ? {} : { model };
+    return session
+      .send(content as string, options)
+      .finished()
+      .then(({ text }) => ({ text, ends: 1 }), toFailure(''));
+  },
+};
+
+const sdkTextStream: Door = {
+  name: "the SDK's textStream",
+  async ask(stack, sessionId, content, model) {
+    const session = await sdkSession(stack, sessionId);
+    let text = '';
+    try {
+      for await (const token of session.send(content as string, model === undefined ? {} : { model }).textStream)
+        text += token;
+      return { text, ends: 1 };
+    } catch (error) {
+      return toFailure(text)(error as CodelabError);
+    }
+  },
+};
+
+const toFailure = (text: string) => (error: CodelabError) => ({ text, ends: 1, error: error.code });
+
+async function sdkSession(stack: Stack, sessionId: string): Promise<Session> {
+  return stack.client().sessions.create({ sessionId });
+}
+
+/** Its answer comes whole, after as long as it takes. */
+const mcp: Door = {
+  name: 'MCP',
+  async ask(stack, sessionId, content) {
+    const client = new McpClient({ name: 'test', version: '1' });
+    const url = new URL(`${stack.runtime.url}/mcp`);
+    await client.connect(
+      new StreamableHTTPClientTransport(url, {
+        requestInit: { headers: { 'x-internal-auth': keys.runtime } },
+      }) as never,
+    );
+    try {
+      await stack.client().sessions.create({ sessionId });
+      const called = await client.callTool({
+        name: 'send_message',
+        arguments: { session_id: sessionId, message: content },
+      });
+      const [{ text }] = called.content as [{ text: string }];
+      return called.isError
+        ? { text: '', ends: 1, error: text.split(':')[0] ?? '' }
+        : { text: (JSON.parse(text) as { answer: string }).answer, ends: 1 };
+    } finally {
+      await client.close();
+    }
+  },
+};
+
+/** Those that stand on gateway: an agent-runtime that restarts is nothing that their readers see. */
+export const gatewayStreams: Door[] = [rawWebSocket, oneMessage(true), sdkTextStream];
+export const gatewayReaders: Door[] = [trpcOverWebSocket, trpcOverHttp, restAndSse, oneMessage(false), sdkFinished];
+/** Those of agent-runtime itself. */
+export const runtimeStreams: Door[] = [oldSse({ type: 'user_message' }), oldSse({ role: 'user' })];
+export const runtimeReaders: Door[] = [mcp];
 
 /** Those that let a message choose its model. */
 export const fullDoors: Door[] = [trpcOverWebSocket, trpcOverHttp, restAndSse];

@@ -16,6 +16,8 @@ export interface ProviderCall {
   open(): void;
   /** Sends one delta with this text, and resolves when it is on its way. */
   text(content: string): Promise<void>;
+  /** Sends as many deltas, each with this text, in one packet. */
+  texts(content: string, times: number): Promise<void>;
   /** Sends whole tool calls, in one chunk each. Text as arguments goes out as it is. */
   tools(...calls: Array<{ name: string; args: object | string }>): Promise<void>;
   /** Sends one chunk with this delta. */
@@ -89,8 +91,9 @@ function toCall(request: IncomingMessage, response: ServerResponse, bytes: strin
       response.write(bytes, () => resolve());
     });
   const head = { id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: 'fake-1' };
-  const chunk = (delta: object, finishReason: string | null = null) =>
-    raw(`data: ${JSON.stringify({ ...head, choices: [{ index: 0, delta, finish_reason: finishReason }] })}\n\n`);
+  const toEvent = (delta: object, finishReason: string | null = null) =>
+    `data: ${JSON.stringify({ ...head, choices: [{ index: 0, delta, finish_reason: finishReason }] })}\n\n`;
+  const chunk = (delta: object, finishReason: string | null = null) => raw(toEvent(delta, finishReason));
   const open = () => {
     if (!response.headersSent) response.writeHead(200, { 'content-type': 'text/event-stream' });
   };
@@ -109,6 +112,10 @@ function toCall(request: IncomingMessage, response: ServerResponse, bytes: strin
     text(content) {
       open();
       return chunk({ content });
+    },
+    texts(content, times) {
+      open();
+      return raw(toEvent({ content }).repeat(times));
     },
     event(type, fields = {}) {
       open();

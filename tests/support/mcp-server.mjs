@@ -1,4 +1,5 @@
 // An MCP server over stdio, as a test's child process.
+import { appendFileSync, existsSync } from 'node:fs';
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
 import { z } from 'zod';
@@ -14,6 +15,19 @@ server.registerTool(
   'hang',
   { description: 'Never answers', annotations: { readOnlyHint: true } },
   () => new Promise(() => {}),
+);
+server.registerTool(
+  'wait',
+  {
+    description: 'Notes that it began, and waits for a file',
+    inputSchema: { begun: z.string(), file: z.string() },
+    annotations: { readOnlyHint: true },
+  },
+  async ({ begun, file }) => {
+    appendFileSync(begun, 'begun\n');
+    while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 10));
+    return text('waited');
+  },
 );
 server.registerTool('die', { description: 'Dies', annotations: { readOnlyHint: true } }, () => process.exit(1));
 server.registerTool('fail', { description: 'Fails', annotations: { readOnlyHint: true } }, () => ({

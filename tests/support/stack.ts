@@ -23,10 +23,14 @@ export interface Stack {
   front: CuttableProxy;
   /** Between gateway and agent-runtime. */
   back: CuttableProxy;
+  /** `AGENT_RUNTIME__DATABASE_URL`. */
+  databaseUrl: string;
   /** A client of its own, through `front`; closed with the stack. */
   client(options?: Partial<ClientOptions>): Client;
   /** Stops agent-runtime and starts another on the same database and port. */
   restartRuntime(): Promise<void>;
+  /** Stops llm-proxy and starts another on the same port. */
+  restartLlmProxy(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -57,7 +61,9 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       : { LLM_PROXY__OPENAI_BASE_URL: options.providerUrl, LLM_PROXY__OPENAI_API_KEY: 'sk-test' }),
     ...options.variables,
   };
-  const llmProxy = await startLlmProxy(loadLlmProxyEnv(variables));
+  const startProxy = (port: number) =>
+    startLlmProxy(loadLlmProxyEnv({ ...variables, ...(port === 0 ? {} : { LLM_PROXY__PORT: String(port) }) }));
+  const llmProxy = await startProxy(0);
   const startRuntime = (port: number) =>
     startAgentRuntime(
       loadAgentRuntimeEnv({
@@ -72,6 +78,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const front = await startCuttableProxy(gateway.url);
   const clients: Client[] = [];
   const stack: Stack = {
+    databaseUrl: variables.AGENT_RUNTIME__DATABASE_URL as string,
     gateway,
     runtime,
     llmProxy,
@@ -87,13 +94,18 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       await stack.runtime.close();
       stack.runtime = await startRuntime(port);
     },
+    async restartLlmProxy() {
+      const { port } = stack.llmProxy;
+      await stack.llmProxy.close();
+      stack.llmProxy = await startProxy(port);
+    },
     async close() {
       for (const client of clients) client.close();
       await front.close();
       await gateway.close();
       await back.close();
       await stack.runtime.close();
-      await llmProxy.close();
+      await stack.llmProxy.close();
       await database.remove();
     },
   };

@@ -53,6 +53,9 @@ export async function startAgentRuntime(
     settings: {
       model: env.LLM_MODEL,
       maxSteps: env.MAX_STEPS,
+      stepRetries: env.STEP_RETRIES,
+      storeTimeoutMs: env.STORE_TIMEOUT_MS,
+      liveSessions: env.LIVE_SESSIONS,
       toolTimeoutMs: env.TOOL_TIMEOUT_MS,
       approvalTimeoutMs: env.APPROVAL_TIMEOUT_MS,
       contextWindow: env.CONTEXT_WINDOW,

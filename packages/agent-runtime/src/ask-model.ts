@@ -1,9 +1,11 @@
-import type { CompletionChunk, CompletionMessage } from '@codelab/protocol';
+import { addUsage, type CompletionChunk, type CompletionMessage, noUsage } from '@codelab/protocol';
 import { compact, hasRoom } from './compaction.ts';
 import { estimateTokens, toMessages, type View } from './context.ts';
 import { type ModelStep, readModelStep } from './model-step.ts';
-import { addToRun, newItem, type RunContext, STORE_MS, showItem } from './run-context.ts';
+import { addToRun, newItem, type RunContext, showItem } from './run-context.ts';
+import { createStepRetries } from './step-retries.ts';
 import { toCompletionTools } from './tools/toolbox.ts';
+import { within } from './within.ts';
 
 /** Asks the model, and keeps what it is asked within its window. */
 export interface ModelAsker {
@@ -66,7 +68,7 @@ export function createModelAsker(context: RunContext): ModelAsker {
       compaction: { tokensBefore, tokensAfter: estimateTokens(toMessages(smaller, session.attachments)) },
     });
     stored.hidden = { view: { ...rest, ...(summary === undefined ? {} : { summary }) } };
-    await store.commit([writes.item(sessionId, stored)], { deadlineMs: STORE_MS });
+    await store.commit([writes.item(sessionId, stored)], { deadlineMs: settings.storeTimeoutMs });
     context.view = smaller;
     session.replaceView(smaller);
     showItem(context, stored);
@@ -101,11 +103,48 @@ export function createModelAsker(context: RunContext): ModelAsker {
       chunks,
       nextPosition: session.nextPosition,
       emit: session.emit,
-      onOpen: session.opened,
+      onOpen(stored) {
+        session.opened(stored);
+        context.gotOn();
+      },
     });
     const { inputTokens } = step.usage;
     if (inputTokens > 1_000) session.tokensPerEstimate = Math.min(Math.max(inputTokens / asWhole, 0.5), 3);
     return step;
+  };
+
+  /** One answer; where it breaks off it is asked for again, and what was shown of it is given up. */
+  const readUnbroken = async (chunks: AsyncIterable<CompletionChunk>, model: string): Promise<ModelStep> => {
+    const retries = createStepRetries(settings.stepRetries);
+    let spent: Pick<ModelStep, 'usage' | 'costUsd'> = { usage: noUsage, costUsd: undefined };
+    let answer = chunks;
+    for (;;) {
+      const step = await readStep(answer, model);
+      const all = { ...step, ...together(spent, step) };
+      const { error } = step;
+      const pauseMs = error === undefined || signal.aborted ? undefined : retries.next(error, lengthOf(step));
+      if (error === undefined || pauseMs === undefined) return all;
+      spent = all;
+      log.warn({ code: error.code, pauseMs }, 'the answer broke off: the model is asked again');
+      for (const stored of step.items) {
+        session.closed(stored);
+        session.emit({ type: 'item.discarded', itemId: stored.item.itemId, reason: 'retried' });
+      }
+      if (step.items.length > 0) await notice(`The answer broke off, and is asked for again. ${error.message}`);
+      await within(pauseMs, context.aborted);
+      if (signal.aborted) return { ...all, items: [] };
+      answer = ask();
+    }
+  };
+
+  const notice = async (text: string): Promise<void> => {
+    const stored = newItem(context, 'notice', { text });
+    try {
+      await store.commit([writes.item(sessionId, stored)], { deadlineMs: settings.storeTimeoutMs });
+      showItem(context, stored);
+    } catch (err) {
+      log.warn({ err }, 'a notice could not be stored');
+    }
   };
 
   const askModel = async (): Promise<ModelStep> => {
@@ -118,12 +157,12 @@ export function createModelAsker(context: RunContext): ModelAsker {
       await makeRoom(false);
       chunks = ask();
     }
-    let step = await readStep(chunks, model);
+    let step = await readUnbroken(chunks, model);
     if (step.error?.code === 'CONTEXT_WINDOW_EXCEEDED' && step.items.length === 0 && (await makeRoom(true)))
-      step = await readStep(ask(), model);
+      step = await readUnbroken(ask(), model);
     if (refusesTools(step) && !withoutTools) {
       withoutTools = true;
-      step = await readStep(ask(), model);
+      step = await readUnbroken(ask(), model);
     }
     return step;
   };
@@ -139,6 +178,17 @@ export function createModelAsker(context: RunContext): ModelAsker {
     forget: () => void asked?.return().catch(() => {}),
     askModel,
   };
+}
+
+/** How much of an answer had come. UTF-16 code units. */
+function lengthOf({ items }: ModelStep): number {
+  return items.reduce((sum, { item }) => sum + item.text.length, 0);
+}
+
+/** What was spent on attempts that broke off was spent. */
+function together(a: Pick<ModelStep, 'usage' | 'costUsd'>, b: Pick<ModelStep, 'usage' | 'costUsd'>) {
+  const costUsd = a.costUsd === undefined ? b.costUsd : a.costUsd + (b.costUsd ?? 0);
+  return { usage: addUsage(a.usage, b.usage), costUsd };
 }
 
 /** Small local models often take no tools, and say so. */

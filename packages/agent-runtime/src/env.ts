@@ -31,6 +31,13 @@ const shape = {
   AGENTS_DIR: z.string().optional(),
   MCP_CONFIG: z.string().optional(),
   MAX_STEPS: count.default(50),
+  STEP_RETRIES: z.coerce
+    .number('must be a number')
+    .int('must be a whole number')
+    .min(0, 'must be 0 or more')
+    .default(3),
+  STORE_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(30_000),
+  LIVE_SESSIONS: count.default(2_000),
   TOOL_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(120_000),
   APPROVAL_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(24 * 3_600_000),
   CONTEXT_WINDOW: count.min(1_000, 'must be at least 1000').default(128_000),

@@ -15,17 +15,16 @@ import { createMutex } from './mutex.ts';
 import { createOpenItems } from './open-items.ts';
 import { createRunState, type RunState } from './run-state.ts';
 import type { LiveSession, RunSession, SessionDeps } from './session-types.ts';
-import type { StoredInput, StoredItem, StoredSession } from './store/store.ts';
+import type { StoredInput, StoredItem, StoredRun, StoredSession } from './store/store.ts';
 import { shorten, toText } from './tool-calls.ts';
 import { createViewCache } from './view-cache.ts';
 import { within } from './within.ts';
 
-/** How long the start of a run that nobody waits for may take to be stored, and when it is tried again. */
-const START_MS = 30_000;
-const RETRY_MS = 5_000;
+/** When the store is asked again what there is to do. */
+const RETRY_MS = 1_000;
+/** How long the answer to a caller may wait for the database. */
+const ANSWER_MS = 4_000;
 const SUSPEND_MS = 2_000;
-/** A run that was found unfinished so often brings the process down: it is not tried again. */
-const MAX_RESUMES = 5;
 
 export async function createLiveSession(found: StoredSession, deps: SessionDeps): Promise<LiveSession> {
   const { store, agents, toolbox, log } = deps;
@@ -40,9 +39,14 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
   let active: RunState | undefined;
   let shownState = '';
   let isDeleted = false;
+  /** Another object has the session now, or none. */
+  let isGone = false;
   const cursors = createInputCursors();
   /** A write failed that may have been made all the same: the store knows better what is to be done. */
   let isUnsure = false;
+  /** Runs that are over, and still at work for all the store knows. */
+  const ended = new Set<string>();
+  let asking: NodeJS.Timeout | undefined;
 
   const stateOf = (): SessionState =>
     active === undefined
@@ -132,10 +136,16 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
         },
       };
     },
+    runEnds(runId, stored) {
+      ended.add(runId);
+      stored.then(
+        () => ended.delete(runId),
+        () => {},
+      );
+    },
     runSuspended: () => eventLog.close(),
     runOver() {
       active = undefined;
-      open.clear();
     },
     startNext: () => mutex(startNext),
   };
@@ -147,47 +157,65 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
     let run: RunState | undefined;
     try {
       run = await beginRun(next);
-      await run.store([], START_MS);
+      await run.store([], deps.settings.storeTimeoutMs);
     } catch (error) {
       log.error({ err: error, sessionId }, 'the next run could not be stored: it is tried again');
       run?.abandon();
       active = undefined;
-      isUnsure = true;
-      views.forget();
+      unsure();
       self.stateChanged();
-      setTimeout(() => void mutex(takeUp).catch(() => {}), RETRY_MS).unref();
       return;
     }
     queue.shift();
     run.go();
   }
 
-  /** Under the mutex: what the store has that is not at work here, the unfinished run first. */
+  /** Under the mutex: what the store has that is not at work here, the unfinished run first. Tried again until it succeeds. */
   async function takeUp(): Promise<void> {
     isUnsure = false;
-    queue.splice(0, queue.length, ...(await store.queuedInputs(sessionId)));
-    const unfinished = active === undefined ? await store.runningRun(sessionId) : undefined;
-    if (unfinished === undefined) return queue.length > 0 ? startNext() : undefined;
+    let run: RunState;
+    try {
+      queue.splice(0, queue.length, ...(await store.queuedInputs(sessionId)));
+      const unfinished = active === undefined ? await store.runningRun(sessionId) : undefined;
+      if (unfinished === undefined || ended.has(unfinished.run.runId))
+        return queue.length > 0 ? await startNext() : undefined;
+      run = await resumeRun(unfinished);
+    } catch (error) {
+      unsure();
+      throw error;
+    }
+    active = run;
+    run.go();
+  }
+
+  async function resumeRun(unfinished: StoredRun): Promise<RunState> {
     const input = await store.input(sessionId, unfinished.run.inputId);
     if (input === undefined) throw new Error(`the run ${unfinished.run.runId} has no input`);
     // Waiting for a person brings nothing down, however often the service is started anew meanwhile.
     const isWaiting = (await store.approvals(sessionId)).length > 0;
-    const resumes = unfinished.resumes + (isWaiting ? 0 : 1);
-    log.info({ sessionId, runId: unfinished.run.runId, resumes }, 'an unfinished run goes on');
-    const run = await createRunState({
+
+    return createRunState({
       session: self,
       deps,
       input,
       resumed: {
         ...unfinished,
-        resumes,
+        isWaiting,
         isCancelled: unfinished.isCancelled || queue.some(({ whenBusy }) => whenBusy === 'interrupt'),
-        isGivenUp: resumes > MAX_RESUMES,
       },
     });
-    await run.store([], START_MS);
-    active = run;
-    run.go();
+  }
+
+  /** The outcome of a write is unknown: the store is asked what there is to do, until it says. */
+  function unsure(): void {
+    isUnsure = true;
+    views.forget();
+    clearTimeout(asking);
+    asking = setTimeout(() => {
+      mutex(async () => {
+        if (isUnsure && !isGone && !deps.lifecycle.draining.aborted) await takeUp();
+      }).catch((err) => log.warn({ err, sessionId }, 'what there is to do could not be taken up: trying again'));
+    }, RETRY_MS).unref();
   }
 
   /** The model is asked at once, while the input is written. */
@@ -224,7 +252,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
     },
     log: eventLog,
     get isIdle() {
-      return active === undefined && queue.length === 0;
+      return active === undefined && queue.length === 0 && !isUnsure;
     },
 
     update: ({ title, model, metadata }) =>
@@ -336,8 +364,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
           } catch (error) {
             run.abandon();
             active = undefined;
-            isUnsure = true;
-            views.forget();
+            unsure();
             throw error;
           }
           accepted();
@@ -347,7 +374,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
         try {
           await store.commit([writes.input(stored)]);
         } catch (error) {
-          isUnsure = true;
+          unsure();
           throw error;
         }
         accepted();
@@ -424,7 +451,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
             'VALIDATION',
             `The call of "${call.name}" waits for a decision, and must not be made before.`,
           );
-        await active?.finishCall(call, end);
+        await active?.finishCall(call, end, { deadlineMs: ANSWER_MS });
         return { status: 'accepted', replayed: false };
       }),
 
@@ -455,6 +482,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
       await mutex(async () => {
         await cancelQueued([...queue]);
         isDeleted = true;
+        isGone = true;
       });
       const run = active;
       await run?.cancel();
@@ -464,6 +492,8 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
     },
 
     async suspend() {
+      isGone = true;
+      clearTimeout(asking);
       // What is being begun is let begin.
       await within(
         SUSPEND_MS,

@@ -9,7 +9,7 @@ import {
 import { createRpcClient, type Logger, toCodelabError } from '@codelab/service-kit';
 
 /** How long llm-proxy may be out of reach before a completion fails. */
-const LOST_AFTER_MS = 5_000;
+const LOST_AFTER_MS = 30_000;
 
 /** The language models, as the run loop sees them. */
 export interface Llm {
@@ -60,7 +60,9 @@ export function createLlm({ url, key, log }: LlmOptions): Llm {
       yield {
         type: 'error',
         error: toWireError(
-          new CodelabError('PROVIDER_STREAM_LOST', 'llm-proxy ended the answer before it was complete.'),
+          new CodelabError('PROVIDER_STREAM_LOST', 'llm-proxy ended the answer before it was complete.', {
+            details: { lostBy: 'llm-proxy' },
+          }),
           requestId,
         ),
       };

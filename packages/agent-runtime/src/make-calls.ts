@@ -1,7 +1,7 @@
 import { CodelabError, type Item } from '@codelab/protocol';
 import { createDeferred } from './deferred.ts';
 import { changesOf } from './patch.ts';
-import { newItem, type RunContext, STORE_MS, showItem } from './run-context.ts';
+import { newItem, type RunContext, showItem } from './run-context.ts';
 import type { StoredItem } from './store/store.ts';
 import { type CallEnd, type Decided, type OpenCall, prepareCall, rejection, shorten } from './tool-calls.ts';
 import type { ServerToolResult } from './tools/server-tool.ts';
@@ -10,6 +10,8 @@ import { within } from './within.ts';
 
 /** A client's tool that reports progress may take so long in all. */
 const LONGEST_CALL_MS = 3_600_000;
+/** When the end of an approval is stored again that could not be. */
+const EXPIRE_AGAIN_MS = 1_000;
 
 /** Makes the calls of a run: asks for what needs a yes, has the tools run, stores what came of it. */
 export interface CallMaker {
@@ -21,13 +23,20 @@ export interface CallMaker {
   takeUp(): Promise<OpenCall[]>;
   /** Resolves when each has its result, or the run is stopped. */
   makeCalls(calls: OpenCall[]): Promise<void>;
-  /** Stores and shows what a call came to. False where it had ended already. */
-  finishCall(call: OpenCall, end: CallEnd, effects?: Omit<ServerToolResult, 'result'>): Promise<boolean>;
+  /**
+   * Stores and shows what a call came to. False where it had ended already. `deadlineMs`: how long it is tried to be stored; whoever
+   * sends a result may send it again, what ran here is not run again.
+   */
+  finishCall(
+    call: OpenCall,
+    end: CallEnd,
+    options?: { effects?: Omit<ServerToolResult, 'result'> | undefined; deadlineMs?: number },
+  ): Promise<boolean>;
 }
 
 export function createCallMaker(context: RunContext): CallMaker {
   const { run, session, deps, log, signal, aborted } = context;
-  const { store, toolbox, settings, lifecycle } = deps;
+  const { store, toolbox, settings } = deps;
   const { writes } = store;
   const { sessionId } = session;
   const { runId } = run;
@@ -83,7 +92,11 @@ export function createCallMaker(context: RunContext): CallMaker {
     return prepared;
   };
 
-  const finishCall: CallMaker['finishCall'] = async (call, end, effects = {}) => {
+  const finishCall: CallMaker['finishCall'] = async (
+    call,
+    end,
+    { effects = {}, deadlineMs = settings.storeTimeoutMs } = {},
+  ) => {
     if (call.isFinished) return false;
     call.isFinished = true;
     const { item } = call.stored;
@@ -116,8 +129,7 @@ export function createCallMaker(context: RunContext): CallMaker {
           ...more.map((stored) => writes.item(sessionId, stored)),
           ...(change?.writes ?? []),
         ],
-        // Whoever sends a result may send it again; what ran here is not run again.
-        call.tool?.target === 'client' ? {} : { deadlineMs: STORE_MS },
+        { deadlineMs },
       );
       await call.storing;
     } catch (error) {
@@ -128,11 +140,14 @@ export function createCallMaker(context: RunContext): CallMaker {
     call.stored.item = finished;
     session.closed(call.stored);
     calls.delete(call.callId);
+    call.isRunning = false;
     session.emit({ type: 'tool.finished', callId: call.callId, outcome: end.outcome });
     session.emit({ type: 'item.completed', item: { ...finished } });
     for (const stored of more) showItem(context, stored);
     change?.show();
     call.finished.resolve();
+    context.gotOn();
+    context.callsChanged();
     return true;
   };
 
@@ -144,10 +159,9 @@ export function createCallMaker(context: RunContext): CallMaker {
   const permitted = async (call: OpenCall): Promise<void> => {
     const { approval } = call;
     if (approval === undefined || !approval.isPending) return;
-    session.stateChanged();
-    if (lifecycle.draining.aborted) context.suspend();
+    context.callsChanged();
     const timer = setTimeout(
-      () => void expire(call).catch((err) => log.error({ err }, 'an approval could not be ended')),
+      () => void expire(call),
       Math.min(Math.max(approval.approval.deadline.getTime() - Date.now(), 0), 2 ** 31 - 1),
     );
     const decided = await Promise.race([
@@ -160,20 +174,28 @@ export function createCallMaker(context: RunContext): CallMaker {
     call.end = rejection(decided);
   };
 
+  /** Ends an approval that nobody decided on, as soon as that can be stored. */
   const expire = async (call: OpenCall): Promise<void> => {
     const { approval } = call;
-    if (approval === undefined || !approval.isPending) return;
+    if (approval === undefined || !approval.isPending || call.isFinished || signal.aborted) return;
     approval.isPending = false;
     const decided: Decided = { decision: 'timed_out' };
     const decidedWith = JSON.stringify(decided);
     call.storing = store.commit(
       [writes.approval({ sessionId, approval: approval.approval, pending: false, decidedWith })],
-      { deadlineMs: STORE_MS },
+      { deadlineMs: settings.storeTimeoutMs },
     );
-    await call.storing;
+    try {
+      await call.storing;
+    } catch (err) {
+      log.warn({ err }, 'the end of an approval could not be stored: trying again');
+      approval.isPending = true;
+      await within(EXPIRE_AGAIN_MS, aborted);
+      return expire(call);
+    }
     session.emit({ type: 'approval.resolved', callId: call.callId, decision: 'timed_out', by: 'service' });
     approval.decided.resolve(decided);
-    session.stateChanged();
+    context.callsChanged();
   };
 
   const makeCall = async (call: OpenCall): Promise<void> => {
@@ -194,6 +216,8 @@ export function createCallMaker(context: RunContext): CallMaker {
       ...(tool.target === 'client' ? { clientId: announcerOf(tool) } : {}),
       deadline: Date.now() + timeoutMs,
     });
+    call.isRunning = true;
+    context.callsChanged();
     if (tool.target === 'client') {
       call.request = request();
       session.emit(call.request);
@@ -202,12 +226,12 @@ export function createCallMaker(context: RunContext): CallMaker {
     }
     if (tool.target === 'mcp' && tool.kind !== 'read') {
       call.stored.hidden = { ...call.stored.hidden, isStarted: true };
-      await store.commit([writes.item(sessionId, call.stored)], { deadlineMs: STORE_MS });
+      await store.commit([writes.item(sessionId, call.stored)], { deadlineMs: settings.storeTimeoutMs });
     }
     session.emit(request());
     const ran = await within(timeoutMs, Promise.race([ranHere(call, timeoutMs), aborted]));
     if (signal.aborted) return;
-    await finishCall(call, ran?.end ?? lateEnd(timeoutMs), ran?.effects);
+    await finishCall(call, ran?.end ?? lateEnd(timeoutMs), { effects: ran?.effects });
   };
 
   interface Ran {

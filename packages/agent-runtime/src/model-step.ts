@@ -38,7 +38,7 @@ export interface ModelStepOptions {
   onOpen: (stored: StoredItem) => void;
 }
 
-/** Reads one answer of the model: its chunks become items. Never throws. */
+/** Reads one answer of the model: its chunks become items, whose `item.completed` is left to whoever stores them. Never throws. */
 export async function readModelStep(options: ModelStepOptions): Promise<ModelStep> {
   const { runId, step: number, emit } = options;
   const step: ModelStep = {
@@ -78,10 +78,10 @@ export async function readModelStep(options: ModelStepOptions): Promise<ModelSte
     item.text += text;
     emit({ type: 'item.delta', itemId: item.itemId, text, offset });
   };
+  /** It is whole; others are told when it is stored. */
   const close = (opened: OpenItem, status: 'completed' | 'incomplete') => {
     add(opened, opened.joiner.flush());
     opened.stored.item.status = status;
-    emit({ type: 'item.completed', item: { ...opened.stored.item } });
   };
 
   for await (const chunk of options.chunks) {

@@ -8,7 +8,6 @@ const SNAPSHOT_ITEMS = 200;
 export interface OpenItems {
   opened(stored: StoredItem): void;
   closed(stored: StoredItem): void;
-  clear(): void;
   /** Those that go on, as they are now, in order. */
   list(): Item[];
   /** The newest items before `before`, oldest first. */
@@ -41,7 +40,6 @@ export function createOpenItems(store: Store, sessionId: string): OpenItems {
   return {
     opened: (stored) => void open.set(stored.item.itemId, stored),
     closed: (stored) => void open.delete(stored.item.itemId),
-    clear: () => open.clear(),
     list: () =>
       now()
         .map(({ item }) => item)

@@ -5,9 +5,6 @@ import type { View } from './context.ts';
 import type { RunSession, SessionDeps } from './session-types.ts';
 import type { StoredItem } from './store/store.ts';
 
-/** A step or a result waits so long for a database that is gone. */
-export const STORE_MS = 30_000;
-
 /** What the parts of a run share. */
 export interface RunContext {
   readonly run: Run;
@@ -21,10 +18,12 @@ export interface RunContext {
   readonly aborted: Promise<undefined>;
   /** The conversation as the model sees it. */
   view: View;
+  /** Says that something came of it: it is not what brings the process down. */
+  gotOn(): void;
   agentNow(): Agent;
   modelNow(): string;
-  /** Stops the run, and leaves it as it is stored. */
-  suspend(): void;
+  /** Says that a call waits, or begins, or is over. While the service stops, a run that only waits for a person is left as it is stored. */
+  callsChanged(): void;
 }
 
 /** A whole item of the run, at the end of the history. */

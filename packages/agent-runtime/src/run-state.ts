@@ -13,7 +13,7 @@ import { createModelAsker } from './ask-model.ts';
 import { createDeferred } from './deferred.ts';
 import { type CallMaker, createCallMaker } from './make-calls.ts';
 import type { ModelStep } from './model-step.ts';
-import { addToRun, newItem, type RunContext, STORE_MS, showItem } from './run-context.ts';
+import { addToRun, newItem, type RunContext, showItem } from './run-context.ts';
 import { type RunEnd, runLoop } from './run-loop.ts';
 import type { RunSession, SessionDeps } from './session-types.ts';
 import type { StoredInput, StoredItem, StoredRun } from './store/store.ts';
@@ -21,14 +21,18 @@ import type { Write } from './store/writer.ts';
 import type { OpenCall } from './tool-calls.ts';
 import { within } from './within.ts';
 
-/** The end of a run is shown after so long, whether or not it could be stored yet; it still will be. */
-const END_SHOWN_MS = 4_000;
+/** The end of a cancelled run is shown after so long, even where the database could not store it yet; it still will be. */
+const CANCELLED_SHOWN_MS = 4_000;
 const END_STORED_MS = 24 * 3_600_000;
+
+/** A run that the process ended under so often, without getting on in between, brings it down: it is not tried again. */
+const MAX_RESUMES = 5;
+const STORE_AGAIN_MS = 1_000;
 
 /** One run at work. */
 export interface RunState {
   readonly run: Run;
-  /** Whether nothing goes on until a person decides. */
+  /** True while nothing goes on until a person decides. */
   readonly isWaiting: boolean;
   readonly calls: CallMaker['calls'];
   readonly finishCall: CallMaker['finishCall'];
@@ -53,7 +57,8 @@ export interface RunStateOptions {
   session: RunSession;
   deps: SessionDeps;
   input: StoredInput;
-  resumed?: StoredRun & { isGivenUp: boolean };
+  /** `isWaiting`: for a person, which brings nothing down, however often the service is started anew meanwhile. */
+  resumed?: StoredRun & { isWaiting: boolean };
 }
 
 export async function createRunState({ session, deps, input, resumed }: RunStateOptions): Promise<RunState> {
@@ -106,8 +111,18 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     view: await session.view(),
     agentNow,
     modelNow,
-    suspend: () => state.suspend(),
+    gotOn() {
+      gotOn.resolve();
+      if (resumes === 0) return;
+      resumes = 0;
+      store.commit([runWrite()]).catch((err) => log.warn({ err }, 'that the run gets on could not be stored'));
+    },
+    callsChanged() {
+      session.stateChanged();
+      if (lifecycle.draining.aborted && state.isWaiting) state.suspend();
+    },
   };
+  const gotOn = createDeferred<void>();
   const asker = createModelAsker(context);
   const caller = createCallMaker(context);
   const { calls } = caller;
@@ -162,6 +177,12 @@ export async function createRunState({ session, deps, input, resumed }: RunState
   const storedNow = ({ items }: ModelStep): void => {
     for (const stored of items) if (stored.item.status !== 'in_progress') session.closed(stored);
   };
+  /** What was said is final now. Calls go on, or say so themselves. */
+  const showItems = (step: ModelStep, except: ReadonlySet<StoredItem> = new Set()) => {
+    for (const stored of step.items)
+      if (stored.item.status !== 'in_progress' && !except.has(stored))
+        session.emit({ type: 'item.completed', item: { ...stored.item } });
+  };
   const showStep = ({ model, usage, costUsd, finishReason, error }: ModelStep) => {
     session.emit({
       type: 'step.finished',
@@ -175,8 +196,8 @@ export async function createRunState({ session, deps, input, resumed }: RunState
 
   const keepStep = async (step: ModelStep, refusal: string | undefined): Promise<OpenCall[]> => {
     const prepared = await caller.prepare(step.items);
-    // It gets on.
     resumes = 0;
+    gotOn.resolve();
     for (const call of prepared) {
       const { item } = call.stored;
       if (refusal !== undefined) {
@@ -196,11 +217,12 @@ export async function createRunState({ session, deps, input, resumed }: RunState
           approval === undefined ? [] : [writes.approval({ sessionId, approval: approval.approval, pending: true })],
         ),
       ],
-      { deadlineMs: STORE_MS },
+      { deadlineMs: settings.storeTimeoutMs },
     );
     unstored = undefined;
     storedNow(step);
     context.view.items.push(...step.items);
+    showItems(step);
     showStep(step);
     for (const call of prepared) calls.set(call.callId, call);
     for (const { approval } of prepared)
@@ -210,12 +232,15 @@ export async function createRunState({ session, deps, input, resumed }: RunState
 
   const finish = async ({ status, step, error, notice }: RunEnd): Promise<void> => {
     // A result or a decision that is being stored comes before the end.
-    await within(END_SHOWN_MS, Promise.allSettled([...calls.values()].map(({ storing }) => storing)));
+    await within(CANCELLED_SHOWN_MS, Promise.allSettled([...calls.values()].map(({ storing }) => storing)));
     const changes: Write[] = [];
     const shows: Array<() => void> = [];
+    const closing = [...calls.values()].map((call) => call.stored);
+    const closed = new Set<StoredItem>();
     if (step !== undefined) {
       for (const stored of step.items) {
         if (stored.item.kind !== 'tool_call' || stored.item.status !== 'in_progress') continue;
+        closed.add(stored);
         closeCall(stored, shows);
       }
       changes.push(...stepWrites(step));
@@ -242,14 +267,21 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     if (error !== undefined) run.error = error;
     changes.push(runWrite());
     const stored = store.commit(changes, { deadlineMs: END_STORED_MS });
-    stored.catch((err) => log.error({ err }, 'the end of the run could not be stored: it goes on after a restart'));
+    // Until then the history has what was said from here.
+    session.runEnds(runId, stored);
+    stored
+      .then(() => {
+        for (const each of [...(step?.items ?? []), ...closing]) session.closed(each);
+      })
+      .catch((err) => log.error({ err }, 'the end of the run could not be stored: it goes on after a restart'));
+    const shownMs = ending === 'cancelled' ? CANCELLED_SHOWN_MS : settings.storeTimeoutMs;
     await within(
-      END_SHOWN_MS,
+      shownMs,
       stored.catch(() => {}),
     );
     if (step !== undefined) {
-      storedNow(step);
       context.view.items.push(...step.items);
+      showItems(step, closed);
     }
     for (const show of shows) show();
     if (step !== undefined) showStep(step);
@@ -278,7 +310,6 @@ export async function createRunState({ session, deps, input, resumed }: RunState
       toolCall: { ...toolCall, outcome: 'cancelled', result: 'The run ended before this call had a result.' },
     };
     shows.push(() => {
-      session.closed(stored);
       session.emit({ type: 'tool.finished', callId: toolCall.callId, outcome: 'cancelled' });
       session.emit({ type: 'item.completed', item: { ...stored.item } });
     });
@@ -286,10 +317,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
 
   const work = async (): Promise<void> => {
     const release = lifecycle.begin();
-    const onDrain = () => {
-      if (state.isWaiting) state.suspend();
-    };
-    lifecycle.draining.addEventListener('abort', onDrain);
+    lifecycle.draining.addEventListener('abort', context.callsChanged);
     try {
       await end(await loop());
     } catch (err) {
@@ -300,9 +328,23 @@ export async function createRunState({ session, deps, input, resumed }: RunState
         ...(unstored === undefined ? {} : { step: unstored }),
       });
     }
-    lifecycle.draining.removeEventListener('abort', onDrain);
+    lifecycle.draining.removeEventListener('abort', context.callsChanged);
     release();
+    gotOn.resolve();
     done.resolve();
+  };
+
+  /** A run of an earlier process that goes on: what it may do to this one is known before it does it. */
+  const goOn = async (): Promise<void> => {
+    if (resumed?.isWaiting === true) return gotOn.resolve();
+    await deps.probation.turn(resumes, gotOn.promise, context.aborted);
+    for (resumes++; !abort.signal.aborted; await within(STORE_AGAIN_MS, context.aborted)) {
+      try {
+        return await store.commit([runWrite()], { deadlineMs: settings.storeTimeoutMs });
+      } catch (err) {
+        log.warn({ err }, 'that an unfinished run goes on could not be stored: trying again');
+      }
+    }
   };
 
   let hasEnded = false;
@@ -326,7 +368,8 @@ export async function createRunState({ session, deps, input, resumed }: RunState
       await caller.takeUp();
       return { status: 'cancelled' };
     }
-    if (resumed?.isGivenUp === true) {
+    if (resumed !== undefined) await goOn();
+    if (resumes > MAX_RESUMES) {
       await caller.takeUp();
       const error = new CodelabError('INTERNAL', 'The service was stopped in the middle of this run again and again.');
       return { status: 'failed', error: toWireError(error, requestId) };
@@ -347,7 +390,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
             try {
               await store.commit(
                 delivered.flatMap((each) => each.writes),
-                { deadlineMs: STORE_MS },
+                { deadlineMs: settings.storeTimeoutMs },
               );
             } catch (error) {
               for (const { undo } of delivered.reverse()) undo();
@@ -373,7 +416,8 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     calls,
     done: done.promise,
     get isWaiting() {
-      return [...calls.values()].some(({ approval }) => approval?.isPending === true);
+      const open = [...calls.values()];
+      return open.some(({ approval }) => approval?.isPending === true) && !open.some(({ isRunning }) => isRunning);
     },
     openRequests: () =>
       [...calls.values()].flatMap(({ approval, request, isFinished }): NewSessionEvent[] => {
@@ -396,7 +440,10 @@ export async function createRunState({ session, deps, input, resumed }: RunState
       beginning?.show();
       coming = undefined;
       if (beginning === undefined) session.stateChanged();
-      log.info({ agent: run.agent, model: run.model }, resumed === undefined ? 'run started' : 'run resumed');
+      log.info(
+        { agent: run.agent, model: run.model },
+        resumed === undefined ? 'run started' : 'an unfinished run goes on',
+      );
       void work();
     },
     abandon() {
@@ -409,8 +456,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
     async cancel() {
       ending ??= 'cancelled';
       abort.abort();
-      // The end is stored too, but whoever is told that it comes may be told before.
-      await store.commit([runWrite()]).catch((err) => log.warn({ err }, 'the cancellation could not be stored yet'));
+      await store.commit([runWrite()]);
     },
     suspend() {
       ending = 'suspended';

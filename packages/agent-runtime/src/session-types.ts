@@ -18,6 +18,7 @@ import type { Agents } from './agents.ts';
 import type { View } from './context.ts';
 import type { EventLog, LogBudget } from './event-log.ts';
 import type { Llm } from './llm.ts';
+import type { Probation } from './probation.ts';
 import type { Store, StoredInput, StoredItem, StoredSession } from './store/store.ts';
 import type { Write } from './store/writer.ts';
 import type { Toolbox } from './tools/toolbox.ts';
@@ -25,6 +26,12 @@ import type { Toolbox } from './tools/toolbox.ts';
 export interface SessionSettings {
   model: string;
   maxSteps: number;
+  /** How often in a row a step that gets nowhere is asked for again. */
+  stepRetries: number;
+  /** How long a run waits for a database that is gone. */
+  storeTimeoutMs: number;
+  /** How many sessions that nothing happens in are kept in memory. */
+  liveSessions: number;
   toolTimeoutMs: number;
   approvalTimeoutMs: number;
   /** In tokens. */
@@ -37,6 +44,7 @@ export interface SessionDeps {
   agents: Agents;
   toolbox: Toolbox;
   budget: LogBudget;
+  probation: Probation;
   log: Logger;
   lifecycle: Lifecycle;
   settings: SessionSettings;
@@ -99,6 +107,8 @@ export interface RunSession {
     by: 'user' | 'model',
     runId: string,
   ): { writes: Write[]; undo(): void; show(): void };
+  /** A run is over here, and in the store once `stored` resolves. */
+  runEnds(runId: string, stored: Promise<void>): void;
   /** There is no active run any more: at the same moment as its end is in the log, so that whoever comes now is not told to wait for it. */
   runOver(): void;
   startNext(): Promise<void>;

@@ -1,6 +1,6 @@
 import {
-  type Approval,
   CodelabError,
+  type Input,
   type InputSend,
   type InputSent,
   type ItemPage,
@@ -18,12 +18,13 @@ import { parseCursor, toCursor } from './cursor.ts';
 import { createLogBudget } from './event-log.ts';
 import { hash } from './hash.ts';
 import { createLiveSession } from './live-session.ts';
-import { createMutex } from './mutex.ts';
+import { createMutex, type Mutex } from './mutex.ts';
+import { createProbation } from './probation.ts';
 import type { LiveSession, SessionDeps } from './session-types.ts';
 import type { StoredSession } from './store/store.ts';
 
-/** Sessions that nothing happens in are kept in memory up to this many. */
-const MAX_LIVE = 2_000;
+/** When sessions are taken up again that could not be. */
+const RECOVER_AGAIN_MS = 2_000;
 
 export interface ReadEventsOptions {
   signal: AbortSignal | undefined;
@@ -37,47 +38,60 @@ export interface Sessions {
   fork(input: SessionFork): Promise<{ session: Session; replayed: boolean }>;
   list(input: SessionList): Promise<{ sessions: Session[]; nextCursor?: string }>;
   delete(sessionId: string): Promise<{ deleted: boolean }>;
-  /** Throws `NOT_FOUND`. */
-  get(sessionId: string): Promise<LiveSession>;
+  /** Has `work` done with a session, which stays in memory meanwhile. Throws `NOT_FOUND`. */
+  use<T>(sessionId: string, work: (session: LiveSession) => T | Promise<T>): Promise<T>;
   items(input: SessionItems): Promise<ItemPage>;
   events(input: SessionEvents, options: ReadEventsOptions): AsyncGenerator<TrackedEvent, void, undefined>;
   send(input: InputSend, requestId: string): Promise<InputSent>;
   run(sessionId: string, runId: string): Promise<Run>;
-  approvals(sessionId: string): Promise<Approval[]>;
+  input(sessionId: string, inputId: string): Promise<Input>;
   /** Takes up what an earlier process left unfinished. */
   recover(): Promise<void>;
   /** Stops every active run where it is: the next process goes on with it. */
   stop(): Promise<void>;
 }
 
-export async function createSessions(options: Omit<SessionDeps, 'budget'>): Promise<Sessions> {
-  const deps: SessionDeps = { ...options, budget: createLogBudget() };
-  const { store, agents, lifecycle } = deps;
+export async function createSessions(options: Omit<SessionDeps, 'budget' | 'probation'>): Promise<Sessions> {
+  const deps: SessionDeps = { ...options, budget: createLogBudget(), probation: createProbation() };
+  const { store, agents, lifecycle, settings } = deps;
   const { writes } = store;
   /** In order of use. */
   const live = new Map<string, Promise<LiveSession>>();
-  const readers = new Map<string, number>();
-  const mutex = createMutex();
+  /** How many calls and readers hold a session in memory. */
+  const users = new Map<string, number>();
+  const mutexes = new Map<string, Mutex>();
   let lastNumber = await store.lastSessionNumber();
   let recovering = Promise.resolve();
 
-  const get = async (sessionId: string): Promise<LiveSession> => {
+  const get = (sessionId: string): Promise<LiveSession> => {
     const known = live.get(sessionId);
-    if (known !== undefined) {
-      live.delete(sessionId);
-      live.set(sessionId, known);
-      return known;
-    }
-    const loading = load(sessionId);
-    live.set(sessionId, loading);
+    live.delete(sessionId);
+    const session = known ?? load(sessionId);
+    live.set(sessionId, session);
+    if (known === undefined)
+      session.then(evict, () => {
+        if (live.get(sessionId) === session) live.delete(sessionId);
+      });
+    return session;
+  };
+
+  const use: Sessions['use'] = async (sessionId, work) => {
+    const release = hold(sessionId);
     try {
-      const session = await loading;
-      if (live.size > MAX_LIVE) await evict();
-      return session;
-    } catch (error) {
-      live.delete(sessionId);
-      throw error;
+      return await work(await get(sessionId));
+    } finally {
+      release();
     }
+  };
+
+  /** Keeps a session in memory until it is released. */
+  const hold = (sessionId: string): (() => void) => {
+    users.set(sessionId, (users.get(sessionId) ?? 0) + 1);
+    return () => {
+      const left = (users.get(sessionId) ?? 1) - 1;
+      if (left === 0) users.delete(sessionId);
+      else users.set(sessionId, left);
+    };
   };
 
   const load = async (sessionId: string): Promise<LiveSession> => {
@@ -85,17 +99,23 @@ export async function createSessions(options: Omit<SessionDeps, 'budget'>): Prom
     if (found === undefined) throw new CodelabError('NOT_FOUND', `There is no session "${sessionId}".`);
     const session = await createLiveSession(found, deps);
     // What is unfinished while we stop is left to the next process.
-    if (!lifecycle.draining.aborted) await session.resume();
-    return session;
+    if (lifecycle.draining.aborted) return session;
+    try {
+      await session.resume();
+      return session;
+    } catch (error) {
+      await session.suspend();
+      throw error;
+    }
   };
 
-  /** Lets the least recently used ones go that nobody watches and nothing happens in. */
+  /** Evicts idle, unused sessions in LRU order. */
   const evict = async (): Promise<void> => {
+    if (live.size <= settings.liveSessions) return;
     for (const [sessionId, loading] of live) {
-      if (live.size <= MAX_LIVE * 0.9) return;
+      if (live.size <= settings.liveSessions * 0.9) return;
       const session = await loading.catch(() => undefined);
-      if (session?.isIdle === true && !readers.has(sessionId) && live.get(sessionId) === loading)
-        live.delete(sessionId);
+      if (session?.isIdle === true && !users.has(sessionId) && live.get(sessionId) === loading) live.delete(sessionId);
     }
   };
 
@@ -105,13 +125,13 @@ export async function createSessions(options: Omit<SessionDeps, 'budget'>): Prom
       writes.session(stored),
       ...(copy === undefined ? [] : [writes.copyItems(copy.from, session.sessionId, copy.upTo)]),
     ]);
-    (await get(session.sessionId)).log.append({ type: 'session.updated', session });
+    await use(session.sessionId, ({ log }) => log.append({ type: 'session.updated', session }));
     return session;
   };
 
   /** The session of that id, where it was made with the same values. Throws `IDEMPOTENCY_MISMATCH`. */
-  const madeBefore = async (sessionId: string | undefined, createdWith: string): Promise<Session | undefined> => {
-    const existing = sessionId === undefined ? undefined : await store.session(sessionId);
+  const madeBefore = async (sessionId: string, createdWith: string): Promise<Session | undefined> => {
+    const existing = await store.session(sessionId);
     if (existing === undefined || existing.createdWith === createdWith) return existing?.session;
     throw new CodelabError(
       'IDEMPOTENCY_MISMATCH',
@@ -119,16 +139,29 @@ export async function createSessions(options: Omit<SessionDeps, 'budget'>): Prom
     );
   };
 
-  const create: Sessions['create'] = (input) =>
-    mutex(async () => {
+  /** Two creations of one id come one after the other. */
+  const inTurn = async <T>(sessionId: string, work: () => Promise<T>): Promise<T> => {
+    const mutex = mutexes.get(sessionId) ?? createMutex();
+    mutexes.set(sessionId, mutex);
+    const release = hold(sessionId);
+    try {
+      return await mutex(work);
+    } finally {
+      release();
+      if (!users.has(sessionId)) mutexes.delete(sessionId);
+    }
+  };
+
+  const create: Sessions['create'] = ({ sessionId = newId('ses'), ...input }) =>
+    inTurn(sessionId, async () => {
       const { title, agent, model, project } = input;
       const createdWith = hash([title, agent, model, project, sorted(input.metadata)]);
-      const before = await madeBefore(input.sessionId, createdWith);
+      const before = await madeBefore(sessionId, createdWith);
       if (before !== undefined) return { session: before, replayed: true };
       if (agent !== undefined) agents.get(agent);
       const now = new Date();
       const session: Session = {
-        sessionId: input.sessionId ?? newId('ses'),
+        sessionId,
         title: title ?? '',
         agent: agent ?? agents.list().defaultAgent,
         model: model ?? 'default',
@@ -142,10 +175,10 @@ export async function createSessions(options: Omit<SessionDeps, 'budget'>): Prom
 
   return {
     create,
-    get,
+    use,
 
-    fork: ({ sessionId, itemId, newSessionId, title }) =>
-      mutex(async () => {
+    fork: ({ sessionId, itemId, newSessionId = newId('ses'), title }) =>
+      inTurn(newSessionId, async () => {
         const createdWith = hash(['fork', sessionId, itemId, title]);
         const before = await madeBefore(newSessionId, createdWith);
         if (before !== undefined) return { session: before, replayed: true };
@@ -157,7 +190,7 @@ export async function createSessions(options: Omit<SessionDeps, 'budget'>): Prom
         const now = new Date();
         const session: Session = {
           ...found.session,
-          sessionId: newSessionId ?? newId('ses'),
+          sessionId: newSessionId,
           title: title ?? found.session.title,
           forkedFrom: { sessionId, ...(itemId === undefined ? {} : { itemId }) },
           createdAt: now,
@@ -183,18 +216,23 @@ export async function createSessions(options: Omit<SessionDeps, 'budget'>): Prom
 
     async delete(sessionId) {
       if ((await store.session(sessionId)) === undefined) return { deleted: false };
-      await (await get(sessionId)).end();
-      await store.commit([writes.deleteSession(sessionId)]);
-      live.delete(sessionId);
-      return { deleted: true };
+      return use(sessionId, async (session) => {
+        const loading = live.get(sessionId);
+        try {
+          await session.end();
+          await store.commit([writes.deleteSession(sessionId)]);
+          return { deleted: true };
+        } finally {
+          // Where it could not be deleted, it is loaded anew.
+          if (live.get(sessionId) === loading) live.delete(sessionId);
+        }
+      });
     },
 
     async items({ sessionId, cursor, limit }) {
-      const session = await get(sessionId);
-      const { items, more } = await session.items({
-        limit,
-        ...(cursor === undefined ? {} : { before: parseCursor(cursor) }),
-      });
+      const { items, more } = await use(sessionId, (session) =>
+        session.items({ limit, ...(cursor === undefined ? {} : { before: parseCursor(cursor) }) }),
+      );
       const first = items[0];
       return {
         items: items.map(({ item }) => item),
@@ -203,9 +241,9 @@ export async function createSessions(options: Omit<SessionDeps, 'budget'>): Prom
     },
 
     async *events({ sessionId, lastEventId, from, inputId }, { signal, draining }) {
-      const session = await get(sessionId);
-      readers.set(sessionId, (readers.get(sessionId) ?? 0) + 1);
+      const release = hold(sessionId);
       try {
+        const session = await get(sessionId);
         const cursor =
           lastEventId == null && inputId !== undefined
             ? await session.cursorOf(inputId, AbortSignal.any([draining, ...(signal === undefined ? [] : [signal])]))
@@ -213,9 +251,7 @@ export async function createSessions(options: Omit<SessionDeps, 'budget'>): Prom
         if (signal?.aborted) return;
         yield* session.log.read({ lastEventId: cursor, from, signal, draining });
       } finally {
-        const left = (readers.get(sessionId) ?? 1) - 1;
-        if (left === 0) readers.delete(sessionId);
-        else readers.set(sessionId, left);
+        release();
       }
     },
 
@@ -227,23 +263,38 @@ export async function createSessions(options: Omit<SessionDeps, 'budget'>): Prom
           if (!(error instanceof CodelabError) || error.code !== 'IDEMPOTENCY_MISMATCH') throw error;
         });
       }
-      return (await get(sessionId)).send(input, requestId);
+      return use(sessionId, (session) => session.send(input, requestId));
     },
 
     async run(sessionId, runId) {
-      const run = await store.run((await get(sessionId)).session.sessionId, runId);
+      const run = await use(sessionId, () => store.run(sessionId, runId));
       if (run === undefined)
         throw new CodelabError('NOT_FOUND', `There is no run "${runId}" in the session "${sessionId}".`);
       return run;
     },
 
-    approvals: async (sessionId) => (await get(sessionId)).approvals(),
+    async input(sessionId, inputId) {
+      const found = await use(sessionId, () => store.input(sessionId, inputId));
+      if (found === undefined)
+        throw new CodelabError('NOT_FOUND', `There is no input "${inputId}" in the session "${sessionId}".`);
+      return found.input;
+    },
 
     recover() {
       recovering = (async () => {
-        for (const sessionId of await store.unfinishedSessions()) {
-          if (lifecycle.draining.aborted) return;
-          await get(sessionId).catch((err) => deps.log.error({ err, sessionId }, 'a session could not be taken up'));
+        let left = await store.unfinishedSessions();
+        for (;;) {
+          const failed: string[] = [];
+          for (const sessionId of left) {
+            if (lifecycle.draining.aborted) return;
+            await get(sessionId).catch((err) => {
+              deps.log.error({ err, sessionId }, 'a session could not be taken up: trying again');
+              failed.push(sessionId);
+            });
+          }
+          if (failed.length === 0) return;
+          left = failed;
+          await new Promise((resolve) => setTimeout(resolve, RECOVER_AGAIN_MS));
         }
       })();
       return recovering;

@@ -37,6 +37,8 @@ export interface OpenCall {
   request: Extract<NewSessionEvent, { type: 'tool.requested' }> | undefined;
   /** Moves the deadline of a client's call. */
   extend: (() => void) | undefined;
+  /** Its tool is at work. */
+  isRunning: boolean;
   isFinished: boolean;
   /** What is being stored of it: its result, or a decision. */
   storing: Promise<void> | undefined;
@@ -66,6 +68,7 @@ export function prepareCall(stored: StoredItem, options: PrepareOptions): OpenCa
     approval: undefined,
     request: undefined,
     extend: undefined,
+    isRunning: false,
     isFinished: false,
     storing: undefined,
     finished: createDeferred(),

@@ -15,6 +15,7 @@ it('the catalogue is what clients know: a change here is a change of the protoco
     'RUN_NOT_ACTIVE 409',
     'INPUT_ALREADY_DELIVERED 409',
     'APPROVAL_ALREADY_RESOLVED 409',
+    'ANSWER_REPLACED 409',
     'TOOL_CALL_FINISHED 409',
     'IDEMPOTENCY_MISMATCH 409',
     'OVERLOADED 503 retryable',

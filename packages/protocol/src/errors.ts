@@ -40,6 +40,13 @@ export const errorCatalogue = {
     retryable: false,
     message: 'Somebody has already decided on this.',
   },
+  ANSWER_REPLACED: {
+    status: 409,
+    rpc: -32009,
+    retryable: false,
+    message:
+      'The agent had to say this answer again, and it now begins otherwise than what was shown. The history of the session has it.',
+  },
   TOOL_CALL_FINISHED: {
     status: 409,
     rpc: -32009,

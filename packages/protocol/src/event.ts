@@ -30,6 +30,8 @@ export const SessionEvent = z.discriminatedUnion('type', [
   event('item.started', { item: Item }),
   event('item.delta', { itemId: ItemId, text: z.string(), offset: z.int().nonnegative() }),
   event('item.completed', { item: Item }),
+  /** An item that was being shown is given up: it is not in the history. */
+  event('item.discarded', { itemId: ItemId, reason: z.enum(['retried', 'restarted']) }),
   event('step.finished', {
     runId: RunId,
     model: z.string(),

@@ -1,4 +1,5 @@
 export { type AgentInfo, type AgentList, AgentSwitch } from './agent.ts';
+export { type AnswerStream, createAnswerStream, createAnswerText } from './answer.ts';
 export {
   Approval,
   ApprovalDecide,
@@ -48,6 +49,7 @@ export {
   type LegacyToolFrame,
   toErrorFrame,
 } from './legacy-frames.ts';
+export { createEventMender, type History, mendEvents } from './mend-events.ts';
 export { mergeDeltas } from './merge-deltas.ts';
 export { Model, type ModelList } from './model.ts';
 export { newId } from './new-id.ts';

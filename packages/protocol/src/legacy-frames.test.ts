@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { NewSessionEvent, SessionEvent } from './event.ts';
 import type { Item } from './item.ts';
-import { createLegacyFrames, isLastFrame, type LegacyFrame } from './legacy-frames.ts';
+import { createLegacyFrames, type LegacyFrame } from './legacy-frames.ts';
 import { noUsage } from './usage.ts';
 
 const item = (itemId: string, text: string, overrides: Partial<Item> = {}): Item => ({
@@ -75,34 +75,30 @@ it('says neither reasoning, nor the user, nor what other inputs get', () => {
   expect(frames).toEqual([]);
 });
 
-it('drops what was sent before and fills what is missing', () => {
+it('takes what is missing from the whole item', () => {
   const frames = play(
-    [
-      delivered,
-      started('a'),
-      delta('a', 'abc', 0),
-      delta('a', 'bcde', 1),
-      { type: 'item.completed', item: item('a', 'abcdefg') },
-      finished(),
-    ],
+    [delivered, started('a'), delta('a', 'abc', 0), { type: 'item.completed', item: item('a', 'abcdefg') }, finished()],
     { inputId: 'in1' },
   );
   expect(textOf(frames)).toBe('abcdefg');
 });
 
-it('goes on after a reset, and ends if the run ended meanwhile', () => {
-  const frames = play(
-    [
-      delivered,
-      started('a'),
-      delta('a', 'abc', 0),
-      { type: 'stream.reset', reason: 'cursor_expired', items: [item('a', 'abcdef', { status: 'completed' })] },
-      { type: 'stream.synced', state: 'idle', queued: 0 },
-    ],
-    { inputId: 'in1' },
-  );
-  expect(textOf(frames)).toBe('abcdef');
-  expect(frames.filter(isLastFrame)).toEqual([final]);
+const discarded = (itemId: string): NewSessionEvent => ({ type: 'item.discarded', itemId, reason: 'retried' });
+
+it('an answer that is said again goes on where it was', () => {
+  const said = [delivered, started('a'), delta('a', 'abc', 0), discarded('a'), started('b')];
+  const frames = play([...said, delta('b', 'ab', 0), delta('b', 'cd', 2), finished()], { inputId: 'in1' });
+  expect(textOf(frames)).toBe('abcd');
+  expect(frames.at(-1)).toEqual(final);
+});
+
+it('an answer that is said otherwise ends in an error, once, and shows no more of itself', () => {
+  const said = [delivered, started('a'), delta('a', 'abc', 0), discarded('a'), started('b')];
+  const frames = play([...said, delta('b', 'xyz and more', 0), delta('b', ' and more', 12), finished()], {
+    inputId: 'in1',
+  });
+  expect(textOf(frames)).toBe('abc');
+  expect(frames.slice(1)).toMatchObject([{ type: 'error', code: 'ANSWER_REPLACED', details: { runId: 'run1' } }]);
 });
 
 it('a failure is an error frame, and the only end', () => {

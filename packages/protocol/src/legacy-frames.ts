@@ -1,3 +1,4 @@
+import { type AnswerStream, createAnswerStream } from './answer.ts';
 import { CodelabError, fromWireError, toWireError } from './errors.ts';
 import type { SessionEvent } from './event.ts';
 import type { LegacyAgentFrame, LegacyErrorFrame, LegacyTokenFrame, LegacyToolCallFrame } from './legacy.ts';
@@ -5,13 +6,12 @@ import type { LegacyAgentFrame, LegacyErrorFrame, LegacyTokenFrame, LegacyToolCa
 export type LegacyFrame = LegacyTokenFrame | LegacyErrorFrame;
 export type LegacyToolFrame = LegacyToolCallFrame | LegacyAgentFrame;
 
-/** Turns the events of a session into the frames of the older wires. PROTOCOL.md §8. */
+/** Turns the mended events of a session into the frames of the older wires. PROTOCOL.md §8. */
 export interface LegacyFrames {
   /** The frames that `event` means; the answer's end is a frame with `is_final` or of type `error`. */
   push(event: SessionEvent): LegacyFrame[];
 }
 
-const GONE = 'The answer to this message is older than what the service keeps.';
 const final: LegacyTokenFrame = Object.freeze({ token: '', is_final: true, type: 'assistant_message' });
 
 export function isLastFrame(frame: LegacyFrame): boolean {
@@ -26,17 +26,33 @@ export function toErrorFrame(error: CodelabError, requestId: string): LegacyErro
 /** With `inputId`: only the answer to that input. Without: every answer. */
 export function createLegacyFrames(options: { inputId?: string } = {}): LegacyFrames {
   let wantedRun: string | undefined;
-  let wasReset = false;
-  /** How much of each open answer has been sent, in UTF-16 code units. */
-  const sent = new Map<string, number>();
+  /** The answers that are being said, by their run. */
+  const answers = new Map<string, { stream: AnswerStream; isOver: boolean }>();
 
   const wants = (runId: string) => options.inputId === undefined || runId === wantedRun;
-  const token = (itemId: string, text: string, offset: number): LegacyFrame[] => {
-    const have = sent.get(itemId) ?? 0;
-    const fresh = text.slice(Math.max(0, have - offset));
-    if (fresh === '') return [];
-    sent.set(itemId, offset + text.length);
-    return [{ token: fresh, is_final: false, type: 'assistant_message' }];
+  const answerOf = (runId: string) => {
+    let answer = answers.get(runId);
+    if (answer === undefined) {
+      answer = { stream: createAnswerStream(), isOver: false };
+      answers.set(runId, answer);
+    }
+    return answer;
+  };
+  const replaced = (runId: string) =>
+    toErrorFrame(new CodelabError('ANSWER_REPLACED', undefined, { details: { runId } }), '');
+
+  /** An event of items is of one answer; those that don't know the item have nothing to say. */
+  const show = (event: SessionEvent): LegacyFrame[] => {
+    const frames: LegacyFrame[] = [];
+    for (const [runId, answer] of answers) {
+      if (answer.isOver) continue;
+      const text = answer.stream.push(event);
+      if (text !== '') frames.push({ token: text, is_final: false, type: 'assistant_message' });
+      if (!answer.stream.isReplaced) continue;
+      answer.isOver = true;
+      frames.push(replaced(runId));
+    }
+    return frames;
   };
 
   return {
@@ -51,38 +67,25 @@ export function createLegacyFrames(options: { inputId?: string } = {}): LegacyFr
             toErrorFrame(new CodelabError('NOT_FOUND', 'The message was cancelled before the agent got it.'), ''),
           ];
         case 'item.started':
-          if (event.item.kind === 'assistant_message' && wants(event.item.runId)) sent.set(event.item.itemId, 0);
-          return [];
-        case 'item.delta':
-          return sent.has(event.itemId) ? token(event.itemId, event.text, event.offset) : [];
         case 'item.completed': {
-          const { itemId, text } = event.item;
-          if (!sent.has(itemId)) return [];
-          const rest = token(itemId, text, 0);
-          sent.delete(itemId);
-          return rest;
+          const { kind, runId } = event.item;
+          if (kind !== 'assistant_message' || !wants(runId)) return [];
+          answerOf(runId);
+          return show(event);
         }
+        case 'item.delta':
+        case 'item.discarded':
+          return show(event);
         case 'run.finished': {
-          if (!wants(event.runId)) return [];
-          sent.clear();
+          const { runId } = event;
+          if (!wants(runId)) return [];
+          const answer = answers.get(runId);
+          answers.delete(runId);
+          if (answer?.isOver === true) return [];
           const error = fromWireError(event.error);
-          return [error === undefined ? final : toErrorFrame(error, '')];
+          if (error !== undefined) return [toErrorFrame(error, '')];
+          return [answer === undefined || answer.stream.isWhole() ? final : replaced(runId)];
         }
-        case 'stream.reset':
-          wasReset = true;
-          wantedRun ??= event.items.find(
-            (item) => item.inputId !== undefined && item.inputId === options.inputId,
-          )?.runId;
-          for (const item of event.items) {
-            if (item.kind === 'assistant_message' && wants(item.runId) && options.inputId !== undefined)
-              sent.set(item.itemId, sent.get(item.itemId) ?? 0);
-          }
-          return event.items.flatMap((item) => (sent.has(item.itemId) ? token(item.itemId, item.text, 0) : []));
-        case 'stream.synced':
-          // The run ended in the part of the log that is gone.
-          if (!wasReset || options.inputId === undefined) return [];
-          if (wantedRun !== undefined) return event.runId === wantedRun ? [] : [final];
-          return event.state === 'idle' ? [toErrorFrame(new CodelabError('NOT_FOUND', GONE), '')] : [];
         default:
           return [];
       }

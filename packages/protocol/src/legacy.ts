@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AgentName, CallId, SessionId } from './ids.ts';
+import { AgentName, CallId, InputId, SessionId } from './ids.ts';
 import { Content } from './input.ts';
 
 /** The two documented bodies of `POST /agent/message/stream`. PROTOCOL.md §8. */
@@ -9,6 +9,7 @@ export const MessageStreamBody = z
     type: z.literal('user_message', "type must be 'user_message'").optional(),
     role: z.literal('user', "role must be 'user'").optional(),
     content: Content,
+    message_id: z.string().min(1).max(128).optional(),
   })
   .refine((body) => body.type !== undefined || body.role !== undefined, {
     message: 'the body needs "type": "user_message" or "role": "user"',
@@ -38,6 +39,8 @@ export const LegacyClientFrame = z.discriminatedUnion(
       content: Content,
       role: z.string().optional(),
       message_id: z.string().min(1).max(128).optional(),
+      /** Names the message over connections: the same one again is the same message. */
+      input_id: InputId.optional(),
     }),
     z
       .object({

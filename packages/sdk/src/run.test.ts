@@ -1,3 +1,4 @@
+import { CodelabError } from '@codelab/protocol';
 import { expect, it } from 'vitest';
 import type { Connection } from './connection.ts';
 import { createRun } from './run.ts';
@@ -32,10 +33,31 @@ const finished: Body<SessionEvent> = { type: 'run.finished', runId: 'run1', stat
 const reset = (...items: Item[]): Body<SessionEvent> => ({ type: 'stream.reset', reason: 'cursor_expired', items });
 const synced = (state: 'idle' | 'running'): Body<SessionEvent> => ({ type: 'stream.synced', state, queued: 0 });
 
-/** A run whose session has these events; `status` is what `run.get` says. */
-function play(events: Body<SessionEvent>[], status = 'running') {
+interface Stored {
+  /** What `run.get` says. */
+  status?: string;
+  /** What `session.items` says. */
+  items?: Item[];
+  /** What `input.get` says. */
+  input?: object;
+}
+
+/** A run whose session has these events, and this history. */
+function play(events: Body<SessionEvent>[], { status = 'running', items = [], input }: Stored = {}) {
+  const trpc = {
+    session: { items: { query: async () => ({ items }) } },
+    run: { get: { query: async () => ({ status, usage }) } },
+    input: {
+      get: {
+        query: async () => {
+          if (input === undefined) throw new CodelabError('NOT_FOUND');
+          return input;
+        },
+      },
+    },
+  };
   const connection = {
-    call: async () => ({ status, usage }),
+    call: (ask: (client: typeof trpc, options: object) => unknown) => ask(trpc, {}),
     async *watch() {
       for (const [index, event] of events.entries())
         yield { ...event, seq: index, ts: 0, id: `e-${index}` } as TrackedSessionEvent;
@@ -107,18 +129,60 @@ it('finds its run in a reset that came before it knew it', async () => {
 
 it('waits for what comes after a reset, even if the run has ended meanwhile', async () => {
   const atWork: Body<SessionEvent> = { type: 'stream.synced', state: 'running', runId: 'run1', queued: 0 };
-  const run = play([reset(asked), atWork, started, delta('one', 0), completed('one'), finished], 'completed');
+  const run = play([reset(asked), atWork, started, delta('one', 0), completed('one'), finished], {
+    status: 'completed',
+  });
   expect(await run.finished()).toMatchObject({ status: 'completed', text: 'one' });
 });
 
 it('ends when the run ended in what was reset', async () => {
-  const run = play([delivered, started, delta('one', 0), reset(asked, item('one two')), synced('idle')], 'completed');
+  const run = play([delivered, started, delta('one', 0), reset(asked, item('one two')), synced('idle')], {
+    status: 'completed',
+    items: [asked, item('one two', { status: 'completed' })],
+  });
   expect(await textOf(run)).toEqual(['one', ' two']);
   expect(await run.finished()).toMatchObject({ status: 'completed', text: 'one two' });
 });
 
-it('says so when nothing is left of the run', async () => {
+it('finds in the history a run of which no event is left', async () => {
+  const stored = {
+    status: 'completed',
+    items: [asked, item('one two', { status: 'completed' })],
+    input: { status: 'delivered', runId: 'run1' },
+  };
+  const run = play([reset(), synced('idle')], stored);
+  expect(await textOf(run)).toEqual(['one two']);
+  expect(await run.finished()).toMatchObject({ runId: 'run1', text: 'one two' });
+});
+
+it('says so when nothing is left of the message', async () => {
   await expect(play([reset(), synced('idle')]).finished()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+});
+
+it('fills a gap from the history', async () => {
+  const run = play([delivered, started, delta('one', 0), delta(' three', 7), completed('one two three'), finished], {
+    items: [asked, item('one two thr')],
+  });
+  expect(await textOf(run)).toEqual(['one', ' two thr', 'ee']);
+});
+
+it('what a reset does not have any more is not part of the answer', async () => {
+  const again = item('One', { itemId: 'again' });
+  const run = play([
+    delivered,
+    started,
+    delta('Eins', 0),
+    reset(asked, again),
+    synced('running'),
+    { type: 'item.completed', item: { ...again, status: 'completed' } },
+    finished,
+  ]);
+  const shown: string[] = [];
+  for await (const event of run.events)
+    if (event.type === 'item.discarded') shown.push(`${event.itemId} ${event.reason}`);
+  expect(shown).toEqual(['answer restarted']);
+  expect(await run.finished()).toMatchObject({ text: 'One' });
+  await expect(textOf(run)).rejects.toMatchObject({ code: 'ANSWER_REPLACED' });
 });
 
 it('a failed run throws from the text and from finished(), not from the events', async () => {

@@ -1,4 +1,12 @@
-import { CodelabError, fromWireError, noUsage } from '@codelab/protocol';
+import {
+  CodelabError,
+  createAnswerStream,
+  createAnswerText,
+  fromWireError,
+  type History,
+  mendEvents,
+  noUsage,
+} from '@codelab/protocol';
 import type { Connection } from './connection.ts';
 import type { RunEnd, TrackedSessionEvent, Usage } from './types.ts';
 
@@ -16,7 +24,10 @@ export interface RunResult {
 export interface Run {
   /** The message's id: sending again with it is harmless, and finds the same answer. */
   readonly inputId: string;
-  /** The answer, piece by piece, from its beginning. Throws `CodelabError` if the run fails. */
+  /**
+   * The answer, piece by piece, from its beginning. Throws `CodelabError` if the run fails, and `ANSWER_REPLACED` where the agent had to
+   * say it again and says something else than what you were given: `finished()` and the history have the right one.
+   */
   readonly textStream: AsyncIterable<string>;
   /** All events of the run, `run.finished` last, or `input.cancelled` if it never began. Throws `CodelabError` if they can't be read. */
   readonly events: AsyncIterable<TrackedSessionEvent>;
@@ -46,6 +57,12 @@ export function createRun({ connection, sessionId, inputId, accepted }: RunOptio
   );
   let result: RunResult | CodelabError | undefined;
   let runId: string | undefined;
+  const history: History = {
+    items: (cursor) =>
+      connection.call((trpc, options) => trpc.session.items.query({ sessionId, cursor, limit: 200 }, options)),
+    run: (id) => connection.call((trpc, options) => trpc.run.get.query({ sessionId, runId: id }, options)),
+    input: (id) => connection.call((trpc, options) => trpc.input.get.query({ sessionId, inputId: id }, options)),
+  };
 
   /** The run's events, in any number of independent readings. */
   async function* read(): AsyncGenerator<TrackedSessionEvent, void, undefined> {
@@ -58,10 +75,10 @@ export function createRun({ connection, sessionId, inputId, accepted }: RunOptio
       stop.abort();
     });
     const items = new Set<string>();
-    const text = createTextCollector();
-    let wasReset = false;
+    const answer = createAnswerText();
     try {
-      for await (const event of connection.watch({ sessionId, ...cursor, signal: stop.signal })) {
+      const events = connection.watch({ sessionId, ...cursor, signal: stop.signal });
+      for await (const event of mendEvents(events, history, inputId)) {
         // Where the message was refused, what is seen here is the answer to another one of its name.
         if (!isAccepted) await accepted;
         if (event.type === 'input.cancelled' && event.inputId === inputId) {
@@ -70,28 +87,10 @@ export function createRun({ connection, sessionId, inputId, accepted }: RunOptio
           return;
         }
         if (event.type === 'input.delivered' && event.inputId === inputId) runId = event.runId;
-        if (event.type === 'stream.reset') {
-          wasReset = true;
-          runId ??= event.items.find((item) => item.inputId === inputId)?.runId;
-          for (const item of event.items) if (item.runId === runId) items.add(item.itemId);
-          text.push(event, runId);
-          yield event;
-          continue;
-        }
-        if (event.type === 'stream.synced') {
-          yield event;
-          if (wasReset && runId === undefined && event.state === 'idle')
-            throw new CodelabError('NOT_FOUND', 'The answer to this message is older than what the service keeps.');
-          // The run's end may lie in what is gone: then it is not the one that is at work now.
-          const end = wasReset && event.runId !== runId ? await endOf(connection, sessionId, runId) : undefined;
-          if (end === undefined) continue;
-          result ??= toResult(end, text.whole());
-          yield { ...end, id: event.id, seq: event.seq, ts: event.ts };
-          return;
-        }
+        if (event.type === 'stream.reset' || event.type === 'stream.synced') yield event;
         if (runId === undefined || !belongs(event, runId, inputId, items)) continue;
-        text.push(event, runId);
-        if (event.type === 'run.finished') result ??= toResult(event, text.whole());
+        answer.push(event);
+        if (event.type === 'run.finished') result ??= toResult(event, answer.text());
         yield event;
         if (event.type === 'run.finished') return;
       }
@@ -103,11 +102,14 @@ export function createRun({ connection, sessionId, inputId, accepted }: RunOptio
   }
 
   async function* readText(): AsyncGenerator<string, void, undefined> {
-    const text = createTextCollector();
+    const stream = createAnswerStream();
     for await (const event of read()) {
-      const fresh = text.push(event, runId);
+      const fresh = stream.push(event);
       if (fresh !== '') yield fresh;
-      if (event.type === 'run.finished' && result instanceof CodelabError) throw result;
+      const isOver = event.type === 'run.finished';
+      if (isOver && result instanceof CodelabError) throw result;
+      if (stream.isReplaced || (isOver && !stream.isWhole()))
+        throw new CodelabError('ANSWER_REPLACED', undefined, { details: { runId } });
     }
   }
 
@@ -142,6 +144,8 @@ function belongs(event: TrackedSessionEvent, runId: string, inputId: string, ite
       return event.item.runId === runId;
     case 'item.delta':
       return items.has(event.itemId);
+    case 'item.discarded':
+      return items.delete(event.itemId);
     case 'item.completed':
       return event.item.runId === runId;
     case 'input.delivered':
@@ -158,58 +162,8 @@ function belongs(event: TrackedSessionEvent, runId: string, inputId: string, ite
 
 type RunFinished = Extract<TrackedSessionEvent, { type: 'run.finished' }>;
 
-/** How the run ended, if it has. */
-async function endOf(
-  connection: Connection,
-  sessionId: string,
-  runId: string | undefined,
-): Promise<Omit<RunFinished, 'id' | 'seq' | 'ts'> | undefined> {
-  if (runId === undefined) return undefined;
-  const run = await connection.call((trpc, options) => trpc.run.get.query({ sessionId, runId }, options));
-  if (run.status === 'running') return undefined;
-  return { type: 'run.finished', runId, status: run.status, usage: run.usage, error: run.error };
-}
-
-function toResult(event: Omit<RunFinished, 'id' | 'seq' | 'ts'>, text: string): RunResult | CodelabError {
+function toResult(event: RunFinished, text: string): RunResult | CodelabError {
   const { runId, status, usage, error } = event;
   if (status === 'failed') return fromWireError(error) ?? new CodelabError('INTERNAL');
   return { runId, status, text, usage };
-}
-
-/** Puts the assistant's messages together: `push` returns what is new. Duplicates and gaps are seen by the offsets. */
-function createTextCollector() {
-  const lengths = new Map<string, number>();
-  const open = new Set<string>();
-  let whole = '';
-  const add = (itemId: string, text: string, offset: number): string => {
-    const have = lengths.get(itemId) ?? 0;
-    const fresh = text.slice(Math.max(0, have - offset));
-    lengths.set(itemId, Math.max(have, offset + text.length));
-    whole += fresh;
-    return fresh;
-  };
-  return {
-    whole: () => whole,
-    push(event: TrackedSessionEvent, runId: string | undefined): string {
-      switch (event.type) {
-        case 'item.started':
-          if (event.item.kind === 'assistant_message') open.add(event.item.itemId);
-          return '';
-        case 'item.delta':
-          return open.has(event.itemId) ? add(event.itemId, event.text, event.offset) : '';
-        case 'item.completed':
-          return event.item.kind === 'assistant_message' ? add(event.item.itemId, event.item.text, 0) : '';
-        case 'stream.reset':
-          return event.items
-            .filter((item) => item.kind === 'assistant_message' && item.runId === runId)
-            .map((item) => {
-              open.add(item.itemId);
-              return add(item.itemId, item.text, 0);
-            })
-            .join('');
-        default:
-          return '';
-      }
-    },
-  };
 }

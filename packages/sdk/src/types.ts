@@ -201,6 +201,8 @@ interface EventBodies {
   'item.delta': { itemId: string; text: string; offset: number };
   /** Authoritative: the whole item. */
   'item.completed': { item: Item };
+  /** An item that was shown is given up: the agent says it again. It is not in the history. */
+  'item.discarded': { itemId: string; reason: 'retried' | 'restarted' };
   'step.finished': { runId: string; model: string; usage: Usage; costUsd?: number | undefined; finishReason: string };
   /** `clientId`: who is to run it, of a tool of the IDE's. `deadline`: milliseconds since 1970. */
   'tool.requested': {

@@ -1,8 +1,13 @@
 import {
   CodelabError,
+  createAnswerText,
   createLegacyFrames,
+  fromWireError,
+  type History,
+  type Item,
   isLastFrame,
   type LegacyFrame,
+  mendEvents,
   type SessionEvent,
   toErrorFrame,
 } from '@codelab/protocol';
@@ -14,35 +19,85 @@ export async function* untracked<T>(tracked: AsyncIterable<unknown>): AsyncGener
   for await (const [, value] of tracked as AsyncIterable<[string, T]>) yield value;
 }
 
-/** The frames of one input's answer, up to its end, each with the event that it came from. Throws `OVERLOADED` where the service stops before. */
-export async function* answerFrames(
-  events: AsyncIterable<SessionEvent>,
-  inputId: string,
-): AsyncGenerator<{ frame: LegacyFrame; event: SessionEvent }> {
+/** The procedures that a session's history is read by, of a router's caller. */
+export interface HistoryCaller {
+  session: {
+    items(input: {
+      sessionId: string;
+      cursor?: string;
+      limit: number;
+    }): Promise<{ items: Item[]; nextCursor?: string }>;
+  };
+  run: { get(input: { sessionId: string; runId: string }): ReturnType<History['run']> };
+  input: { get(input: { sessionId: string; inputId: string }): ReturnType<History['input']> };
+}
+
+export function historyOf(caller: HistoryCaller, sessionId: string): History {
+  return {
+    items: (cursor) => caller.session.items({ sessionId, limit: 200, ...(cursor === undefined ? {} : { cursor }) }),
+    run: (runId) => caller.run.get({ sessionId, runId }),
+    input: (inputId) => caller.input.get({ sessionId, inputId }),
+  };
+}
+
+/** One input, and where its answer is read from. */
+export interface AnswerOptions {
+  events: AsyncIterable<SessionEvent>;
+  history: History;
+  inputId: string;
+}
+
+/** The answer to one input, up to where its text has come. */
+export interface Answer {
+  text(): string;
+  /** Resolves with the run's end. Throws its error, or `OVERLOADED` where the service stops before. */
+  finished: Promise<Extract<SessionEvent, { type: 'run.finished' }>>;
+}
+
+/** Reads the answer to one input. */
+export function readAnswer({ events, history, inputId }: AnswerOptions): Answer {
+  const answer = createAnswerText();
+  const read = async () => {
+    let runId: string | undefined;
+    for await (const event of mendEvents(events, history, inputId)) {
+      if (event.type === 'input.delivered' && event.inputId === inputId) runId = event.runId;
+      if (event.type === 'input.cancelled' && event.inputId === inputId)
+        throw new CodelabError('NOT_FOUND', 'The message was cancelled before the agent got it.');
+      if ('item' in event ? event.item.runId === runId : true) answer.push(event);
+      if (event.type !== 'run.finished' || event.runId !== runId) continue;
+      const error = fromWireError(event.error);
+      if (error !== undefined) throw error;
+      return event;
+    }
+    throw stopped();
+  };
+  return { text: answer.text, finished: read() };
+}
+
+/** The frames of one input's answer, up to its end. Throws `OVERLOADED` where the service stops before. */
+async function* answerFrames({ events, history, inputId }: AnswerOptions): AsyncGenerator<LegacyFrame> {
   const frames = createLegacyFrames({ inputId });
-  for await (const event of events) {
+  for await (const event of mendEvents(events, history, inputId)) {
     for (const frame of frames.push(event)) {
-      yield { frame, event };
+      yield frame;
       if (isLastFrame(frame)) return;
     }
   }
-  throw new CodelabError(
+  throw stopped();
+}
+
+function stopped(): CodelabError {
+  return new CodelabError(
     'OVERLOADED',
     'The service stops. The answer goes on when it is back: read it from the session.',
-    {
-      retryAfterMs: 1000,
-    },
+    { retryAfterMs: 1000 },
   );
 }
 
 /** One input's answer as the older event stream: its frames, or the failure as one, then `[DONE]`. PROTOCOL.md §8. */
-export async function* answerMessages(
-  events: AsyncIterable<SessionEvent>,
-  inputId: string,
-  requestId: string,
-): AsyncGenerator<SseMessage> {
+export async function* answerMessages(answer: AnswerOptions, requestId: string): AsyncGenerator<SseMessage> {
   try {
-    for await (const { frame } of answerFrames(events, inputId)) yield { data: frame };
+    for await (const frame of answerFrames(answer)) yield { data: frame };
   } catch (thrown) {
     yield { data: toErrorFrame(toCodelabError(thrown), requestId) };
   }

@@ -1,4 +1,4 @@
-export { answerFrames, answerMessages, untracked } from './answer-stream.ts';
+export { answerMessages, historyOf, readAnswer, untracked } from './answer-stream.ts';
 export { type Authorize, type Credentials, isSameKey, requireKey, tokenOf } from './auth.ts';
 export {
   collectMistakes,
@@ -17,6 +17,7 @@ export {
 export { statusOf, toCodelabError, toErrorBody, toValidationError } from './error-shape.ts';
 export type { Flow } from './flow.ts';
 export { createFilter } from './globs.ts';
+export { toInputId } from './input-id.ts';
 export { createLifecycle, type Lifecycle } from './lifecycle.ts';
 export { createLogger, type Logger } from './logger.ts';
 export { createMetrics } from './metrics.ts';

@@ -1,5 +1,5 @@
-import { CodelabError, newId, type SessionEvent } from '@codelab/protocol';
-import { answerFrames, toCodelabError, untracked } from '@codelab/service-kit';
+import { InputId, newId, type SessionEvent } from '@codelab/protocol';
+import { historyOf, readAnswer, toCodelabError, untracked } from '@codelab/service-kit';
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import type { FastifyInstance } from 'fastify';
@@ -79,11 +79,15 @@ function createServer(caller: Caller, version: string): McpServer {
     {
       description:
         'Sends a message into a session and waits for the answer. Where that takes longer, read_answer goes on waiting with the input_id.',
-      inputSchema: { session_id: sessionId, message: z.string().min(1), wait_seconds: wait },
+      inputSchema: {
+        session_id: sessionId,
+        message: z.string().min(1),
+        input_id: InputId.optional().describe('Your name for the message: sending again with it is harmless'),
+        wait_seconds: wait,
+      },
     },
-    ({ session_id, message, wait_seconds }, { signal }) =>
+    ({ session_id, message, input_id: inputId = newId('in'), wait_seconds }, { signal }) =>
       answered(async () => {
-        const inputId = newId('in');
         await caller.input.send({ sessionId: session_id, inputId, content: message });
         return read(session_id, inputId, wait_seconds, signal);
       }),
@@ -115,22 +119,19 @@ function createServer(caller: Caller, version: string): McpServer {
       if (deadline.aborted) resolve();
       deadline.addEventListener('abort', () => resolve());
     });
-    let text = '';
-    const follow = async (): Promise<'completed'> => {
-      for await (const { frame } of answerFrames({ [Symbol.asyncIterator]: () => iterator }, inputId)) {
-        if (frame.type === 'error') throw new CodelabError(frame.code as 'INTERNAL', frame.content);
-        text += frame.token;
-      }
-      return 'completed';
-    };
-    const followed = follow();
-    followed.catch(() => {});
+    const answer = readAnswer({
+      events: { [Symbol.asyncIterator]: () => iterator },
+      history: historyOf(caller, session),
+      inputId,
+    });
+    const completed = answer.finished.then(() => 'completed' as const);
+    completed.catch(() => {});
     try {
-      const status = (await Promise.race([followed, late])) ?? 'running';
+      const status = (await Promise.race([completed, late])) ?? 'running';
       const waiting = status === 'running' ? (await caller.approval.list({ sessionId: session })).approvals : [];
       return {
         status: waiting.length > 0 ? 'waiting_for_approval' : status,
-        answer: text,
+        answer: answer.text(),
         ...(status === 'running' ? { input_id: inputId } : {}),
         ...(waiting.length > 0
           ? { approvals: waiting.map(({ name, arguments: args }) => ({ name, arguments: args })) }

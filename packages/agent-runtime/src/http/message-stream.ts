@@ -3,8 +3,10 @@ import {
   answerMessages,
   type Credentials,
   clientGone,
+  historyOf,
   type ServiceContext,
   sendEventStream,
+  toInputId,
   toValidationError,
   untracked,
 } from '@codelab/service-kit';
@@ -24,8 +26,8 @@ export function messageStreamRoute({ router, makeContext }: MessageStreamOptions
       if (context.refusal !== undefined) throw context.refusal;
       const body = MessageStreamBody.safeParse(request.body);
       if (!body.success) throw toValidationError(body.error);
-      const { session_id: sessionId, content } = body.data;
-      const inputId = newId('in');
+      const { session_id: sessionId, content, message_id: messageId } = body.data;
+      const inputId = messageId === undefined ? newId('in') : toInputId(sessionId, messageId);
       const requestId = request.id;
       const caller = router.createCaller(context, { signal: clientGone(reply.raw) });
       const { eventId } = await caller.input.send({ sessionId, inputId, content, createSession: true, requestId });
@@ -33,9 +35,13 @@ export function messageStreamRoute({ router, makeContext }: MessageStreamOptions
         await caller.session.events({ sessionId, lastEventId: eventId, requestId }),
       );
       reply.hijack();
-      await sendEventStream(reply.raw, answerMessages(events, inputId, requestId), {
-        headers: { 'x-request-id': requestId },
-      });
+      await sendEventStream(
+        reply.raw,
+        answerMessages({ events, history: historyOf(caller, sessionId), inputId }, requestId),
+        {
+          headers: { 'x-request-id': requestId },
+        },
+      );
     });
   };
 }

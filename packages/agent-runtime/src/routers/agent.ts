@@ -8,6 +8,8 @@ export function createAgentRouter(agents: Agents, sessions: Sessions) {
     list: procedure.query(() => agents.list()),
     switch: procedure
       .input(AgentSwitch)
-      .mutation(async ({ input }) => (await sessions.get(input.sessionId)).switchAgent(input.agent, input.reason)),
+      .mutation(({ input }) =>
+        sessions.use(input.sessionId, (session) => session.switchAgent(input.agent, input.reason)),
+      ),
   });
 }

@@ -6,9 +6,9 @@ export function createApprovalRouter(sessions: Sessions) {
   return router({
     list: procedure
       .input(SessionRef)
-      .query(async ({ input }) => ({ approvals: (await sessions.get(input.sessionId)).approvals() })),
+      .query(({ input }) => sessions.use(input.sessionId, (session) => ({ approvals: session.approvals() }))),
     decide: procedure
       .input(ApprovalDecide)
-      .mutation(async ({ input }) => (await sessions.get(input.sessionId)).decide(input)),
+      .mutation(({ input }) => sessions.use(input.sessionId, (session) => session.decide(input))),
   });
 }

@@ -6,12 +6,12 @@ export function createRuleRouter(sessions: Sessions) {
   return router({
     list: procedure
       .input(SessionRef)
-      .query(async ({ input }) => ({ rules: await (await sessions.get(input.sessionId)).rules() })),
-    add: procedure
-      .input(RuleAdd)
-      .mutation(async ({ input }) => ({ rule: await (await sessions.get(input.sessionId)).addRule(input) })),
+      .query(async ({ input }) => ({ rules: await sessions.use(input.sessionId, (session) => session.rules()) })),
+    add: procedure.input(RuleAdd).mutation(async ({ input }) => ({
+      rule: await sessions.use(input.sessionId, (session) => session.addRule(input)),
+    })),
     delete: procedure
       .input(RuleRef)
-      .mutation(async ({ input }) => (await sessions.get(input.sessionId)).deleteRule(input.ruleId)),
+      .mutation(({ input }) => sessions.use(input.sessionId, (session) => session.deleteRule(input.ruleId))),
   });
 }

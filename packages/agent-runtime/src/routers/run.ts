@@ -7,6 +7,6 @@ export function createRunRouter(sessions: Sessions) {
     get: procedure.input(RunRef).query(({ input }) => sessions.run(input.sessionId, input.runId)),
     cancel: procedure
       .input(RunCancel)
-      .mutation(async ({ input }) => (await sessions.get(input.sessionId)).cancelRun(input.runId)),
+      .mutation(({ input }) => sessions.use(input.sessionId, (session) => session.cancelRun(input.runId))),
   });
 }

@@ -14,11 +14,13 @@ import type { Sessions } from '../sessions.ts';
 export function createSessionRouter(sessions: Sessions) {
   return router({
     create: procedure.input(SessionCreate).mutation(({ input }) => sessions.create(input)),
-    get: procedure.input(SessionRef).query(async ({ input }) => (await sessions.get(input.sessionId)).session),
+    get: procedure.input(SessionRef).query(({ input }) => sessions.use(input.sessionId, ({ session }) => session)),
     list: procedure.input(SessionList).query(({ input }) => sessions.list(input)),
     update: procedure
       .input(SessionUpdate)
-      .mutation(async ({ input: { sessionId, ...changes } }) => (await sessions.get(sessionId)).update(changes)),
+      .mutation(({ input: { sessionId, ...changes } }) =>
+        sessions.use(sessionId, (session) => session.update(changes)),
+      ),
     fork: procedure.input(SessionFork).mutation(({ input }) => sessions.fork(input)),
     delete: procedure.input(SessionRef).mutation(({ input }) => sessions.delete(input.sessionId)),
     items: procedure.input(SessionItems).query(({ input }) => sessions.items(input)),

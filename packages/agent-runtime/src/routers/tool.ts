@@ -7,19 +7,18 @@ export function createToolRouter(sessions: Sessions, store: Store) {
   return router({
     announce: procedure
       .input(ToolAnnounce)
-      .mutation(async ({ input }) => (await sessions.get(input.sessionId)).announce(input)),
+      .mutation(({ input }) => sessions.use(input.sessionId, (session) => session.announce(input))),
     list: procedure
       .input(SessionRef)
-      .query(async ({ input }) => ({ tools: (await sessions.get(input.sessionId)).tools() })),
+      .query(({ input }) => sessions.use(input.sessionId, (session) => ({ tools: session.tools() }))),
     result: procedure
       .input(ToolResult)
-      .mutation(async ({ input }) => (await sessions.get(input.sessionId)).toolResult(input)),
+      .mutation(({ input }) => sessions.use(input.sessionId, (session) => session.toolResult(input))),
     progress: procedure
       .input(ToolProgress)
-      .mutation(async ({ input }) => (await sessions.get(input.sessionId)).toolProgress(input)),
+      .mutation(({ input }) => sessions.use(input.sessionId, (session) => session.toolProgress(input))),
     readResult: procedure.input(ToolResultRead).query(async ({ input: { sessionId, resultId, offset, limit } }) => {
-      await sessions.get(sessionId);
-      const text = await store.result(sessionId, resultId);
+      const text = await sessions.use(sessionId, () => store.result(sessionId, resultId));
       if (text === undefined)
         throw new CodelabError('NOT_FOUND', `There is no result "${resultId}" in the session "${sessionId}".`);
       return { text: text.slice(offset, offset + limit), length: text.length };

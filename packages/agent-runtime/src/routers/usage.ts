@@ -5,9 +5,10 @@ import type { Store } from '../store/store.ts';
 
 export function createUsageRouter(sessions: Sessions, store: Store) {
   return router({
-    get: procedure.input(UsageGet).query(async ({ input: { sessionId } }) => {
-      if (sessionId !== undefined) await sessions.get(sessionId);
-      return store.usage(sessionId);
-    }),
+    get: procedure
+      .input(UsageGet)
+      .query(({ input: { sessionId } }) =>
+        sessionId === undefined ? store.usage(undefined) : sessions.use(sessionId, () => store.usage(sessionId)),
+      ),
   });
 }

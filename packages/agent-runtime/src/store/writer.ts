@@ -22,7 +22,9 @@ export interface Writer {
 
 interface Job {
   writes: Write[];
-  deadline: number;
+  /** Whoever waits has been told that it could not be stored in time. */
+  isOver: boolean;
+  timer: NodeJS.Timeout | undefined;
   resolve(): void;
   reject(error: CodelabError): void;
 }
@@ -30,40 +32,50 @@ interface Job {
 export function createWriter(database: Pick<OpenDatabase, 'transact'>, log: Logger): Writer {
   let queue: Job[] = [];
   let working: Promise<void> | undefined;
+  /** Why the last transaction failed. */
+  let lastFailure: unknown;
 
   const transact = (jobs: Job[]): Promise<void> => database.transact(jobs.flatMap(({ writes }) => writes.flat()));
+
+  const settle = (job: Job, error?: CodelabError): void => {
+    clearTimeout(job.timer);
+    if (job.isOver) return;
+    job.isOver = true;
+    if (error === undefined) job.resolve();
+    else job.reject(error);
+  };
 
   const work = async (): Promise<void> => {
     let failures = 0;
     for (;;) {
       // What comes in the same turn of the event loop goes into one transaction.
       await new Promise((resolve) => setImmediate(resolve));
+      // What was given up before it was begun is not stored later.
+      queue = queue.filter(({ isOver }) => !isOver);
       const jobs = queue.slice(0, MAX_BATCH);
       if (jobs.length === 0) {
         working = undefined;
         return;
       }
       try {
-        await withTimeout(transact(jobs), jobs);
+        await transact(jobs);
         queue = queue.slice(jobs.length);
         failures = 0;
-        for (const job of jobs) job.resolve();
+        lastFailure = undefined;
+        for (const job of jobs) settle(job);
       } catch (error) {
+        lastFailure = error;
         if (isTransient(error)) {
           if (failures++ === 0)
             log.warn({ err: (error as Error).message }, 'the database cannot be written: trying again');
           await new Promise((resolve) => setTimeout(resolve, Math.min(25 * 2 ** failures, MAX_PAUSE_MS)));
-          const now = Date.now();
-          const over = queue.filter(({ deadline }) => deadline <= now);
-          queue = queue.filter(({ deadline }) => deadline > now);
-          for (const job of over) job.reject(unavailable(error));
         } else if (jobs.length > 1) {
           // One of them is wrong: the others shall not suffer.
           await eachAlone(jobs);
           queue = queue.slice(jobs.length);
         } else {
           queue = queue.slice(1);
-          jobs[0]?.reject(new CodelabError('INTERNAL', undefined, { cause: error }));
+          settle(jobs[0] as Job, new CodelabError('INTERNAL', undefined, { cause: error }));
         }
       }
     }
@@ -73,9 +85,12 @@ export function createWriter(database: Pick<OpenDatabase, 'transact'>, log: Logg
     for (const job of jobs) {
       try {
         await transact([job]);
-        job.resolve();
+        settle(job);
       } catch (error) {
-        job.reject(isTransient(error) ? unavailable(error) : new CodelabError('INTERNAL', undefined, { cause: error }));
+        settle(
+          job,
+          isTransient(error) ? unavailable(error) : new CodelabError('INTERNAL', undefined, { cause: error }),
+        );
       }
     }
   };
@@ -83,31 +98,16 @@ export function createWriter(database: Pick<OpenDatabase, 'transact'>, log: Logg
   return {
     commit: (writes, { deadlineMs = 4_000 } = {}) =>
       new Promise((resolve, reject) => {
-        queue.push({ writes, deadline: Date.now() + deadlineMs, resolve, reject });
+        const job: Job = { writes, isOver: false, timer: undefined, resolve, reject };
+        job.timer = setTimeout(
+          () => settle(job, unavailable(lastFailure ?? new Error('it does not answer'))),
+          Math.min(deadlineMs, 2 ** 31 - 1),
+        );
+        queue.push(job);
         working ??= work();
       }),
     idle: () => working ?? Promise.resolve(),
   };
-}
-
-/** A transaction may wait for a database that is gone: its callers need not wait as long. */
-async function withTimeout(transaction: Promise<void>, jobs: Job[]): Promise<void> {
-  const first = Math.min(...jobs.map(({ deadline }) => deadline));
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>(() => {
-    timer = setTimeout(
-      () => {
-        const now = Date.now();
-        for (const job of jobs) if (job.deadline <= now) job.reject(unavailable(new Error('no answer')));
-      },
-      Math.min(Math.max(0, first - Date.now()), 2 ** 31 - 1),
-    );
-  });
-  try {
-    await Promise.race([transaction, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 function unavailable(cause: unknown): CodelabError {

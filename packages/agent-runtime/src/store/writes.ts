@@ -12,6 +12,12 @@ import type {
 } from './store.ts';
 import type { Write } from './writer.ts';
 
+/** The new row's columns, in place of those that are there: a value is bound once, however large it is. */
+function taken<C extends string>(...columns: C[]) {
+  return ({ ref }: { ref(name: `excluded.${C}`): unknown }) =>
+    Object.fromEntries(columns.map((column) => [column, ref(`excluded.${column}`)])) as never;
+}
+
 export type Writes = ReturnType<typeof createWrites>;
 
 /** The changes, each of which may be made twice. */
@@ -30,9 +36,7 @@ export function createWrites(db: Kysely<Database>) {
         db
           .insertInto('sessions')
           .values(row)
-          .onConflict((c) =>
-            c.column('session_id').doUpdateSet({ data: row.data, tools: row.tools, project: row.project }),
-          )
+          .onConflict((c) => c.column('session_id').doUpdateSet(taken('data', 'tools', 'project')))
           .compile(),
       ];
     },
@@ -97,9 +101,7 @@ export function createWrites(db: Kysely<Database>) {
           .insertInto('inputs')
           .values(row)
           .onConflict((c) =>
-            c
-              .columns(['session_id', 'input_id'])
-              .doUpdateSet({ status: row.status, run_id: row.run_id, position: row.position, data: row.data }),
+            c.columns(['session_id', 'input_id']).doUpdateSet(taken('status', 'run_id', 'position', 'data')),
           )
           .compile(),
       ];
@@ -117,7 +119,7 @@ export function createWrites(db: Kysely<Database>) {
         db
           .insertInto('runs')
           .values(row)
-          .onConflict((c) => c.column('run_id').doUpdateSet({ status: row.status, resumes, data: row.data }))
+          .onConflict((c) => c.column('run_id').doUpdateSet(taken('status', 'resumes', 'data')))
           .compile(),
       ];
     },
@@ -138,9 +140,7 @@ export function createWrites(db: Kysely<Database>) {
           .insertInto('items')
           .values(row)
           .onConflict((c) =>
-            c
-              .columns(['session_id', 'position'])
-              .doUpdateSet({ open: row.open, bytes: row.bytes, data: row.data, hidden: row.hidden }),
+            c.columns(['session_id', 'position']).doUpdateSet(taken('open', 'bytes', 'data', 'hidden')),
           )
           .compile(),
       ];
@@ -180,9 +180,7 @@ export function createWrites(db: Kysely<Database>) {
         db
           .insertInto('approvals')
           .values(row)
-          .onConflict((c) =>
-            c.columns(['session_id', 'call_id']).doUpdateSet({ pending: row.pending, decided_with: row.decided_with }),
-          )
+          .onConflict((c) => c.columns(['session_id', 'call_id']).doUpdateSet(taken('pending', 'decided_with')))
           .compile(),
       ];
     },

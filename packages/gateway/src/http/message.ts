@@ -1,14 +1,15 @@
-import { fromWireError, MessageBody, newId, noUsage, type SessionEvent, type Usage } from '@codelab/protocol';
+import { MessageBody, newId, type SessionEvent } from '@codelab/protocol';
 import {
-  answerFrames,
   answerMessages,
   clientGone,
+  historyOf,
+  readAnswer,
   sendEventStream,
+  toInputId,
   toValidationError,
   untracked,
 } from '@codelab/service-kit';
 import type { FastifyInstance } from 'fastify';
-import { toInputId } from '../input-id.ts';
 import type { RouteOptions } from './rest.ts';
 
 /** `POST /api/v1/message`: sends a message and answers with the agent's, whole or as a stream. PROTOCOL.md §8. */
@@ -34,27 +35,23 @@ export function messageRoute({ router, makeContext }: RouteOptions) {
         await caller.session.events({ sessionId, lastEventId: eventId, requestId }),
       );
 
+      const answer = { events, history: historyOf(caller, sessionId), inputId };
+
       if (stream || request.headers.accept?.includes('text/event-stream')) {
         reply.hijack();
-        await sendEventStream(reply.raw, answerMessages(events, inputId, requestId), {
+        await sendEventStream(reply.raw, answerMessages(answer, requestId), {
           headers: { 'x-request-id': requestId },
         });
         return;
       }
-      let text = '';
-      let run = { runId: '', usage: noUsage as Usage };
-      for await (const { frame, event } of answerFrames(events, inputId)) {
-        if (frame.type === 'error')
-          throw fromWireError({ ...frame, message: frame.content }) ?? new Error('an error frame without a code');
-        text += frame.token;
-        if (event.type === 'run.finished') run = event;
-      }
+      const { text, finished } = readAnswer(answer);
+      const { runId, usage } = await finished;
       return {
         session_id: sessionId,
         message_id: messageId ?? inputId,
-        run_id: run.runId,
-        message: text,
-        usage: run.usage,
+        run_id: runId,
+        message: text(),
+        usage,
       };
     });
   };

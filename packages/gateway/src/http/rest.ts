@@ -103,6 +103,13 @@ export const restRoutes: RestRoute[] = [
     call: (caller, input) => caller.input.send(input),
   }),
   route({
+    method: 'GET',
+    path: '/api/v1/sessions/{sessionId}/inputs/{inputId}',
+    summary: 'Get a message and what became of it',
+    input: InputRef,
+    call: (caller, input) => caller.input.get(input),
+  }),
+  route({
     method: 'POST',
     path: '/api/v1/sessions/{sessionId}/inputs/{inputId}/cancel',
     summary: 'Take back a message that still waits',

@@ -9,6 +9,11 @@ export function createInputRouter(runtime: Runtime) {
       log.info({ sessionId: input.sessionId, inputId: input.inputId, replayed: sent.replayed }, 'input sent');
       return sent;
     }),
+    get: procedure
+      .input(InputRef)
+      .query(({ input, ctx: { requestId } }) =>
+        runtime.call((trpc, options) => trpc.input.get.query({ ...input, requestId }, options)),
+      ),
     cancel: procedure
       .input(InputRef)
       .mutation(({ input, ctx: { requestId } }) =>

@@ -1,5 +1,6 @@
 import {
   CodelabError,
+  createEventMender,
   createLegacyFrames,
   createLegacyToolFrames,
   LegacyClientFrame,
@@ -12,19 +13,22 @@ import {
   toErrorFrame,
 } from '@codelab/protocol';
 import {
+  historyOf,
   logFailure,
   type SocketConnection,
   type SocketDoor,
   toCodelabError,
+  toInputId,
   toValidationError,
   untracked,
 } from '@codelab/service-kit';
-import { toInputId } from '../input-id.ts';
 import type { createRouter } from '../router.ts';
 
 const PATH = /^\/ws\/([^/]*)$/;
 /** Messages of one connection that wait for their turn. */
 const MAX_WAITING = 100;
+/** Messages of one connection that are known when they are sent again. */
+const MAX_KNOWN = 1_000;
 /** Who runs the tools of a session that an older client is in: it can't say what it has. */
 const CLIENT_ID = 'ide';
 
@@ -53,15 +57,17 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
   /** Resolves when what the session does next is seen here: then a message may be sent into it. */
   let watching: Promise<void> | undefined;
   const tools = createLegacyToolFrames();
+  const frames = createLegacyFrames();
+  const mender = createEventMender<SessionEvent>(historyOf(caller, sessionId), { runsOf: 'session' });
   let isPrepared = false;
   const watch = (lastEventId?: string): Promise<void> =>
     new Promise((ready) => {
       const follow = async () => {
-        const frames = createLegacyFrames();
         const events = await caller.session.events({ sessionId, lastEventId });
         for await (const event of untracked<SessionEvent>(events)) {
           ready();
-          for (const frame of [...tools.push(event), ...frames.push(event)]) send(frame);
+          for (const mended of await mender.push(event))
+            for (const frame of [...tools.push(mended), ...frames.push(mended)]) send(frame);
           await context.flow.writable(closed);
         }
       };
@@ -90,10 +96,31 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
     isPrepared = true;
   };
 
-  const say = async (content: string, messageId: string | undefined, requestId: string): Promise<void> => {
+  /** Inputs that this connection has sent: one that is sent again has been shown, or will be. */
+  const known = new Set<string>();
+  const sendInput = async (inputId: string, content: string, requestId: string): Promise<string> => {
+    if (!known.has(inputId)) {
+      known.add(inputId);
+      if (known.size > MAX_KNOWN) known.delete(known.values().next().value as string);
+      mender.expect(inputId);
+    }
+    try {
+      return (await caller.input.send({ sessionId, inputId, content, createSession: true, requestId })).eventId;
+    } catch (error) {
+      mender.forget(inputId);
+      known.delete(inputId);
+      throw error;
+    }
+  };
+
+  const say = async (
+    content: string,
+    messageId: string | undefined,
+    requestId: string,
     // A client that numbers its messages starts anew with each connection.
-    const inputId = messageId === undefined ? newId('in') : toInputId(connectionId, messageId);
-    const { eventId } = await caller.input.send({ sessionId, inputId, content, createSession: true, requestId });
+    inputId = messageId === undefined ? newId('in') : toInputId(connectionId, messageId),
+  ): Promise<void> => {
+    const eventId = await sendInput(inputId, content, requestId);
     if (messageId !== undefined) send({ status: 'received', message_id: messageId });
     watching ??= watch(eventId);
   };
@@ -106,7 +133,7 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
       switch (frame.type) {
         case 'user_message':
           await prepare();
-          return await say(frame.content, frame.message_id, requestId);
+          return await say(frame.content, frame.message_id, requestId, frame.input_id);
         case 'tool_result': {
           const { call_id: callId, result, error } = frame;
           const outcome = typeof error === 'string' ? { error } : { result };

@@ -30,7 +30,10 @@ export function createCompletionRouter({ services, keys }: CompletionOptions) {
       // A second call of the provider would be a second answer, and a second bill.
       if (input.lastEventId != null) {
         const why = 'The connection to llm-proxy broke in the middle of the answer.';
-        yield tracked('lost', toLast(new CodelabError('PROVIDER_STREAM_LOST', why)));
+        yield tracked(
+          'lost',
+          toLast(new CodelabError('PROVIDER_STREAM_LOST', why, { details: { lostBy: 'llm-proxy' } })),
+        );
         return;
       }
       const caller = keys.find(ctx.credentials);
