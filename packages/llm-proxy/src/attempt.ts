@@ -7,7 +7,8 @@ import type {
   HttpProvider,
   ProviderChunk,
 } from './providers/provider.ts';
-import { toBrokenError, toFault, toStreamFault, toUnreadableError } from './providers/provider-error.ts';
+import { toBrokenError, toStreamFault, toUnreadableError } from './providers/provider-error.ts';
+import { toFault } from './providers/provider-fault.ts';
 import type { StopSignal } from './stop.ts';
 import type { UpstreamResponse } from './upstream.ts';
 import { estimateUsage } from './wire/estimate.ts';
@@ -88,13 +89,17 @@ async function checkIsStream(response: UpstreamResponse, { names }: HttpProvider
     const fault = faultIn(body);
     if (fault !== undefined) throw toStreamFault(fault, names, false);
   }
-  throw toUnreadableError(`it came as ${type} in place of a stream: ${body.slice(0, 100)}`, names, false);
+  throw toUnreadableError(
+    `it came as ${/json/i.test(String(type)) ? 'JSON' : 'HTML'} in place of a stream`,
+    names,
+    false,
+  );
 }
 
 function faultIn(body: string) {
   try {
     const answer = JSON.parse(body) as { error?: unknown } | null;
-    return answer?.error == null ? undefined : toFault(answer);
+    return answer?.error ? (toFault(answer) ?? {}) : undefined;
   } catch {
     return undefined;
   }
@@ -124,7 +129,7 @@ export function jsonAttempt(
       if (!answerOf.isAnswer(answer)) {
         const fault = toFault(answer);
         throw fault === undefined
-          ? toUnreadableError(`it is something else: ${text.slice(0, 100)}`, provider.names, false)
+          ? toUnreadableError('it is no answer to what was asked', provider.names, false)
           : toStreamFault(fault, provider.names, false);
       }
       usage = answerOf.usage(answer);
@@ -146,7 +151,7 @@ function parseAnswer(text: string, { names }: HttpProvider): object {
   } catch {
     // Said below.
   }
-  throw toUnreadableError(`it is not JSON: ${text.slice(0, 100)}`, names, false);
+  throw toUnreadableError('it is not JSON', names, false);
 }
 
 /** An answer of a model within this process. */

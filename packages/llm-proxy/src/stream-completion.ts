@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CodelabError, type ErrorCode } from '@codelab/protocol';
+import type { CodelabError, ErrorCode } from '@codelab/protocol';
 import { type Logger, toCodelabError } from '@codelab/service-kit';
 import type { Attempt, Deliver } from './attempt.ts';
 import type { Breakers } from './breaker.ts';
@@ -8,6 +8,7 @@ import type { Admission, Caller } from './keys.ts';
 import type { CompletionReport } from './metrics.ts';
 import type { Models, Route } from './models.ts';
 import type { CostOf } from './pricing.ts';
+import { loggedOf, ProviderError } from './providers/provider-error.ts';
 import type { ResponseCache } from './response-cache.ts';
 import { retryDelay } from './retry-delay.ts';
 import { Stop, type StopSignal, toAbortSignal } from './stop.ts';
@@ -146,7 +147,7 @@ export async function streamCompletion<T>(
         else breakers.released(failed);
         // Once a part has come, asking again would say it twice.
         if (attempt.hasBegun() || timeouts.isOver) throw error;
-        const about = { requestId, ...nameOf(failed), code: error.code, reason: error.message };
+        const about = { requestId, ...nameOf(failed), ...loggedOf(error) };
         const delayMs = tries < limits.maxRetries ? retryDelay(error, tries) : undefined;
         if (delayMs !== undefined && breakers.admit(failed) === 0) {
           tries++;
@@ -177,7 +178,7 @@ export async function streamCompletion<T>(
     code = error.code;
     const isOurs = error.code === 'INTERNAL';
     log[isOurs ? 'error' : 'warn'](
-      { requestId, ...served(last), model, code, reason: error.message, err: isOurs ? error.cause : undefined },
+      { requestId, ...served(last), model, ...loggedOf(error), err: isOurs ? error.cause : undefined },
       'the completion failed',
     );
     throw error;
@@ -206,9 +207,9 @@ function nextRoute(waiting: Route[], breakers: Breakers, error?: CodelabError): 
     soonest = Math.min(soonest, restMs);
   }
   if (error !== undefined) throw error;
-  throw new CodelabError(
+  throw new ProviderError(
     'PROVIDER_UNAVAILABLE',
-    `The provider failed too often in a row: it is asked again in ${Math.ceil(soonest / 1000)} s.`,
+    `The provider failed too often in a row: it is asked again in ${Math.ceil(soonest / 1000)} s`,
     { retryAfterMs: soonest },
   );
 }

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { CodelabError } from '@codelab/protocol';
 import { Agent, type Dispatcher } from 'undici';
+import { ProviderError } from './providers/provider-error.ts';
 import type { StopSignal } from './stop.ts';
 
 /** What may wait for a slow reader before the provider is made to wait. */
@@ -208,7 +208,7 @@ class Exchange implements Dispatcher.DispatchHandler, UpstreamResponse {
       packets.push(packet);
       length += packet.length;
       if (length <= limit) return undefined;
-      throw new CodelabError('PROVIDER_UNAVAILABLE', `The provider's answer is longer than ${limit} bytes.`);
+      throw new ProviderError('PROVIDER_UNAVAILABLE', `The provider's answer is longer than ${limit} bytes`);
     });
     return packets.length === 1 ? (packets[0] as Buffer) : Buffer.concat(packets, length);
   }

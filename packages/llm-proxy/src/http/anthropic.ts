@@ -61,8 +61,20 @@ export function anthropicRoutes(options: DoorOptions) {
       const edited = withModel(bytes, body.model, model);
       const stop = AbortSignal.any([toAbortSignal(context.signal), AbortSignal.timeout(COUNT_TIMEOUT_MS)]);
       const headers = passedHeaders(request);
-      const answer = await provider.post('messages/count_tokens', { model, body: edited, headers }, stop);
-      return reply.type('application/json').send(await answer.read(64 * 1024));
+      const attempt = jsonAttempt(
+        { provider, endpoint: 'messages/count_tokens', model, body: edited, headers, inputTokens: () => 0 },
+        {
+          isAnswer: (answer) => typeof (answer as { input_tokens?: unknown }).input_tokens === 'number',
+          usage: () => undefined,
+        },
+      );
+      let counted = '';
+      const deliver = (text: string) => {
+        counted = text;
+        return undefined;
+      };
+      await attempt.run({ stop, heard: () => {}, deliver });
+      return reply.type('application/json').send(counted);
     });
   };
 }

@@ -1,6 +1,7 @@
 import { CodelabError, type FinishReason, type Usage } from '@codelab/protocol';
 import type { AnswerReader, CountedUsage, ProviderChunk } from '../providers/provider.ts';
-import { type ProviderNames, toFault, toStreamFault, toUnreadableError } from '../providers/provider-error.ts';
+import { type ProviderNames, toCutError, toStreamFault, toUnreadableError } from '../providers/provider-error.ts';
+import { type ProviderFault, toFault } from '../providers/provider-fault.ts';
 import { estimateUsage, tokensOf } from './estimate.ts';
 import { createEventSplitter, eventsOf } from './event-splitter.ts';
 
@@ -30,8 +31,7 @@ export function createChunkReader(
 
   const finish = (out: ProviderChunk[]) => {
     const finishReason = decoder.finishReason();
-    if (finishReason === undefined)
-      throw new CodelabError('PROVIDER_STREAM_LOST', `${names.name} ended the stream before the answer was complete.`);
+    if (finishReason === undefined) throw toCutError(names);
     isComplete = true;
     const usage = decoder.usage();
     if (usage !== undefined) {
@@ -126,23 +126,14 @@ export function parse(data: string, names: ProviderNames, hasBegun: boolean): ob
   try {
     payload = JSON.parse(data);
   } catch (cause) {
-    const error = toUnreadableError(`an event is not JSON: ${data.slice(0, 100)}`, names, hasBegun);
-    throw new CodelabError(error.code, error.message, { cause });
+    throw toUnreadableError('an event is not JSON', names, hasBegun, { cause });
   }
   if (typeof payload === 'object' && payload !== null) return payload;
-  throw toUnreadableError(`an event is no object: ${data.slice(0, 100)}`, names, hasBegun);
+  throw toUnreadableError('an event is no object', names, hasBegun);
 }
 
 /** The failure that an event of either wire reports. */
-export function faultIn(payload: object) {
+export function faultIn(payload: object): ProviderFault | undefined {
   const { error, type } = payload as { error?: unknown; type?: unknown };
-  if (error == null && type !== 'error') return undefined;
-  return (
-    toFault(payload) ?? {
-      message: JSON.stringify(payload).slice(0, 200),
-      type: undefined,
-      code: undefined,
-      param: undefined,
-    }
-  );
+  return error || type === 'error' ? (toFault(payload) ?? {}) : undefined;
 }

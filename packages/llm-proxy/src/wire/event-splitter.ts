@@ -1,4 +1,4 @@
-import { CodelabError } from '@codelab/protocol';
+import { ProviderError } from '../providers/provider-error.ts';
 
 const LF = 10;
 const CR = 13;
@@ -46,7 +46,7 @@ export function createEventSplitter(): EventSplitter {
     if (bytes.length === 0) return;
     heldBytes += bytes.length;
     if (heldBytes > MAX_EVENT_BYTES)
-      throw new CodelabError('PROVIDER_STREAM_LOST', 'The provider sent an event of more than 16 MiB.');
+      throw new ProviderError('PROVIDER_STREAM_LOST', 'The provider sent an event of more than 16 MiB');
     held.push(bytes);
     endsWithLf = bytes[bytes.length - 1] === LF;
   };

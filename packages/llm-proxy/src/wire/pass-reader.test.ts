@@ -4,7 +4,7 @@ import { anthropicPassRules } from './anthropic-pass.ts';
 import { openAiPassRules } from './openai-pass.ts';
 import { createPassReader } from './pass-reader.ts';
 
-const names = { name: 'Provider', keyVariable: 'KEY', urlVariable: 'URL' };
+const names = { name: 'Provider', keyVariable: 'KEY', urlVariable: 'URL', redact: (text: string) => text };
 const folder = new URL('../../../../tests/fixtures/provider-streams/', import.meta.url);
 const bytesOf = (file: string, lineEnd = '\n') => {
   const lines = readFileSync(new URL(`${file}.chunks.txt`, folder), 'utf8')

@@ -1,6 +1,5 @@
-import { CodelabError } from '@codelab/protocol';
 import type { AnswerReader, CountedUsage } from '../providers/provider.ts';
-import { type ProviderNames, toStreamFault } from '../providers/provider-error.ts';
+import { type ProviderNames, toCutError, toStreamFault } from '../providers/provider-error.ts';
 import { faultIn, parse } from './chunk-reader.ts';
 import { estimateUsage } from './estimate.ts';
 import { createEventSplitter, eventsOf } from './event-splitter.ts';
@@ -46,8 +45,7 @@ export function createPassReader(
   let template: Template | undefined;
 
   const finish = (): string => {
-    if (!rules.isFinished())
-      throw new CodelabError('PROVIDER_STREAM_LOST', `${names.name} ended the stream before the answer was complete.`);
+    if (!rules.isFinished()) throw toCutError(names);
     isComplete = true;
     return rules.lastEvent;
   };
