@@ -1,11 +1,13 @@
 import type { CompletionRequest } from '@codelab/protocol';
-import type {
-  AnswerReader,
-  BuiltinProvider,
-  CountedUsage,
-  Endpoint,
-  HttpProvider,
-  ProviderChunk,
+import {
+  type AnswerReader,
+  type BuiltinProvider,
+  type CountedUsage,
+  type Endpoint,
+  type HttpProvider,
+  nothingOpened,
+  type Opened,
+  type ProviderChunk,
 } from './providers/provider.ts';
 import { toBrokenError, toStreamFault, toUnreadableError } from './providers/provider-error.ts';
 import { toFault } from './providers/provider-fault.ts';
@@ -33,6 +35,8 @@ export interface Attempt<T> {
   run(how: AttemptRun<T>): Promise<void>;
   /** Whether a part of the answer itself has come: after it, asking again would say it twice. */
   hasBegun(): boolean;
+  /** The choices that what it has delivered has opened. */
+  opened(): Opened;
   /** What it has used, estimated where the provider has not come to say; undefined where nothing was answered. */
   usage(): CountedUsage | undefined;
 }
@@ -76,6 +80,7 @@ export function streamAttempt<T>(request: PostedRequest, reader: AnswerReader<T>
       }
     },
     hasBegun: () => reader.hasBegun,
+    opened: () => reader.opened,
     usage: () => (isAccepted ? reader.usage(request.inputTokens) : undefined),
   };
 }
@@ -137,6 +142,7 @@ export function jsonAttempt(
       await deliver(text);
     },
     hasBegun: () => hasBegun,
+    opened: () => nothingOpened,
     usage() {
       if (usage !== undefined || !isAccepted) return usage;
       return estimateUsage(undefined, { inputTokens: request.inputTokens, outputTokens: 0 });
@@ -173,6 +179,7 @@ export function builtinAttempt<T>(
       }
     },
     hasBegun: () => hasBegun,
+    opened: () => nothingOpened,
     usage: () => usage,
   };
 }
@@ -186,6 +193,9 @@ export function rendered<T>(
   return {
     get hasBegun() {
       return reader.hasBegun;
+    },
+    get opened() {
+      return reader.opened;
     },
     get isComplete() {
       return reader.isComplete;

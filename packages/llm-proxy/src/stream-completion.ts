@@ -8,6 +8,7 @@ import type { Admission, Caller } from './keys.ts';
 import type { CompletionReport } from './metrics.ts';
 import type { Models, Route } from './models.ts';
 import type { CostOf } from './pricing.ts';
+import { nothingOpened, type Opened } from './providers/provider.ts';
 import { loggedOf, ProviderError } from './providers/provider-error.ts';
 import type { ResponseCache } from './response-cache.ts';
 import { retryDelay } from './retry-delay.ts';
@@ -52,8 +53,8 @@ export interface Completion<T> {
   caller: Caller;
   /** What its answer is kept under in the response cache; undefined where it is not to be. */
   cacheKey?: string | undefined;
-  /** `isOpen`: the client has had the beginning of an answer from an attempt before. */
-  open(route: Route, isOpen: boolean): Attempt<T>;
+  /** `opened`: what the client has had the beginning of, from attempts before. */
+  open(route: Route, opened: Opened): Attempt<T>;
   signal: StopSignal | undefined;
   requestId: string;
 }
@@ -82,12 +83,13 @@ export async function streamCompletion<T>(
   let outcome: CompletionReport['outcome'] = 'cancelled';
   let code: ErrorCode | undefined;
   let retries = 0;
-  let isOpen = false;
+  /** Whose parts the client has had. */
+  let shown: Attempt<T> | undefined;
   let isCached = false;
 
   const start = (route: Route): Contender<T> => {
     const stop = new Stop();
-    const attempt = open(route, isOpen);
+    const attempt = open(route, shown?.opened() ?? nothingOpened);
     timeouts.begin(stop);
     if (signal?.aborted) stop.abort();
     const heard = () => timeouts.heard(attempt.hasBegun());
@@ -116,13 +118,13 @@ export async function streamCompletion<T>(
       last = contender;
       const onPart: Deliver<T> = (part) => {
         if (firstAt === undefined && last?.attempt.hasBegun()) firstAt = performance.now();
-        isOpen = true;
+        shown = last?.attempt;
         recording?.add(part);
         return deliver(part);
       };
       try {
         const [spare] = waiting;
-        if (hedgeAfterMs === undefined || spare === undefined || isOpen) await contender.run(onPart);
+        if (hedgeAfterMs === undefined || spare === undefined || shown !== undefined) await contender.run(onPart);
         else {
           await runHedged({
             first: contender,

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { type Attempt, jsonAttempt, streamAttempt } from '../attempt.ts';
 import type { Route } from '../models.ts';
 import { collected, openChunks } from '../open-chunks.ts';
+import type { Opened } from '../providers/provider.ts';
 import { toAbortSignal } from '../stop.ts';
 import { type AnthropicUsage, mergeUsage } from '../wire/anthropic-decoder.ts';
 import { anthropicPassRules } from '../wire/anthropic-pass.ts';
@@ -45,7 +46,7 @@ export function anthropicRoutes(options: DoorOptions) {
         const open = (route: Route) => openWhole(entry, body, route, headers, options);
         return sendWhole(options, request, reply, { ...context, model, open });
       }
-      const open = (route: Route, isOpen: boolean) => openStream(entry, body, route, isOpen, headers, options);
+      const open = (route: Route, opened: Opened) => openStream(entry, body, route, opened, headers, options);
       return sendStream(options, request, reply, { ...context, model, open }, shape);
     });
 
@@ -83,14 +84,19 @@ function openStream(
   { bytes, body }: Entry,
   messages: MessagesBody,
   route: Route,
-  isOpen: boolean,
+  opened: Opened,
   headers: Record<string, string>,
   { services }: DoorOptions,
 ): Attempt<Buffer | string> {
   const { provider, model } = route;
   if (provider.wire !== 'anthropic')
-    return openChunks(route, fromAnthropicRequest(messages), createAnthropicWriter({ isOpen }), services.costOf);
-  const reader = createPassReader(anthropicPassRules(), provider.names, isOpen);
+    return openChunks(
+      route,
+      fromAnthropicRequest(messages),
+      createAnthropicWriter({ isOpen: opened.has(0) }),
+      services.costOf,
+    );
+  const reader = createPassReader(anthropicPassRules({ opened }), provider.names);
   const inputTokens = () => estimateInputTokens(body);
   const edited = withModel(bytes, messages.model, model);
   return streamAttempt({ provider, endpoint: 'messages', model, body: edited, headers, inputTokens }, reader);

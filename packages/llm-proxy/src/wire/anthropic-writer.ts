@@ -1,5 +1,7 @@
 import { type FinishReason, newId, noUsage, type ThinkingBlock, type Usage } from '@codelab/protocol';
+import { jsonDepthExceeds, MAX_JSON_DEPTH } from '@codelab/service-kit';
 import type { ProviderChunk } from '../providers/provider.ts';
+import { ProviderError } from '../providers/provider-error.ts';
 
 type ToolCall = Extract<ProviderChunk, { type: 'tool_call' }>;
 
@@ -179,6 +181,17 @@ function isWhole(json: string): boolean {
   }
 }
 
+/** A call's input; undefined where its arguments are not whole, or nested too deep to be written again. */
+function inputOf(text: string): unknown {
+  if (text.trim() === '') return {};
+  if (jsonDepthExceeds(text, MAX_JSON_DEPTH)) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Chunks as one `message` object. */
 export function createAnthropicCollector() {
   let message = newMessage('');
@@ -232,12 +245,15 @@ export function createAnthropicCollector() {
           message.stop_reason = toStopReason(chunk.finishReason);
       }
     },
-    /** Throws `SyntaxError` where a call's arguments are not JSON. */
+    /** Throws `PROVIDER_STREAM_LOST` where a call's arguments are not JSON. A call that the limit of tokens cut off is left out. */
     result(): string {
-      const content = message.content.map((block) => {
-        if (!('input' in block)) return block;
+      const content = message.content.flatMap((block) => {
+        if (!('input' in block)) return [block];
         const { text, ...call } = block as { text: string; input: unknown };
-        return { ...call, input: text.trim() === '' ? {} : JSON.parse(text) };
+        const input = inputOf(text);
+        if (input !== undefined) return [{ ...call, input }];
+        if (message.stop_reason === 'max_tokens') return [];
+        throw new ProviderError('PROVIDER_STREAM_LOST', 'The model called a tool with arguments that are not JSON');
       });
       return JSON.stringify({ ...message, content, usage: toAnthropicUsage(usage) });
     },

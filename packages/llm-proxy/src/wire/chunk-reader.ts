@@ -1,5 +1,11 @@
 import { CodelabError, type FinishReason, type Usage } from '@codelab/protocol';
-import type { AnswerReader, CountedUsage, ProviderChunk } from '../providers/provider.ts';
+import {
+  type AnswerReader,
+  type CountedUsage,
+  nothingOpened,
+  type Opened,
+  type ProviderChunk,
+} from '../providers/provider.ts';
 import { type ProviderNames, toCutError, toStreamFault, toUnreadableError } from '../providers/provider-error.ts';
 import { type ProviderFault, toFault } from '../providers/provider-fault.ts';
 import { estimateUsage, tokensOf } from './estimate.ts';
@@ -28,6 +34,7 @@ export function createChunkReader(
   let isComplete = false;
   let characters = 0;
   let failure: unknown;
+  let opened = nothingOpened;
 
   const finish = (out: ProviderChunk[]) => {
     const finishReason = decoder.finishReason();
@@ -42,7 +49,7 @@ export function createChunkReader(
   };
 
   const decode = (data: string, out: ProviderChunk[]) => {
-    if (data === '[DONE]') return finish(out);
+    if (isDone(data)) return finish(out);
     const begun = hasBegun || out.some(isAnswer);
     const payload = parse(data, names, begun);
     const fault = faultIn(payload);
@@ -62,6 +69,7 @@ export function createChunkReader(
       if (!out.some(isAnswer)) throw error;
       failure = error;
     }
+    if (out.length > 0) opened = oneOpened;
     for (const chunk of out) {
       if (!isAnswer(chunk)) continue;
       hasBegun = true;
@@ -74,6 +82,9 @@ export function createChunkReader(
   return {
     get hasBegun() {
       return hasBegun;
+    },
+    get opened() {
+      return opened;
     },
     get isComplete() {
       return isComplete;
@@ -99,6 +110,13 @@ export function createChunkReader(
       return estimateUsage(usage, { inputTokens, outputTokens: tokensOf(characters) });
     },
   };
+}
+
+const oneOpened: Opened = new Set([0]);
+
+/** Whether an event is the end of OpenAI's streams. */
+export function isDone(data: string): boolean {
+  return data.startsWith('[DONE]') || data.trimStart().startsWith('[DONE]');
 }
 
 function toUsage({ inputTokens, outputTokens, cachedTokens, reasoningTokens }: CountedUsage): Usage {

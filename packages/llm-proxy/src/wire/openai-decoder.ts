@@ -2,6 +2,7 @@ import { FinishReason, newId } from '@codelab/protocol';
 import type { ChatCompletionChunk, CompletionUsage } from 'openai/resources';
 import type { CountedUsage, ProviderChunk } from '../providers/provider.ts';
 import type { ChunkDecoder } from './chunk-reader.ts';
+import { endReason } from './end-reason.ts';
 
 /** What servers that speak OpenAI's wire also put into a delta. */
 type Delta = Omit<ChatCompletionChunk.Choice.Delta, 'content'> & {
@@ -68,10 +69,11 @@ export function createOpenAiDecoder(provider: string, model: string): ChunkDecod
         out.push({ type: 'start', model: chunk.model ?? model, provider });
       }
       if (chunk.usage != null) usage = toCountedUsage(chunk.usage);
-      const choice = chunk.choices?.[0];
+      const choice = chunk.choices?.find(({ index }) => (index ?? 0) === 0);
       if (choice === undefined) return;
       if (choice.delta != null) decodeDelta(choice.delta, out);
-      if (choice.finish_reason != null) finishReason = toFinishReason(choice.finish_reason);
+      const reason = endReason(choice.finish_reason);
+      if (reason !== undefined) finishReason = toFinishReason(reason);
     },
     isComplete: () => false,
     finishReason() {
