@@ -1,4 +1,5 @@
 import type { CompletionRequest } from '@codelab/protocol';
+import { CodelabError } from '@codelab/protocol';
 import {
   type AnswerReader,
   type BuiltinProvider,
@@ -12,8 +13,9 @@ import {
 import { toBrokenError, toStreamFault, toUnreadableError } from './providers/provider-error.ts';
 import { toFault } from './providers/provider-fault.ts';
 import type { StopSignal } from './stop.ts';
-import type { UpstreamResponse } from './upstream.ts';
-import { estimateUsage } from './wire/estimate.ts';
+import { Aborted, type UpstreamResponse } from './upstream.ts';
+import { estimateUsage, tokensOf } from './wire/estimate.ts';
+import { saidCharacters } from './wire/said-characters.ts';
 
 /** The most that an answer which is not streamed may have. */
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
@@ -37,7 +39,7 @@ export interface Attempt<T> {
   hasBegun(): boolean;
   /** The choices that what it has delivered has opened. */
   opened(): Opened;
-  /** What it has used, estimated where the provider has not come to say; undefined where nothing was answered. */
+  /** What it has used, estimated where the provider has not come to say; undefined where the provider has done nothing. */
   usage(): CountedUsage | undefined;
 }
 
@@ -54,14 +56,16 @@ interface PostedRequest {
 
 /** A streamed answer. */
 export function streamAttempt<T>(request: PostedRequest, reader: AnswerReader<T>): Attempt<T> {
-  const { provider, endpoint } = request;
-  let isAccepted = false;
+  const { provider } = request;
+  let isPaid = false;
   return {
     async run({ stop, heard, deliver }) {
-      const response = await provider.post(endpoint, request, stop);
+      const response = await post(request, stop, () => {
+        isPaid = true;
+      });
       try {
         await checkIsStream(response, provider);
-        isAccepted = true;
+        isPaid = true;
         // From here to the client's socket nothing is awaited, as long as the client keeps up.
         await response.each((packet) => {
           const part = reader.push(packet);
@@ -81,8 +85,18 @@ export function streamAttempt<T>(request: PostedRequest, reader: AnswerReader<T>
     },
     hasBegun: () => reader.hasBegun,
     opened: () => reader.opened,
-    usage: () => (isAccepted ? reader.usage(request.inputTokens) : undefined),
+    usage: () => (isPaid ? reader.usage(request.inputTokens) : undefined),
   };
+}
+
+/** Sends the request. Calls `onPaid` where it is given up when the provider has it: it may work on, and be paid. */
+async function post(request: PostedRequest, stop: StopSignal, onPaid: () => void): Promise<UpstreamResponse> {
+  try {
+    return await request.provider.post(request.endpoint, request, stop);
+  } catch (error) {
+    if (error instanceof CodelabError && error.cause instanceof Aborted && error.cause.wasSent) onPaid();
+    throw error;
+  }
 }
 
 /** Throws where a provider answers with something else than a stream: a page of its login, say, or an error with the status 200. */
@@ -115,14 +129,17 @@ export function jsonAttempt(
   request: PostedRequest,
   answerOf: { isAnswer: (answer: object) => boolean; usage: (answer: object) => CountedUsage | undefined },
 ): Attempt<string> {
-  const { provider, endpoint } = request;
+  const { provider } = request;
   let hasBegun = false;
-  let isAccepted = false;
+  let isPaid = false;
+  let characters = 0;
   let usage: CountedUsage | undefined;
   return {
     async run({ stop, heard, deliver }) {
-      const response = await provider.post(endpoint, request, stop);
-      isAccepted = true;
+      const response = await post(request, stop, () => {
+        isPaid = true;
+      });
+      isPaid = true;
       heard();
       let text: string;
       try {
@@ -138,14 +155,15 @@ export function jsonAttempt(
           : toStreamFault(fault, provider.names, false);
       }
       usage = answerOf.usage(answer);
+      if (usage === undefined) characters = saidCharacters(text);
       hasBegun = true;
       await deliver(text);
     },
     hasBegun: () => hasBegun,
     opened: () => nothingOpened,
     usage() {
-      if (usage !== undefined || !isAccepted) return usage;
-      return estimateUsage(undefined, { inputTokens: request.inputTokens, outputTokens: 0 });
+      if (usage !== undefined || !isPaid) return usage;
+      return estimateUsage(undefined, { inputTokens: request.inputTokens, outputTokens: tokensOf(characters) });
     },
   };
 }

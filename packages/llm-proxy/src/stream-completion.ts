@@ -8,7 +8,7 @@ import type { Admission, Caller } from './keys.ts';
 import type { CompletionReport } from './metrics.ts';
 import type { Models, Route } from './models.ts';
 import type { CostOf } from './pricing.ts';
-import { nothingOpened, type Opened } from './providers/provider.ts';
+import { type CountedUsage, nothingOpened, type Opened } from './providers/provider.ts';
 import { loggedOf, ProviderError } from './providers/provider-error.ts';
 import type { ResponseCache } from './response-cache.ts';
 import { retryDelay } from './retry-delay.ts';
@@ -185,19 +185,43 @@ export async function streamCompletion<T>(
     );
     throw error;
   } finally {
+    const { usage, costUsd } = settle(admission, last, costOf, (err) =>
+      log.error({ requestId, err }, 'what a completion has used could not be counted'),
+    );
     signal?.removeEventListener('abort', stopAll);
     timeouts.close();
     if (last !== undefined && outcome !== 'finish') breakers.released(last.route);
     closed();
-    const usage = last?.attempt.usage();
-    const costUsd = last === undefined || usage === undefined ? undefined : costOf(last.route, usage);
-    admission?.settle({ usage, costUsd });
     const totalMs = Math.round(performance.now() - startedAt);
     const firstTokenMs = firstAt === undefined ? undefined : Math.round(firstAt - startedAt);
     const about = { ...served(last), outcome, retries, firstTokenMs, totalMs, costUsd, isCached };
     log.info({ requestId, ...about, keyName: caller.name, usage }, 'completion');
     report({ ...about, code, usage });
   }
+}
+
+interface Spent {
+  usage: CountedUsage | undefined;
+  costUsd: number | undefined;
+}
+
+/** Counts what was used, and lets the key go on, whatever becomes of the counting. */
+function settle<T>(
+  admission: Admission | undefined,
+  last: Contender<T> | undefined,
+  costOf: CostOf,
+  onFailure: (error: unknown) => void,
+): Spent {
+  const spent: Spent = { usage: undefined, costUsd: undefined };
+  try {
+    spent.usage = last?.attempt.usage();
+    if (last !== undefined && spent.usage !== undefined) spent.costUsd = costOf(last.route, spent.usage);
+  } catch (error) {
+    onFailure(error);
+  } finally {
+    admission?.settle(spent);
+  }
+  return spent;
 }
 
 /** Takes the first route that its breaker lets through. Throws `error`, or that all of them are resting. */

@@ -35,6 +35,15 @@ export interface UpstreamResponse {
   read(limit: number): Promise<Buffer>;
 }
 
+/** Why a request that was aborted failed. */
+export class Aborted extends Error {
+  override readonly name = 'Aborted';
+  /** `wasSent`: the provider may have had the request, and may be paid for it. */
+  constructor(readonly wasSent: boolean) {
+    super('aborted');
+  }
+}
+
 /** The connections to all providers. */
 export interface Upstream {
   /** Resolves with the head of the answer. Aborting `signal` closes the connection at once, whatever the answer's state. */
@@ -94,7 +103,7 @@ class Exchange implements Dispatcher.DispatchHandler, UpstreamResponse {
     this.#onFailure = onFailure;
     this.#signal = signal;
     this.#abort = () => {
-      const reason = new Error('aborted');
+      const reason = new Aborted(this.#controller !== undefined);
       this.#controller?.abort(reason);
       this.onResponseError(undefined, reason);
     };

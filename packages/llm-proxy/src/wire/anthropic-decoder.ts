@@ -4,6 +4,7 @@ import type { CountedUsage, ProviderChunk } from '../providers/provider.ts';
 import { ProviderError } from '../providers/provider-error.ts';
 import type { ChunkDecoder } from './chunk-reader.ts';
 import { endReason } from './end-reason.ts';
+import { toCount } from './estimate.ts';
 
 /** The block that is open at an index. */
 type OpenBlock = { type: 'call'; index: number; input: unknown; hasArguments: boolean } | ThinkingBlock;
@@ -152,16 +153,16 @@ export function mergeUsage(
   before: CountedUsage | undefined,
   now: AnthropicUsage | null | undefined,
 ): CountedUsage | undefined {
-  if (now == null) return before;
-  const cachedTokens = now.cache_read_input_tokens ?? 0;
-  const cacheWriteTokens = now.cache_creation_input_tokens ?? 0;
-  const inputTokens = (now.input_tokens ?? 0) + cachedTokens + cacheWriteTokens;
+  if (now == null || (before === undefined && now.input_tokens == null && now.output_tokens == null)) return before;
+  const cachedTokens = toCount(now.cache_read_input_tokens);
+  const cacheWriteTokens = toCount(now.cache_creation_input_tokens);
+  const inputTokens = toCount(now.input_tokens) + cachedTokens + cacheWriteTokens;
   const hasInput = now.input_tokens != null && (inputTokens > 0 || before === undefined);
   return {
     inputTokens: hasInput ? inputTokens : (before?.inputTokens ?? 0),
-    outputTokens: now.output_tokens ?? before?.outputTokens ?? 0,
+    outputTokens: now.output_tokens == null ? (before?.outputTokens ?? 0) : toCount(now.output_tokens),
     cachedTokens: hasInput ? cachedTokens : (before?.cachedTokens ?? 0),
-    reasoningTokens: now.output_tokens_details?.thinking_tokens ?? before?.reasoningTokens ?? 0,
+    reasoningTokens: toCount(now.output_tokens_details?.thinking_tokens ?? before?.reasoningTokens),
     cacheWriteTokens: hasInput ? cacheWriteTokens : (before?.cacheWriteTokens ?? 0),
     isEstimated: false,
   };

@@ -33,7 +33,7 @@ export function openAiPassRules({ hidesUsage, choices: asked, opened: before }: 
     needsLook: (text) => asked > 1 || NEEDS_LOOK.test(text),
     look(payload) {
       const chunk = payload as Partial<ChatCompletionChunk>;
-      if (chunk.usage != null) usage = toCountedUsage(chunk.usage);
+      if (chunk.usage != null) usage = toCountedUsage(chunk.usage) ?? usage;
       const choices = chunk.choices ?? [];
       if (choices.length === 0) return hidesUsage && chunk.usage != null ? '' : undefined;
       for (const { index, finish_reason: reason } of choices) {
