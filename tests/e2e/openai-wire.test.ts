@@ -113,6 +113,22 @@ it('refuses a wrong key and a wrong body as OpenAI does', async () => {
   );
 });
 
+it('no browser may take what it gets for anything but what it says it is', async () => {
+  const headers = { 'x-internal-auth': keys.llmProxy };
+  const post = (body: object) =>
+    fetch(`${stack.llmProxy.url}/v1/chat/completions`, { method: 'POST', headers, body: JSON.stringify(body) });
+  for (const response of [
+    await post({ model: 'builtin/echo', messages }),
+    await post({ model: 'builtin/echo', messages, stream: true }),
+    await post({ model: 'builtin/no-such', messages }),
+    await fetch(`${stack.llmProxy.url}/v1/models`, { headers }),
+    await fetch(`${stack.llmProxy.url}/v1/models`),
+  ]) {
+    expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+    await response.text();
+  }
+});
+
 it('lists the models, the default one first', async () => {
   const models = (await openai.models.list()).data.map(({ id }) => id);
   expect(models).toEqual(['openai/fake-1', 'builtin/agent', 'builtin/echo']);

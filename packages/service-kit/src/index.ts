@@ -5,6 +5,7 @@ export {
   commonSettings,
   httpUrl,
   isLoopback,
+  isRealKey,
   loadSettings,
   milliseconds,
   peerKey,
