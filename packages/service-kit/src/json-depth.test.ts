@@ -37,3 +37,13 @@ it('no depth is too deep for it', () => {
   expect(jsonDepthExceeds(lists(4_000_000), 4_000_000)).toBe(false);
   expect(jsonDepthExceeds(`"${'\\'.repeat(4_000_000)}"`, 512)).toBe(false);
 });
+
+it('finds the end of each string, long or short, with backslashes anywhere', () => {
+  for (let length = 0; length < 120; length++)
+    for (let slashes = 0; slashes < 5; slashes++) {
+      const text = `${'x'.repeat(length)}${'\\'.repeat(slashes)}"[[[[${'\\'.repeat(slashes)}`;
+      const json = JSON.stringify([text, text, [text]]);
+      expect(jsonDepthExceeds(json, 2)).toBe(false);
+      expect(jsonDepthExceeds(json, 1)).toBe(true);
+    }
+});
