@@ -150,6 +150,14 @@ for (const [name, isThere, variables] of stores)
     });
   });
 
+it.each(['short', 'aaaaaaaaaaaaaaaaaaaaaaaa', 'change-me'])(
+  'the key %s, which is easy to guess, lets nobody in',
+  async (key) => {
+    await start('keys:\n  team: { key_env: TEAM_KEY }\n', { TEAM_KEY: key });
+    expect(await failed(ask('builtin/echo', key))).toBeInstanceOf(OpenAI.AuthenticationError);
+  },
+);
+
 it('the cost comes to agent-runtime with the usage', async () => {
   await start('prices:\n  "*": { input: 1, output: 2 }\n');
   const { createTRPCClient, createWSClient, wsLink } = await import('@trpc/client');

@@ -87,7 +87,8 @@ it.each([
         (thrown) => thrown,
       );
       expect(error).toBeInstanceOf(kind);
-      expect(error).toMatchObject({ status: expected, message: expect.stringContaining('because') });
+      const said = status === 401 ? /refuses our key/ : /because/;
+      expect(error).toMatchObject({ status: expected, message: expect.stringMatching(said) });
       if (status === 429) expect(error.headers.get('retry-after')).toBe('7');
     }
   },
@@ -110,6 +111,22 @@ it('refuses a wrong key and a wrong body as OpenAI does', async () => {
   await expect(openai.chat.completions.create({ model: 'fake-1', messages: [] })).rejects.toBeInstanceOf(
     OpenAI.BadRequestError,
   );
+});
+
+it('no browser may take what it gets for anything but what it says it is', async () => {
+  const headers = { 'x-internal-auth': keys.llmProxy };
+  const post = (body: object) =>
+    fetch(`${stack.llmProxy.url}/v1/chat/completions`, { method: 'POST', headers, body: JSON.stringify(body) });
+  for (const response of [
+    await post({ model: 'builtin/echo', messages }),
+    await post({ model: 'builtin/echo', messages, stream: true }),
+    await post({ model: 'builtin/no-such', messages }),
+    await fetch(`${stack.llmProxy.url}/v1/models`, { headers }),
+    await fetch(`${stack.llmProxy.url}/v1/models`),
+  ]) {
+    expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+    await response.text();
+  }
 });
 
 it('lists the models, the default one first', async () => {

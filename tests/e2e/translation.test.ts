@@ -10,6 +10,7 @@ import { useWires } from '../support/wires.ts';
 const wires = useWires();
 const last = () => wires.provider.calls.at(-1) as ProviderCall;
 
+const nested = (depth: number) => `${'{"a":['.repeat(depth / 2)}1${']}'.repeat(depth / 2)}`;
 const toolDelta = (index: number, args: string, id?: string, name?: string) => ({
   tool_calls: [
     {
@@ -388,6 +389,32 @@ describe("OpenAI's client, Anthropic's wire behind it", () => {
     });
     expect(last().body.system).toContain('JSON');
   });
+
+  it.each([514, 3_000, 100_000])(
+    'arguments of a call that are nested %i deep are refused before anybody is asked',
+    async (depth) => {
+      const call = { id: 'a', type: 'function' as const, function: { name: 'look', arguments: nested(depth) } };
+      const conversation: OpenAI.ChatCompletionMessageParam[] = [
+        ...messages,
+        { role: 'assistant', tool_calls: [call] },
+        { role: 'tool', tool_call_id: 'a', content: 'seen' },
+      ];
+      const asked = wires.provider.calls.length;
+      await expect(
+        wires.openai.chat.completions.create({ model: 'anthropic/claude-x', messages: conversation }),
+      ).rejects.toMatchObject({ status: 400, message: expect.stringContaining('nested more than 512 levels') });
+      expect(wires.provider.calls).toHaveLength(asked);
+    },
+  );
+});
+
+it.each([3_000, 100_000])('a model that nests the arguments of a call %i deep fails by itself alone', async (depth) => {
+  wires.answer = async (call) => {
+    await call.delta(toolDelta(0, nested(depth), 'a', 'look'));
+    await call.finish('tool_calls');
+  };
+  const asked = { model: 'openai/gpt-x', max_tokens: 100, messages: [{ role: 'user' as const, content: 'hi' }] };
+  await expect(wires.anthropic.messages.create(asked)).rejects.toMatchObject({ status: 502 });
 });
 
 describe.each([

@@ -1,16 +1,21 @@
 import type { CompletionRequest } from '@codelab/protocol';
-import type {
-  AnswerReader,
-  BuiltinProvider,
-  CountedUsage,
-  Endpoint,
-  HttpProvider,
-  ProviderChunk,
+import { CodelabError } from '@codelab/protocol';
+import {
+  type AnswerReader,
+  type BuiltinProvider,
+  type CountedUsage,
+  type Endpoint,
+  type HttpProvider,
+  nothingOpened,
+  type Opened,
+  type ProviderChunk,
 } from './providers/provider.ts';
-import { toBrokenError, toFault, toStreamFault, toUnreadableError } from './providers/provider-error.ts';
+import { toBrokenError, toStreamFault, toUnreadableError } from './providers/provider-error.ts';
+import { toFault } from './providers/provider-fault.ts';
 import type { StopSignal } from './stop.ts';
-import type { UpstreamResponse } from './upstream.ts';
-import { estimateUsage } from './wire/estimate.ts';
+import { Aborted, type UpstreamResponse } from './upstream.ts';
+import { estimateUsage, tokensOf } from './wire/estimate.ts';
+import { saidCharacters } from './wire/said-characters.ts';
 
 /** The most that an answer which is not streamed may have. */
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
@@ -32,7 +37,9 @@ export interface Attempt<T> {
   run(how: AttemptRun<T>): Promise<void>;
   /** Whether a part of the answer itself has come: after it, asking again would say it twice. */
   hasBegun(): boolean;
-  /** What it has used, estimated where the provider has not come to say; undefined where nothing was answered. */
+  /** The choices that what it has delivered has opened. */
+  opened(): Opened;
+  /** What it has used, estimated where the provider has not come to say; undefined where the provider has done nothing. */
   usage(): CountedUsage | undefined;
 }
 
@@ -49,14 +56,16 @@ interface PostedRequest {
 
 /** A streamed answer. */
 export function streamAttempt<T>(request: PostedRequest, reader: AnswerReader<T>): Attempt<T> {
-  const { provider, endpoint } = request;
-  let isAccepted = false;
+  const { provider } = request;
+  let isPaid = false;
   return {
     async run({ stop, heard, deliver }) {
-      const response = await provider.post(endpoint, request, stop);
+      const response = await post(request, stop, () => {
+        isPaid = true;
+      });
       try {
         await checkIsStream(response, provider);
-        isAccepted = true;
+        isPaid = true;
         // From here to the client's socket nothing is awaited, as long as the client keeps up.
         await response.each((packet) => {
           const part = reader.push(packet);
@@ -75,8 +84,19 @@ export function streamAttempt<T>(request: PostedRequest, reader: AnswerReader<T>
       }
     },
     hasBegun: () => reader.hasBegun,
-    usage: () => (isAccepted ? reader.usage(request.inputTokens) : undefined),
+    opened: () => reader.opened,
+    usage: () => (isPaid ? reader.usage(request.inputTokens) : undefined),
   };
+}
+
+/** Sends the request. Calls `onPaid` where it is given up when the provider has it: it may work on, and be paid. */
+async function post(request: PostedRequest, stop: StopSignal, onPaid: () => void): Promise<UpstreamResponse> {
+  try {
+    return await request.provider.post(request.endpoint, request, stop);
+  } catch (error) {
+    if (error instanceof CodelabError && error.cause instanceof Aborted && error.cause.wasSent) onPaid();
+    throw error;
+  }
 }
 
 /** Throws where a provider answers with something else than a stream: a page of its login, say, or an error with the status 200. */
@@ -88,13 +108,17 @@ async function checkIsStream(response: UpstreamResponse, { names }: HttpProvider
     const fault = faultIn(body);
     if (fault !== undefined) throw toStreamFault(fault, names, false);
   }
-  throw toUnreadableError(`it came as ${type} in place of a stream: ${body.slice(0, 100)}`, names, false);
+  throw toUnreadableError(
+    `it came as ${/json/i.test(String(type)) ? 'JSON' : 'HTML'} in place of a stream`,
+    names,
+    false,
+  );
 }
 
 function faultIn(body: string) {
   try {
     const answer = JSON.parse(body) as { error?: unknown } | null;
-    return answer?.error == null ? undefined : toFault(answer);
+    return answer?.error ? (toFault(answer) ?? {}) : undefined;
   } catch {
     return undefined;
   }
@@ -105,14 +129,17 @@ export function jsonAttempt(
   request: PostedRequest,
   answerOf: { isAnswer: (answer: object) => boolean; usage: (answer: object) => CountedUsage | undefined },
 ): Attempt<string> {
-  const { provider, endpoint } = request;
+  const { provider } = request;
   let hasBegun = false;
-  let isAccepted = false;
+  let isPaid = false;
+  let characters = 0;
   let usage: CountedUsage | undefined;
   return {
     async run({ stop, heard, deliver }) {
-      const response = await provider.post(endpoint, request, stop);
-      isAccepted = true;
+      const response = await post(request, stop, () => {
+        isPaid = true;
+      });
+      isPaid = true;
       heard();
       let text: string;
       try {
@@ -124,17 +151,19 @@ export function jsonAttempt(
       if (!answerOf.isAnswer(answer)) {
         const fault = toFault(answer);
         throw fault === undefined
-          ? toUnreadableError(`it is something else: ${text.slice(0, 100)}`, provider.names, false)
+          ? toUnreadableError('it is no answer to what was asked', provider.names, false)
           : toStreamFault(fault, provider.names, false);
       }
       usage = answerOf.usage(answer);
+      if (usage === undefined) characters = saidCharacters(text);
       hasBegun = true;
       await deliver(text);
     },
     hasBegun: () => hasBegun,
+    opened: () => nothingOpened,
     usage() {
-      if (usage !== undefined || !isAccepted) return usage;
-      return estimateUsage(undefined, { inputTokens: request.inputTokens, outputTokens: 0 });
+      if (usage !== undefined || !isPaid) return usage;
+      return estimateUsage(undefined, { inputTokens: request.inputTokens, outputTokens: tokensOf(characters) });
     },
   };
 }
@@ -146,7 +175,7 @@ function parseAnswer(text: string, { names }: HttpProvider): object {
   } catch {
     // Said below.
   }
-  throw toUnreadableError(`it is not JSON: ${text.slice(0, 100)}`, names, false);
+  throw toUnreadableError('it is not JSON', names, false);
 }
 
 /** An answer of a model within this process. */
@@ -168,6 +197,7 @@ export function builtinAttempt<T>(
       }
     },
     hasBegun: () => hasBegun,
+    opened: () => nothingOpened,
     usage: () => usage,
   };
 }
@@ -181,6 +211,9 @@ export function rendered<T>(
   return {
     get hasBegun() {
       return reader.hasBegun;
+    },
+    get opened() {
+      return reader.opened;
     },
     get isComplete() {
       return reader.isComplete;

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { CodelabError, newId } from '@codelab/protocol';
-import { type Credentials, type Logger, tokenOf } from '@codelab/service-kit';
+import { type Credentials, isRealKey, type Logger, tokenOf } from '@codelab/service-kit';
 import type { Config, VirtualKey } from './config.ts';
 import { createNameFilter } from './globs.ts';
 import { type CounterStore, type Counters, type KeyLimits, refusalOf, STREAM_LEASE_MS } from './limits.ts';
@@ -105,8 +105,8 @@ function digestOf(
 ): string | undefined {
   if (variable === undefined) return digest?.toLowerCase();
   const key = variables[variable];
-  if (key !== undefined && key.length >= 16) return sha256(key);
-  const why = key ? 'has fewer than 16 characters' : 'is not set';
+  if (key !== undefined && isRealKey(key)) return sha256(key);
+  const why = key ? 'is no key of at least 16 characters, not the same few again and again' : 'is not set';
   log.warn({ key: name }, `the key ${name} lets nobody in: ${variable} ${why}`);
   return undefined;
 }

@@ -1,7 +1,8 @@
 import { CodelabError, type Model, type ModelList } from '@codelab/protocol';
-import type { Logger } from '@codelab/service-kit';
+import { type Logger, toCodelabError } from '@codelab/service-kit';
 import type { Config } from './config.ts';
 import type { Provider } from './providers/provider.ts';
+import { loggedOf } from './providers/provider-error.ts';
 
 const LIST_TIMEOUT_MS = 3_000;
 const LIST_FRESH_MS = 60_000;
@@ -62,8 +63,7 @@ export function createModels({ builtin, configured, discovered, defaultModel, al
     const names = provider.models(AbortSignal.timeout(LIST_TIMEOUT_MS)).catch((error: unknown) => {
       listings.delete(provider);
       if (configured.includes(provider)) {
-        const reason = error instanceof Error ? error.message : String(error);
-        log.warn({ provider: provider.id, reason }, 'the provider did not list its models');
+        log.warn({ provider: provider.id, ...loggedOf(toCodelabError(error)) }, 'the provider did not list its models');
       }
       return [];
     });

@@ -2,7 +2,7 @@ import type { CompletionRequest } from '@codelab/protocol';
 import { type Attempt, builtinAttempt, rendered, streamAttempt } from './attempt.ts';
 import type { Route } from './models.ts';
 import type { CostOf } from './pricing.ts';
-import type { ProviderChunk } from './providers/provider.ts';
+import { nothingOpened, type ProviderChunk } from './providers/provider.ts';
 import { createAnthropicDecoder } from './wire/anthropic-decoder.ts';
 import { toAnthropicRequest } from './wire/anthropic-request.ts';
 import { createChunkReader } from './wire/chunk-reader.ts';
@@ -29,7 +29,7 @@ export function openChunks<T>(
     );
   }
   const body = JSON.stringify(toAnthropicRequest(request, model));
-  const reader = createChunkReader(createAnthropicDecoder(provider.id), provider.names, costOfUsage);
+  const reader = createChunkReader(createAnthropicDecoder(provider.id, model), provider.names, costOfUsage);
   return streamAttempt({ provider, endpoint: 'messages', model, body, inputTokens }, rendered(reader, render));
 }
 
@@ -48,10 +48,12 @@ export function collected(
           return undefined;
         },
       });
+      // Paid for: what cannot be put together now could not be the next time.
       isWhole = true;
       await deliver(collector.result());
     },
     hasBegun: () => isWhole,
+    opened: () => nothingOpened,
     usage: () => attempt.usage(),
   };
 }

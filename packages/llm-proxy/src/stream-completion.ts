@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CodelabError, type ErrorCode } from '@codelab/protocol';
+import type { CodelabError, ErrorCode } from '@codelab/protocol';
 import { type Logger, toCodelabError } from '@codelab/service-kit';
 import type { Attempt, Deliver } from './attempt.ts';
 import type { Breakers } from './breaker.ts';
@@ -8,6 +8,8 @@ import type { Admission, Caller } from './keys.ts';
 import type { CompletionReport } from './metrics.ts';
 import type { Models, Route } from './models.ts';
 import type { CostOf } from './pricing.ts';
+import { type CountedUsage, nothingOpened, type Opened } from './providers/provider.ts';
+import { loggedOf, ProviderError } from './providers/provider-error.ts';
 import type { ResponseCache } from './response-cache.ts';
 import { retryDelay } from './retry-delay.ts';
 import { Stop, type StopSignal, toAbortSignal } from './stop.ts';
@@ -51,8 +53,8 @@ export interface Completion<T> {
   caller: Caller;
   /** What its answer is kept under in the response cache; undefined where it is not to be. */
   cacheKey?: string | undefined;
-  /** `isOpen`: the client has had the beginning of an answer from an attempt before. */
-  open(route: Route, isOpen: boolean): Attempt<T>;
+  /** `opened`: what the client has had the beginning of, from attempts before. */
+  open(route: Route, opened: Opened): Attempt<T>;
   signal: StopSignal | undefined;
   requestId: string;
 }
@@ -81,12 +83,13 @@ export async function streamCompletion<T>(
   let outcome: CompletionReport['outcome'] = 'cancelled';
   let code: ErrorCode | undefined;
   let retries = 0;
-  let isOpen = false;
+  /** Whose parts the client has had. */
+  let shown: Attempt<T> | undefined;
   let isCached = false;
 
   const start = (route: Route): Contender<T> => {
     const stop = new Stop();
-    const attempt = open(route, isOpen);
+    const attempt = open(route, shown?.opened() ?? nothingOpened);
     timeouts.begin(stop);
     if (signal?.aborted) stop.abort();
     const heard = () => timeouts.heard(attempt.hasBegun());
@@ -115,13 +118,13 @@ export async function streamCompletion<T>(
       last = contender;
       const onPart: Deliver<T> = (part) => {
         if (firstAt === undefined && last?.attempt.hasBegun()) firstAt = performance.now();
-        isOpen = true;
+        shown = last?.attempt;
         recording?.add(part);
         return deliver(part);
       };
       try {
         const [spare] = waiting;
-        if (hedgeAfterMs === undefined || spare === undefined || isOpen) await contender.run(onPart);
+        if (hedgeAfterMs === undefined || spare === undefined || shown !== undefined) await contender.run(onPart);
         else {
           await runHedged({
             first: contender,
@@ -146,7 +149,7 @@ export async function streamCompletion<T>(
         else breakers.released(failed);
         // Once a part has come, asking again would say it twice.
         if (attempt.hasBegun() || timeouts.isOver) throw error;
-        const about = { requestId, ...nameOf(failed), code: error.code, reason: error.message };
+        const about = { requestId, ...nameOf(failed), ...loggedOf(error) };
         const delayMs = tries < limits.maxRetries ? retryDelay(error, tries) : undefined;
         if (delayMs !== undefined && breakers.admit(failed) === 0) {
           tries++;
@@ -177,24 +180,48 @@ export async function streamCompletion<T>(
     code = error.code;
     const isOurs = error.code === 'INTERNAL';
     log[isOurs ? 'error' : 'warn'](
-      { requestId, ...served(last), model, code, reason: error.message, err: isOurs ? error.cause : undefined },
+      { requestId, ...served(last), model, ...loggedOf(error), err: isOurs ? error.cause : undefined },
       'the completion failed',
     );
     throw error;
   } finally {
+    const { usage, costUsd } = settle(admission, last, costOf, (err) =>
+      log.error({ requestId, err }, 'what a completion has used could not be counted'),
+    );
     signal?.removeEventListener('abort', stopAll);
     timeouts.close();
     if (last !== undefined && outcome !== 'finish') breakers.released(last.route);
     closed();
-    const usage = last?.attempt.usage();
-    const costUsd = last === undefined || usage === undefined ? undefined : costOf(last.route, usage);
-    admission?.settle({ usage, costUsd });
     const totalMs = Math.round(performance.now() - startedAt);
     const firstTokenMs = firstAt === undefined ? undefined : Math.round(firstAt - startedAt);
     const about = { ...served(last), outcome, retries, firstTokenMs, totalMs, costUsd, isCached };
     log.info({ requestId, ...about, keyName: caller.name, usage }, 'completion');
     report({ ...about, code, usage });
   }
+}
+
+interface Spent {
+  usage: CountedUsage | undefined;
+  costUsd: number | undefined;
+}
+
+/** Counts what was used, and lets the key go on, whatever becomes of the counting. */
+function settle<T>(
+  admission: Admission | undefined,
+  last: Contender<T> | undefined,
+  costOf: CostOf,
+  onFailure: (error: unknown) => void,
+): Spent {
+  const spent: Spent = { usage: undefined, costUsd: undefined };
+  try {
+    spent.usage = last?.attempt.usage();
+    if (last !== undefined && spent.usage !== undefined) spent.costUsd = costOf(last.route, spent.usage);
+  } catch (error) {
+    onFailure(error);
+  } finally {
+    admission?.settle(spent);
+  }
+  return spent;
 }
 
 /** Takes the first route that its breaker lets through. Throws `error`, or that all of them are resting. */
@@ -206,9 +233,9 @@ function nextRoute(waiting: Route[], breakers: Breakers, error?: CodelabError): 
     soonest = Math.min(soonest, restMs);
   }
   if (error !== undefined) throw error;
-  throw new CodelabError(
+  throw new ProviderError(
     'PROVIDER_UNAVAILABLE',
-    `The provider failed too often in a row: it is asked again in ${Math.ceil(soonest / 1000)} s.`,
+    `The provider failed too often in a row: it is asked again in ${Math.ceil(soonest / 1000)} s`,
     { retryAfterMs: soonest },
   );
 }

@@ -1,4 +1,4 @@
-import { CodelabError } from '@codelab/protocol';
+import { ProviderError } from './providers/provider-error.ts';
 import type { Stop } from './stop.ts';
 
 /** How many times within the idle time it is looked whether there was something new: the timeout is late by at most one of them. */
@@ -78,7 +78,7 @@ export function createTimeouts({ firstTokenMs, idleMs, totalMs }: TimeoutLimits)
     explain(thrown, begun) {
       if (late === undefined) return thrown;
       const code = begun ? 'PROVIDER_STREAM_LOST' : 'PROVIDER_UNAVAILABLE';
-      return new CodelabError(code, `The provider ${late}.`, { cause: thrown });
+      return new ProviderError(code, `The provider ${late}`, { cause: thrown });
     },
     close() {
       clearTimeout(total);

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { CodelabError } from '@codelab/protocol';
 import { Agent, type Dispatcher } from 'undici';
+import { ProviderError } from './providers/provider-error.ts';
 import type { StopSignal } from './stop.ts';
 
 /** What may wait for a slow reader before the provider is made to wait. */
@@ -33,6 +33,15 @@ export interface UpstreamResponse {
   each(take: Take): Promise<void>;
   /** The rest of the body. Rejects with `PROVIDER_UNAVAILABLE` where it is longer than `limit` bytes. */
   read(limit: number): Promise<Buffer>;
+}
+
+/** Why a request that was aborted failed. */
+export class Aborted extends Error {
+  override readonly name = 'Aborted';
+  /** `wasSent`: the provider may have had the request, and may be paid for it. */
+  constructor(readonly wasSent: boolean) {
+    super('aborted');
+  }
 }
 
 /** The connections to all providers. */
@@ -94,7 +103,7 @@ class Exchange implements Dispatcher.DispatchHandler, UpstreamResponse {
     this.#onFailure = onFailure;
     this.#signal = signal;
     this.#abort = () => {
-      const reason = new Error('aborted');
+      const reason = new Aborted(this.#controller !== undefined);
       this.#controller?.abort(reason);
       this.onResponseError(undefined, reason);
     };
@@ -208,7 +217,7 @@ class Exchange implements Dispatcher.DispatchHandler, UpstreamResponse {
       packets.push(packet);
       length += packet.length;
       if (length <= limit) return undefined;
-      throw new CodelabError('PROVIDER_UNAVAILABLE', `The provider's answer is longer than ${limit} bytes.`);
+      throw new ProviderError('PROVIDER_UNAVAILABLE', `The provider's answer is longer than ${limit} bytes`);
     });
     return packets.length === 1 ? (packets[0] as Buffer) : Buffer.concat(packets, length);
   }

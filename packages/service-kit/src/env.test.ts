@@ -44,6 +44,17 @@ it('names every mistake at once, and shows no key', () => {
   }
 });
 
+it('shows no password of an address', () => {
+  for (const url of ['redis+x://user:hunter2@host/0', 'http:/user:hun@ter2@host', '://:hunter2@'])
+    try {
+      loadSettings({ X__URL: url, X__NAME: 'n' }, 'X__', shape);
+      expect.unreachable();
+    } catch (error) {
+      expect((error as SettingsError).message).toContain('X__URL=…@');
+      expect((error as SettingsError).message).not.toMatch(/hun|ter2/);
+    }
+});
+
 it.each([
   ['127.0.0.1', false, 'x', true],
   ['::1', false, 'x', true],
@@ -52,6 +63,8 @@ it.each([
   ['192.168.0.1', false, 'change-me', false],
   ['127.0.0.1.evil.example', false, 'x', false],
   ['127.0.0.1', true, 'loopback-only-key', false],
+  ['0.0.0.0', false, 'aaaaaaaaaaaaaaaa', false],
+  ['0.0.0.0', false, 'abcabcabcabcabcabc', false],
   ['0.0.0.0', true, 'f3a9c1d2e4b5f6a7', true],
 ])('host %s, production %s, key %s: allowed %s', (host, production, key, allowed) => {
   const check = () => requireRealKeys({ prefix: 'X__', host, production, keys: { X__KEY: key } });

@@ -51,7 +51,8 @@ export function loadSettings<S extends z.ZodRawShape>(
       const name = prefix + String(issue.path[0]);
       const given = variables[name];
       if (given === undefined || given === '') return `${name} is missing: ${issue.message}`;
-      return `${name}=${/KEY|TOKEN|SECRET/.test(name) ? '…' : given}: ${issue.message}`;
+      // Before an @ there may be a password.
+      return `${name}=${/KEY|TOKEN|SECRET/.test(name) ? '…' : given.replace(/^.*@/s, '…@')}: ${issue.message}`;
     }),
   );
 }
@@ -108,9 +109,9 @@ export function peerKey(variables: Variables, variable: string): string {
   return variables[variable] || LOOPBACK_KEY;
 }
 
-/** Whether a key keeps anybody out. */
-function isRealKey(key: string): boolean {
-  return key.length >= 16 && !PLACEHOLDERS.includes(key.toLowerCase());
+/** Whether a key keeps anybody out: it is long, no placeholder, and not a few characters again and again. */
+export function isRealKey(key: string): boolean {
+  return key.length >= 16 && new Set(key).size >= 6 && !PLACEHOLDERS.includes(key.toLowerCase());
 }
 
 export function isLoopback(host: string): boolean {
@@ -131,7 +132,7 @@ export function requireRealKeys(options: {
     .filter(([, key]) => !isRealKey(key))
     .map(
       ([name]) =>
-        `${name} must be a key of your own, of at least 16 characters, because ${why}. Make one with: openssl rand -hex 24`,
+        `${name} must be a key of your own, of at least 16 characters (not the same few again and again), because ${why}. Make one with: openssl rand -hex 24`,
     );
   if (mistakes.length > 0) throw new SettingsError(mistakes);
 }

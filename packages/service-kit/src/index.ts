@@ -5,6 +5,7 @@ export {
   commonSettings,
   httpUrl,
   isLoopback,
+  isRealKey,
   loadSettings,
   milliseconds,
   peerKey,
@@ -18,6 +19,7 @@ export { statusOf, toCodelabError, toErrorBody, toValidationError } from './erro
 export type { Flow } from './flow.ts';
 export { createFilter } from './globs.ts';
 export { toInputId } from './input-id.ts';
+export { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
 export { createLifecycle, type Lifecycle } from './lifecycle.ts';
 export { createLogger, type Logger } from './logger.ts';
 export { createMetrics } from './metrics.ts';

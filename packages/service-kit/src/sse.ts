@@ -63,6 +63,7 @@ export function openEventStream(
       'cache-control': 'no-cache, no-transform',
       connection: 'keep-alive',
       'x-accel-buffering': 'no',
+      'x-content-type-options': 'nosniff',
       ...headers,
     });
     response.flushHeaders();

@@ -3,10 +3,12 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { type Attempt, jsonAttempt, streamAttempt } from '../attempt.ts';
 import type { Route } from '../models.ts';
 import { collected, openChunks } from '../open-chunks.ts';
+import type { Opened } from '../providers/provider.ts';
 import { toAbortSignal } from '../stop.ts';
+import { createAnthropicCollector } from '../wire/anthropic-collector.ts';
 import { type AnthropicUsage, mergeUsage } from '../wire/anthropic-decoder.ts';
 import { anthropicPassRules } from '../wire/anthropic-pass.ts';
-import { createAnthropicCollector, createAnthropicWriter } from '../wire/anthropic-writer.ts';
+import { createAnthropicWriter } from '../wire/anthropic-writer.ts';
 import { estimateInputTokens } from '../wire/estimate.ts';
 import { fromAnthropicRequest, type MessagesBody } from '../wire/from-anthropic.ts';
 import { withModel } from '../wire/json-edit.ts';
@@ -45,7 +47,7 @@ export function anthropicRoutes(options: DoorOptions) {
         const open = (route: Route) => openWhole(entry, body, route, headers, options);
         return sendWhole(options, request, reply, { ...context, model, open });
       }
-      const open = (route: Route, isOpen: boolean) => openStream(entry, body, route, isOpen, headers, options);
+      const open = (route: Route, opened: Opened) => openStream(entry, body, route, opened, headers, options);
       return sendStream(options, request, reply, { ...context, model, open }, shape);
     });
 
@@ -61,8 +63,20 @@ export function anthropicRoutes(options: DoorOptions) {
       const edited = withModel(bytes, body.model, model);
       const stop = AbortSignal.any([toAbortSignal(context.signal), AbortSignal.timeout(COUNT_TIMEOUT_MS)]);
       const headers = passedHeaders(request);
-      const answer = await provider.post('messages/count_tokens', { model, body: edited, headers }, stop);
-      return reply.type('application/json').send(await answer.read(64 * 1024));
+      const attempt = jsonAttempt(
+        { provider, endpoint: 'messages/count_tokens', model, body: edited, headers, inputTokens: () => 0 },
+        {
+          isAnswer: (answer) => typeof (answer as { input_tokens?: unknown }).input_tokens === 'number',
+          usage: () => undefined,
+        },
+      );
+      let counted = '';
+      const deliver = (text: string) => {
+        counted = text;
+        return undefined;
+      };
+      await attempt.run({ stop, heard: () => {}, deliver });
+      return reply.type('application/json').send(counted);
     });
   };
 }
@@ -71,14 +85,19 @@ function openStream(
   { bytes, body }: Entry,
   messages: MessagesBody,
   route: Route,
-  isOpen: boolean,
+  opened: Opened,
   headers: Record<string, string>,
   { services }: DoorOptions,
 ): Attempt<Buffer | string> {
   const { provider, model } = route;
   if (provider.wire !== 'anthropic')
-    return openChunks(route, fromAnthropicRequest(messages), createAnthropicWriter({ isOpen }), services.costOf);
-  const reader = createPassReader(anthropicPassRules(), provider.names, isOpen);
+    return openChunks(
+      route,
+      fromAnthropicRequest(messages),
+      createAnthropicWriter({ isOpen: opened.has(0) }),
+      services.costOf,
+    );
+  const reader = createPassReader(anthropicPassRules({ opened }), provider.names);
   const inputTokens = () => estimateInputTokens(body);
   const edited = withModel(bytes, messages.model, model);
   return streamAttempt({ provider, endpoint: 'messages', model, body: edited, headers, inputTokens }, reader);

@@ -52,6 +52,10 @@ export function prepareDoor(app: FastifyInstance, { log, maxBodyBytes }: DoorOpt
     { parseAs: 'buffer', bodyLimit: maxBodyBytes },
     (_request: unknown, body: Buffer, done: (error: null, body: Buffer) => void) => done(null, body),
   );
+  app.addHook('onRequest', (_request, reply, done) => {
+    reply.header('x-content-type-options', 'nosniff');
+    done();
+  });
   app.setErrorHandler(async (thrown, request, reply) => {
     const error = toHttpError(thrown);
     logFailure(log.child({ requestId: request.id }), error, `${request.method} ${request.routeOptions.url}`);
@@ -122,7 +126,7 @@ export async function sendStream(
   reply.hijack();
   const done = options.lifecycle.begin();
   const stream = openEventStream(reply.raw, {
-    headers: idHeaders(request.id),
+    headers: ownHeaders(request.id),
     headAfterMs: Math.min(HEAD_AFTER_MS, options.keepAliveMs),
     commentMs: options.keepAliveMs,
     onFailure: (thrown) => shape.event(toHttpError(thrown), request.id),
@@ -160,7 +164,7 @@ export async function sendWhole(
     reply.hijack();
     // Aborted: there is nobody to answer.
     if (completion.signal?.aborted) return;
-    sendJson(reply.raw, 200, idHeaders(request.id), answer);
+    sendJson(reply.raw, 200, ownHeaders(request.id), answer);
   } finally {
     done();
   }
@@ -176,14 +180,14 @@ function sendJson(response: ServerResponse, status: number, headers: Record<stri
   response.end(body);
 }
 
-/** `x-request-id` is OpenAI's, `request-id` Anthropic's. */
-function idHeaders(requestId: string): Record<string, string> {
-  return { 'x-request-id': requestId, 'request-id': requestId };
+/** `x-request-id` is OpenAI's, `request-id` Anthropic's. No browser may take an answer for anything but what it says it is. */
+function ownHeaders(requestId: string): Record<string, string> {
+  return { 'x-request-id': requestId, 'request-id': requestId, 'x-content-type-options': 'nosniff' };
 }
 
 function errorHeaders(error: CodelabError, requestId: string): Record<string, string> {
   return {
-    ...idHeaders(requestId),
+    ...ownHeaders(requestId),
     'x-codelab-error': error.code,
     ...(error.retryAfterMs === undefined ? {} : { 'retry-after': String(Math.ceil(error.retryAfterMs / 1000)) }),
     // The official clients would try again, at once, what cannot succeed.

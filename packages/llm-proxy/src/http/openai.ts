@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { type Attempt, jsonAttempt, streamAttempt } from '../attempt.ts';
 import type { Route } from '../models.ts';
 import { collected, openChunks } from '../open-chunks.ts';
+import type { Opened } from '../providers/provider.ts';
 import { estimateInputTokens } from '../wire/estimate.ts';
 import { editJson, withModel } from '../wire/json-edit.ts';
 import { toCountedUsage } from '../wire/openai-decoder.ts';
@@ -61,7 +62,7 @@ export function openAiRoutes(options: DoorOptions) {
           model,
           open: (route) => openWhole(entry, route, options),
         });
-      const open = (route: Route, isOpen: boolean) => openStream(entry, route, isOpen, options);
+      const open = (route: Route, opened: Opened) => openStream(entry, route, opened, options);
       return sendStream(options, request, reply, { ...context, model, open }, shape);
     });
 
@@ -88,19 +89,20 @@ export function openAiRoutes(options: DoorOptions) {
   };
 }
 
-function openStream(entry: Entry, route: Route, isOpen: boolean, { services }: DoorOptions): Attempt<Buffer | string> {
+function openStream(entry: Entry, route: Route, opened: Opened, { services }: DoorOptions): Attempt<Buffer | string> {
   const { provider, model } = route;
   const { body } = entry;
   const options = body.stream_options as { include_usage?: unknown } | null | undefined;
   const wantsUsage = options?.include_usage === true;
   if (provider.wire !== 'openai') {
-    const render = createOpenAiWriter({ includeUsage: wantsUsage, isOpen });
+    const render = createOpenAiWriter({ includeUsage: wantsUsage, isOpen: opened.has(0) });
     return openChunks(route, toRequest(body), render, services.costOf);
   }
   // Without its usage no stream could be counted.
   const asksForUsage = !wantsUsage && provider.hasStreamUsage;
   const edited = edit(entry, model, asksForUsage ? { ...options, include_usage: true } : undefined);
-  const reader = createPassReader(openAiPassRules({ hidesUsage: asksForUsage }), provider.names, isOpen);
+  const choices = typeof body.n === 'number' ? body.n : 1;
+  const reader = createPassReader(openAiPassRules({ hidesUsage: asksForUsage, choices, opened }), provider.names);
   const inputTokens = () => estimateInputTokens(body);
   return streamAttempt({ provider, endpoint: 'chat/completions', model, body: edited, inputTokens }, reader);
 }

@@ -27,6 +27,10 @@ export interface HttpProviderOptions {
   upstream: Upstream;
 }
 
+function isPlain({ headers }: UpstreamResponse): boolean {
+  return /^(identity)?$/i.test(String(headers['content-encoding'] ?? ''));
+}
+
 /** A server that speaks OpenAI's or Anthropic's wire. */
 export function createHttpProvider(options: HttpProviderOptions): HttpProvider {
   const { id, names, wire, upstream } = options;
@@ -43,9 +47,12 @@ export function createHttpProvider(options: HttpProviderOptions): HttpProvider {
     } catch (error) {
       throw toConnectionError(error, names);
     }
-    if (response.status >= 200 && response.status < 300) return response;
+    if (response.status >= 200 && response.status < 300) {
+      if (!isPlain(response)) throw toUnreadableError('it is compressed, and was asked not to be', names, false);
+      return response;
+    }
     const body = await response.read(MAX_ERROR_BYTES).catch(() => Buffer.alloc(0));
-    throw toStatusError(response.status, response.headers, body.toString('utf8'), names);
+    throw toStatusError(response.status, response.headers, body, names);
   };
 
   return {
@@ -65,7 +72,7 @@ export function createHttpProvider(options: HttpProviderOptions): HttpProvider {
         return list.data.map((model) => String(model.id));
       } catch (error) {
         throw error instanceof SyntaxError || error instanceof TypeError
-          ? toUnreadableError('it is no list of models.', names, false)
+          ? toUnreadableError('it is no list of models', names, false)
           : toBrokenError(error, names, false);
       }
     },

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { CodelabError, type CodelabErrorOptions, type ErrorCode } from '@codelab/protocol';
+import { type ProviderFault, readFault, type ShownFault, toShown } from './provider-fault.ts';
 
 /** How a person is told about a provider. */
 export interface ProviderNames {
@@ -9,29 +10,42 @@ export interface ProviderNames {
   keyVariable: string;
   /** The setting with its address. */
   urlVariable: string;
+  /** Takes the provider's key, and whatever else is secret of it, out of a text. */
+  redact: (text: string) => string;
 }
 
-/** The error object of OpenAI's or Anthropic's wire, as far as it can be trusted to be there. */
-export interface ProviderFault {
-  message: string;
-  type: string | undefined;
-  code: string | undefined;
-  param: string | undefined;
+/** A provider's failure: `message` is for whoever asked, and may quote the provider; `reason` has our own words alone, for the log. */
+export class ProviderError extends CodelabError {
+  readonly reason: string;
+  /** `advice`: what to do about it. */
+  constructor(
+    code: ErrorCode,
+    reason: string,
+    { said, advice, ...options }: CodelabErrorOptions & { said?: string | undefined; advice?: string } = {},
+  ) {
+    const what = said === undefined ? `${reason}.` : `${reason}: ${said}`;
+    super(code, advice === undefined ? what : `${what} ${advice}`, options);
+    this.reason = reason;
+  }
 }
 
-const MAX_MESSAGE = 500;
+/** What a log may say of a failure: neither the provider's words nor a person's. */
+export function loggedOf(error: CodelabError): { code: ErrorCode; reason?: string; status?: number } {
+  const { status } = (error.details ?? {}) as { status?: unknown };
+  return {
+    code: error.code,
+    ...(error instanceof ProviderError ? { reason: error.reason } : {}),
+    ...(typeof status === 'number' ? { status } : {}),
+  };
+}
 
 /** A connection that failed before there was an answer. */
 export function toConnectionError(error: unknown, { name, urlVariable }: ProviderNames): CodelabError {
   if (error instanceof CodelabError) return error;
-  const { code } = (error ?? {}) as { code?: unknown };
-  const why =
-    code === 'UND_ERR_CONNECT_TIMEOUT'
-      ? 'took too long to accept the connection'
-      : typeof code === 'string' && /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/.test(code)
-        ? `cannot be reached (${code})`
-        : `cannot be reached: ${messageOf(error)}`;
-  return new CodelabError('PROVIDER_UNAVAILABLE', `${name} ${why}. Check the network and ${urlVariable}.`, {
+  const isLate = (error as { code?: unknown } | null)?.code === 'UND_ERR_CONNECT_TIMEOUT';
+  const why = isLate ? 'took too long to accept the connection' : `cannot be reached${kindOf(error)}`;
+  return new ProviderError('PROVIDER_UNAVAILABLE', `${name} ${why}`, {
+    advice: `Check the network and ${urlVariable}.`,
     cause: error,
   });
 }
@@ -39,83 +53,75 @@ export function toConnectionError(error: unknown, { name, urlVariable }: Provide
 /** A connection that broke in the middle of an answer. */
 export function toBrokenError(error: unknown, { name }: ProviderNames, hasBegun: boolean): CodelabError {
   if (error instanceof CodelabError) return error;
-  return new CodelabError(
+  return new ProviderError(
     hasBegun ? 'PROVIDER_STREAM_LOST' : 'PROVIDER_UNAVAILABLE',
-    `${name}'s ${hasBegun ? 'stream' : 'answer'} broke: ${messageOf(error)}`,
+    `${name}'s ${hasBegun ? 'stream' : 'answer'} broke${kindOf(error)}`,
     { cause: error },
   );
 }
 
-/** An answer that makes no sense. */
-export function toUnreadableError(why: string, { name }: ProviderNames, hasBegun: boolean): CodelabError {
-  return new CodelabError(
+/** A stream that was over before its answer was. */
+export function toCutError({ name }: ProviderNames): CodelabError {
+  return new ProviderError('PROVIDER_STREAM_LOST', `${name} ended the stream before the answer was complete`);
+}
+
+/** An answer that makes no sense; `why` in our words. */
+export function toUnreadableError(
+  why: string,
+  { name }: ProviderNames,
+  hasBegun: boolean,
+  options: CodelabErrorOptions = {},
+): CodelabError {
+  return new ProviderError(
     hasBegun ? 'PROVIDER_STREAM_LOST' : 'PROVIDER_UNAVAILABLE',
     `${name}'s answer could not be read: ${why}`,
+    options,
   );
-}
-
-/** What an error body says of itself; the body's beginning where it says nothing that can be understood. */
-function readFault(body: string): ProviderFault {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(body);
-  } catch {
-    return { message: plainText(body), type: undefined, code: undefined, param: undefined };
-  }
-  return toFault(parsed) ?? { message: plainText(body), type: undefined, code: undefined, param: undefined };
-}
-
-/** The fault in a JSON answer: `{error: {message, type, code, param}}`, `{error: "…"}`, `{message}`, `{detail}`. */
-export function toFault(answer: unknown): ProviderFault | undefined {
-  const outer = (Array.isArray(answer) ? answer[0] : answer) as Record<string, unknown> | null;
-  if (typeof outer !== 'object' || outer === null) return undefined;
-  const inner = outer.error ?? outer;
-  if (typeof inner === 'string') return { message: inner, type: undefined, code: undefined, param: undefined };
-  const { message, detail, type, code, param } = inner as Record<string, unknown>;
-  const text = message ?? detail;
-  if (text === undefined) return undefined;
-  return {
-    message: (typeof text === 'string' ? text : JSON.stringify(text)).slice(0, MAX_MESSAGE),
-    type: typeof type === 'string' ? type : undefined,
-    code: typeof code === 'string' ? code : undefined,
-    param: typeof param === 'string' ? param : undefined,
-  };
 }
 
 /** An answer whose status is no success. */
 export function toStatusError(
   status: number,
   headers: IncomingHttpHeaders,
-  body: string,
+  body: Buffer,
   names: ProviderNames,
 ): CodelabError {
   const { name, keyVariable, urlVariable } = names;
-  if (status >= 300 && status < 400) {
-    const where = typeof headers.location === 'string' ? ` to ${headers.location.slice(0, 200)}` : '';
-    return new CodelabError(
-      'PROVIDER_UNAVAILABLE',
-      `${name} answered with a redirect (${status})${where}: set ${urlVariable} to where it really is.`,
-    );
-  }
-  const fault = readFault(body);
-  const said = `${name} answered ${status}: ${fault.message}`;
+  if (status >= 300 && status < 400)
+    return new ProviderError('PROVIDER_UNAVAILABLE', `${name} answered with a redirect (${status})`, {
+      advice: `It is not followed: set ${urlVariable} to where it really is${whereTo(headers.location, names)}.`,
+      details: { status },
+    });
+  const fault = readFault(body, headers);
   const code = codeOf(status, fault);
-  return new CodelabError(code, code === 'PROVIDER_AUTH' ? `${said} Check ${keyVariable}.` : said, {
-    ...faultDetails(fault, status),
-    retryAfterMs: retryAfterOf(headers),
-  });
+  const options = { retryAfterMs: retryAfterOf(headers) };
+  // What is said of our key may have our key in it.
+  if (code === 'PROVIDER_AUTH')
+    return new ProviderError(code, `${name} answered ${status}: it refuses our key`, {
+      ...options,
+      details: { status },
+      advice: `Check ${keyVariable}.`,
+    });
+  const { said, ...details } = toShown(fault, names.redact);
+  return new ProviderError(code, `${name} answered ${status}`, { ...options, said, details: { ...details, status } });
+}
+
+/** The server that a redirect leads to: its path and query may be anybody's. */
+function whereTo(location: string | undefined, { redact }: ProviderNames): string {
+  if (location === undefined || !URL.canParse(location)) return '';
+  return `, perhaps at ${redact(new URL(location).origin)}`;
 }
 
 /** A failure that the provider reports within a stream that had begun as a success. */
-export function toStreamFault(fault: ProviderFault, { name }: ProviderNames, hasBegun: boolean): CodelabError {
-  const said = `${name} failed in the middle of the answer: ${fault.message}`;
-  if (hasBegun) return new CodelabError('PROVIDER_STREAM_LOST', said, faultDetails(fault));
-  return new CodelabError(codeOf(STATUS_BY_TYPE[fault.type ?? ''] ?? 500, fault), said, faultDetails(fault));
-}
-
-/** What the client of the same wire may be told of the fault: `toOpenAiError` and `toAnthropicError` read it. */
-function faultDetails({ type, code, param }: ProviderFault, status?: number): CodelabErrorOptions {
-  return { details: { type, code, param, status } };
+export function toStreamFault(fault: ProviderFault, { name, redact }: ProviderNames, hasBegun: boolean): CodelabError {
+  const code = codeOf(STATUS_BY_TYPE[fault.type ?? ''] ?? 500, fault);
+  const isOfKey = code === 'PROVIDER_AUTH';
+  const { said, ...details }: Partial<ShownFault> = isOfKey ? {} : toShown(fault, redact);
+  return new ProviderError(
+    hasBegun ? 'PROVIDER_STREAM_LOST' : code,
+    `${name} failed in the middle of the answer${isOfKey ? ': it refuses our key' : ''}`,
+    { said, details },
+  );
 }
 
 /** Source: https://docs.anthropic.com/en/api/errors */
@@ -128,7 +134,8 @@ const STATUS_BY_TYPE: Record<string, number> = {
   rate_limit_error: 429,
 };
 
-function codeOf(status: number, { code, message }: ProviderFault): ErrorCode {
+function codeOf(status: number, { code, message = '' }: ProviderFault): ErrorCode {
+  if (code === 'invalid_api_key') return 'PROVIDER_AUTH';
   if (code === 'context_length_exceeded' || /prompt is too long|maximum context length/i.test(message))
     return 'CONTEXT_WINDOW_EXCEEDED';
   if (code === 'content_filter' || code === 'content_policy_violation') return 'CONTENT_FILTERED';
@@ -163,17 +170,9 @@ function retryAfterOf(headers: IncomingHttpHeaders): number | undefined {
   return Number.isFinite(milliseconds) ? Math.max(0, Math.round(milliseconds)) : undefined;
 }
 
-/** A page of HTML comes down to its words. */
-function plainText(body: string): string {
-  const text = body
-    .slice(0, 10_000)
-    .replace(/<(script|style)[\s\S]*?<\/\1>|<[^>]*>/gi, ' ')
-    .replace(/\s+/g, ' ')
-    .trim();
-  return text === '' ? 'it said nothing more.' : text.slice(0, MAX_MESSAGE);
-}
-
-function messageOf(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  return message.slice(0, MAX_MESSAGE);
+/** What kind of failure the system, TLS or the HTTP parser reports: their messages may quote what the provider sent. */
+function kindOf(error: unknown): string {
+  const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
+  const kind = typeof code === 'string' ? code : name;
+  return typeof kind === 'string' && /^\w{1,60}$/.test(kind) ? ` (${kind})` : '';
 }

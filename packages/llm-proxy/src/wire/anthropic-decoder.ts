@@ -1,7 +1,10 @@
 import type Anthropic from '@anthropic-ai/sdk';
-import type { FinishReason, ThinkingBlock } from '@codelab/protocol';
+import type { CodelabError, FinishReason, ThinkingBlock } from '@codelab/protocol';
 import type { CountedUsage, ProviderChunk } from '../providers/provider.ts';
+import { ProviderError } from '../providers/provider-error.ts';
 import type { ChunkDecoder } from './chunk-reader.ts';
+import { endReason } from './end-reason.ts';
+import { toCount } from './estimate.ts';
 
 /** The block that is open at an index. */
 type OpenBlock = { type: 'call'; index: number; input: unknown; hasArguments: boolean } | ThinkingBlock;
@@ -10,8 +13,10 @@ type OpenBlock = { type: 'call'; index: number; input: unknown; hasArguments: bo
  * Anthropic's events as chunks. Source: https://docs.anthropic.com/en/docs/build-with-claude/streaming
  * Tool calls are numbered among themselves, whatever text stands between them; unknown events and blocks are passed over.
  */
-export function createAnthropicDecoder(provider: string): ChunkDecoder {
+export function createAnthropicDecoder(provider: string, model: string): ChunkDecoder {
   let isStarted = false;
+  let hasContent = false;
+  let id: string | undefined;
   let isComplete = false;
   let finishReason: FinishReason | undefined;
   let usage: CountedUsage | undefined;
@@ -63,20 +68,44 @@ export function createAnthropicDecoder(provider: string): ChunkDecoder {
       out.push({ type: 'tool_call', index: block.index, arguments: JSON.stringify(block.input ?? {}) });
   };
 
+  /** A message begins, or stands whole in its beginning: with content, and why it ended. */
+  const start = (message: Partial<Anthropic.Message>, out: ProviderChunk[]) => {
+    if (hasContent) {
+      if (isAnotherMessage(id, message.id)) throw toSplicedError();
+      return;
+    }
+    id = message.id;
+    usage = mergeUsage(undefined, message.usage) ?? usage;
+    if (!isStarted) out.push({ type: 'start', model: message.model ?? model, provider });
+    isStarted = true;
+    for (const [index, block] of (message.content ?? []).entries()) {
+      hasContent = true;
+      openBlock(index, block, out);
+      closeBlock(open.get(index), out);
+      open.delete(index);
+    }
+    stop(message.stop_reason);
+  };
+  const stop = (said: unknown) => {
+    const reason = endReason(said);
+    if (reason === undefined) return;
+    hasContent = true;
+    finishReason = toFinishReason(reason);
+  };
+
   return {
     decode(payload, out) {
       const event = payload as Anthropic.RawMessageStreamEvent;
       switch (event.type) {
         case 'message_start':
-          if (isStarted) return;
-          isStarted = true;
-          usage = mergeUsage(usage, event.message.usage);
-          out.push({ type: 'start', model: event.message.model, provider });
+          start(event.message ?? {}, out);
           return;
         case 'content_block_start':
+          hasContent = true;
           openBlock(event.index, event.content_block, out);
           return;
         case 'content_block_delta':
+          hasContent = true;
           addTo(open.get(event.index), event.delta, out);
           return;
         case 'content_block_stop':
@@ -85,7 +114,7 @@ export function createAnthropicDecoder(provider: string): ChunkDecoder {
           return;
         case 'message_delta':
           usage = mergeUsage(usage, event.usage);
-          if (event.delta?.stop_reason != null) finishReason = toFinishReason(event.delta.stop_reason);
+          stop(event.delta?.stop_reason);
           return;
         case 'message_stop':
           isComplete = true;
@@ -95,6 +124,16 @@ export function createAnthropicDecoder(provider: string): ChunkDecoder {
     finishReason: () => finishReason,
     usage: () => usage,
   };
+}
+
+/** Whether a second `message_start` is the beginning of another message, rather than the same once more. */
+export function isAnotherMessage(id: string | undefined, other: string | undefined): boolean {
+  return typeof id === 'string' && typeof other === 'string' && id !== other;
+}
+
+/** Two answers in one stream: whatever comes now is no part of the first. */
+export function toSplicedError(): CodelabError {
+  return new ProviderError('PROVIDER_STREAM_LOST', 'The provider began another answer in the middle of one');
 }
 
 /** Anthropic's counts, as its events and its whole answers have them. */
@@ -114,16 +153,16 @@ export function mergeUsage(
   before: CountedUsage | undefined,
   now: AnthropicUsage | null | undefined,
 ): CountedUsage | undefined {
-  if (now == null) return before;
-  const cachedTokens = now.cache_read_input_tokens ?? 0;
-  const cacheWriteTokens = now.cache_creation_input_tokens ?? 0;
-  const inputTokens = (now.input_tokens ?? 0) + cachedTokens + cacheWriteTokens;
+  if (now == null || (before === undefined && now.input_tokens == null && now.output_tokens == null)) return before;
+  const cachedTokens = toCount(now.cache_read_input_tokens);
+  const cacheWriteTokens = toCount(now.cache_creation_input_tokens);
+  const inputTokens = toCount(now.input_tokens) + cachedTokens + cacheWriteTokens;
   const hasInput = now.input_tokens != null && (inputTokens > 0 || before === undefined);
   return {
     inputTokens: hasInput ? inputTokens : (before?.inputTokens ?? 0),
-    outputTokens: now.output_tokens ?? before?.outputTokens ?? 0,
+    outputTokens: now.output_tokens == null ? (before?.outputTokens ?? 0) : toCount(now.output_tokens),
     cachedTokens: hasInput ? cachedTokens : (before?.cachedTokens ?? 0),
-    reasoningTokens: now.output_tokens_details?.thinking_tokens ?? before?.reasoningTokens ?? 0,
+    reasoningTokens: toCount(now.output_tokens_details?.thinking_tokens ?? before?.reasoningTokens),
     cacheWriteTokens: hasInput ? cacheWriteTokens : (before?.cacheWriteTokens ?? 0),
     isEstimated: false,
   };

@@ -1,45 +1,87 @@
 import type Anthropic from '@anthropic-ai/sdk';
-import type { CountedUsage } from '../providers/provider.ts';
-import { mergeUsage } from './anthropic-decoder.ts';
+import type { CountedUsage, Opened } from '../providers/provider.ts';
+import { isAnotherMessage, mergeUsage, toSplicedError } from './anthropic-decoder.ts';
+import { endReason } from './end-reason.ts';
 import type { PassRules } from './pass-reader.ts';
 
-/** Of a delta's event, what is not text. */
-const EVENT_BYTES = 115;
+/** Finds what must be looked at; letters that are escaped as well, for only names are ever written so. */
+const NEEDS_LOOK = /"message_|"error"|\\u00(?:5[fF]|[67])/;
 
-/** Anthropic's wire. */
-export function anthropicPassRules(): PassRules {
+/** Anthropic's wire. `opened`: has 0 where the client has had a `message_start` from an attempt before. */
+export function anthropicPassRules({ opened: before }: { opened: Opened }): PassRules {
+  const opened = new Set(before);
+  let id: string | undefined;
+  let hasBegun = false;
   let isFinished = false;
   let isComplete = false;
   let usage: CountedUsage | undefined;
+
+  const start = (message: Partial<Anthropic.Message>): string | undefined => {
+    if (hasBegun) {
+      if (isAnotherMessage(id, message.id)) throw toSplicedError();
+      return '';
+    }
+    id = message.id;
+    usage = mergeUsage(undefined, message.usage) ?? usage;
+    if (endReason(message.stop_reason) !== undefined) isFinished = true;
+    hasBegun = isFinished || (message.content ?? []).length > 0;
+    const isOpen = opened.has(0);
+    opened.add(0);
+    if (!isOpen) return undefined;
+    return hasBegun ? partsOf(message) : '';
+  };
+
   return {
     textKey: '"text":"',
-    needsLook: (text) => text.includes('"message_') || text.includes('"error"'),
+    needsLook: (text) => NEEDS_LOOK.test(text),
     look(payload) {
       const event = payload as Anthropic.RawMessageStreamEvent;
       switch (event.type) {
         case 'message_start':
-          usage ??= mergeUsage(usage, event.message.usage);
-          return 'opening';
+          return start(event.message ?? {});
         case 'message_delta':
           usage = mergeUsage(usage, event.usage);
-          if (event.delta?.stop_reason != null) isFinished = true;
-          return 'answer';
+          if (endReason(event.delta?.stop_reason) !== undefined) isFinished = true;
+          hasBegun = true;
+          return undefined;
         case 'message_stop':
           isComplete = isFinished;
-          return isFinished ? 'answer' : 'hidden';
+          return isFinished ? undefined : '';
         case 'content_block_start':
         case 'content_block_delta':
         case 'content_block_stop':
-          return 'answer';
+          hasBegun = true;
+          return undefined;
         default:
           // A ping, or what only later clients know.
-          return 'other';
+          return undefined;
       }
     },
-    isComplete: () => isComplete,
-    isFinished: () => isFinished,
+    get hasBegun() {
+      return hasBegun;
+    },
+    opened,
+    get isComplete() {
+      return isComplete;
+    },
+    get isFinished() {
+      return isFinished;
+    },
     lastEvent: 'event: message_stop\ndata: {"type":"message_stop"}\n\n',
     usage: () => usage,
-    outputTokens: (events, bytes) => Math.max(0, Math.ceil((bytes - events * EVENT_BYTES) / 4)),
   };
+}
+
+/** A whole message as the events that follow a `message_start`, for a client that has had one. */
+function partsOf({ content = [], stop_reason, stop_sequence = null, usage }: Partial<Anthropic.Message>): string {
+  const event = (type: string, fields: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`;
+  const blocks = content.map(
+    (block, index) =>
+      event('content_block_start', { index, content_block: block }) + event('content_block_stop', { index }),
+  );
+  const end =
+    endReason(stop_reason) === undefined
+      ? ''
+      : event('message_delta', { delta: { stop_reason, stop_sequence }, usage });
+  return blocks.join('') + end;
 }

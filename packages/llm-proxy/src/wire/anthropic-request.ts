@@ -1,5 +1,6 @@
 import type Anthropic from '@anthropic-ai/sdk';
 import { CodelabError, type CompletionMessage, type CompletionRequest } from '@codelab/protocol';
+import { jsonDepthExceeds, MAX_JSON_DEPTH } from '@codelab/service-kit';
 
 type Block = Anthropic.ContentBlockParam;
 type Message = Anthropic.MessageParam;
@@ -143,6 +144,11 @@ function toDocument(file: unknown): Anthropic.DocumentBlockParam {
 
 function parseArguments(text: string, name: string): unknown {
   if (text.trim() === '') return {};
+  if (jsonDepthExceeds(text, MAX_JSON_DEPTH))
+    throw new CodelabError(
+      'VALIDATION',
+      `The arguments of the call of ${name} are nested more than ${MAX_JSON_DEPTH} levels deep.`,
+    );
   try {
     return JSON.parse(text);
   } catch (cause) {

@@ -4,7 +4,7 @@ import type { ProviderChunk } from '../providers/provider.ts';
 type ToolCall = Extract<ProviderChunk, { type: 'tool_call' }>;
 
 /** Of what is not Anthropic's: nobody else counts what was written to a cache. */
-function toAnthropicUsage({ inputTokens, outputTokens, cachedTokens }: Usage) {
+export function toAnthropicUsage({ inputTokens, outputTokens, cachedTokens }: Usage) {
   return {
     // Anthropic's input leaves out what was read from the cache.
     input_tokens: Math.max(0, inputTokens - cachedTokens),
@@ -14,7 +14,7 @@ function toAnthropicUsage({ inputTokens, outputTokens, cachedTokens }: Usage) {
   };
 }
 
-function toStopReason(reason: FinishReason): string {
+export function toStopReason(reason: FinishReason): string {
   switch (reason) {
     case 'stop':
       return 'end_turn';
@@ -27,7 +27,7 @@ function toStopReason(reason: FinishReason): string {
   }
 }
 
-function newMessage(model: string) {
+export function newMessage(model: string) {
   return {
     id: newId('msg'),
     type: 'message',
@@ -177,69 +177,4 @@ function isWhole(json: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** Chunks as one `message` object. */
-export function createAnthropicCollector() {
-  let message = newMessage('');
-  let usage: Usage = noUsage;
-  let reasoning = '';
-  const calls = new Map<number, { type: 'tool_use'; id: string; name: string; input: unknown; text: string }>();
-  const settleReasoning = () => {
-    if (reasoning !== '') message.content.push({ type: 'thinking', thinking: reasoning, signature: '' });
-    reasoning = '';
-  };
-  return {
-    add(chunk: ProviderChunk): void {
-      if (chunk.type === 'text' || chunk.type === 'tool_call') settleReasoning();
-      const last = message.content.at(-1) as { type?: string; text?: string } | undefined;
-      switch (chunk.type) {
-        case 'start':
-          message = newMessage(chunk.model);
-          break;
-        case 'text':
-          if (last?.type === 'text') last.text += chunk.text;
-          else message.content.push({ type: 'text', text: chunk.text });
-          break;
-        case 'reasoning':
-          reasoning += chunk.text;
-          break;
-        case 'thinking':
-          reasoning = '';
-          message.content.push(chunk.block);
-          break;
-        case 'tool_call': {
-          let call = calls.get(chunk.index);
-          if (call === undefined) {
-            call = {
-              type: 'tool_use',
-              id: chunk.callId ?? newId('toolu'),
-              name: chunk.name ?? '',
-              input: {},
-              text: '',
-            };
-            calls.set(chunk.index, call);
-            message.content.push(call);
-          }
-          call.text += chunk.arguments;
-          break;
-        }
-        case 'usage':
-          usage = chunk.usage;
-          break;
-        case 'finish':
-          settleReasoning();
-          message.stop_reason = toStopReason(chunk.finishReason);
-      }
-    },
-    /** Throws `SyntaxError` where a call's arguments are not JSON. */
-    result(): string {
-      const content = message.content.map((block) => {
-        if (!('input' in block)) return block;
-        const { text, ...call } = block as { text: string; input: unknown };
-        return { ...call, input: text.trim() === '' ? {} : JSON.parse(text) };
-      });
-      return JSON.stringify({ ...message, content, usage: toAnthropicUsage(usage) });
-    },
-  };
 }

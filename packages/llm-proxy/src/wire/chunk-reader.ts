@@ -1,6 +1,13 @@
 import { CodelabError, type FinishReason, type Usage } from '@codelab/protocol';
-import type { AnswerReader, CountedUsage, ProviderChunk } from '../providers/provider.ts';
-import { type ProviderNames, toFault, toStreamFault, toUnreadableError } from '../providers/provider-error.ts';
+import {
+  type AnswerReader,
+  type CountedUsage,
+  nothingOpened,
+  type Opened,
+  type ProviderChunk,
+} from '../providers/provider.ts';
+import { type ProviderNames, toCutError, toStreamFault, toUnreadableError } from '../providers/provider-error.ts';
+import { type ProviderFault, toFault } from '../providers/provider-fault.ts';
 import { estimateUsage, tokensOf } from './estimate.ts';
 import { createEventSplitter, eventsOf } from './event-splitter.ts';
 
@@ -27,11 +34,11 @@ export function createChunkReader(
   let isComplete = false;
   let characters = 0;
   let failure: unknown;
+  let opened = nothingOpened;
 
   const finish = (out: ProviderChunk[]) => {
     const finishReason = decoder.finishReason();
-    if (finishReason === undefined)
-      throw new CodelabError('PROVIDER_STREAM_LOST', `${names.name} ended the stream before the answer was complete.`);
+    if (finishReason === undefined) throw toCutError(names);
     isComplete = true;
     const usage = decoder.usage();
     if (usage !== undefined) {
@@ -42,7 +49,7 @@ export function createChunkReader(
   };
 
   const decode = (data: string, out: ProviderChunk[]) => {
-    if (data === '[DONE]') return finish(out);
+    if (isDone(data)) return finish(out);
     const begun = hasBegun || out.some(isAnswer);
     const payload = parse(data, names, begun);
     const fault = faultIn(payload);
@@ -62,6 +69,7 @@ export function createChunkReader(
       if (!out.some(isAnswer)) throw error;
       failure = error;
     }
+    if (out.length > 0) opened = oneOpened;
     for (const chunk of out) {
       if (!isAnswer(chunk)) continue;
       hasBegun = true;
@@ -74,6 +82,9 @@ export function createChunkReader(
   return {
     get hasBegun() {
       return hasBegun;
+    },
+    get opened() {
+      return opened;
     },
     get isComplete() {
       return isComplete;
@@ -101,6 +112,13 @@ export function createChunkReader(
   };
 }
 
+const oneOpened: Opened = new Set([0]);
+
+/** Whether an event is the end of OpenAI's streams. */
+export function isDone(data: string): boolean {
+  return data.startsWith('[DONE]') || data.trimStart().startsWith('[DONE]');
+}
+
 function toUsage({ inputTokens, outputTokens, cachedTokens, reasoningTokens }: CountedUsage): Usage {
   return { inputTokens, outputTokens, cachedTokens, reasoningTokens };
 }
@@ -126,23 +144,14 @@ export function parse(data: string, names: ProviderNames, hasBegun: boolean): ob
   try {
     payload = JSON.parse(data);
   } catch (cause) {
-    const error = toUnreadableError(`an event is not JSON: ${data.slice(0, 100)}`, names, hasBegun);
-    throw new CodelabError(error.code, error.message, { cause });
+    throw toUnreadableError('an event is not JSON', names, hasBegun, { cause });
   }
   if (typeof payload === 'object' && payload !== null) return payload;
-  throw toUnreadableError(`an event is no object: ${data.slice(0, 100)}`, names, hasBegun);
+  throw toUnreadableError('an event is no object', names, hasBegun);
 }
 
 /** The failure that an event of either wire reports. */
-export function faultIn(payload: object) {
+export function faultIn(payload: object): ProviderFault | undefined {
   const { error, type } = payload as { error?: unknown; type?: unknown };
-  if (error == null && type !== 'error') return undefined;
-  return (
-    toFault(payload) ?? {
-      message: JSON.stringify(payload).slice(0, 200),
-      type: undefined,
-      code: undefined,
-      param: undefined,
-    }
-  );
+  return error || type === 'error' ? (toFault(payload) ?? {}) : undefined;
 }

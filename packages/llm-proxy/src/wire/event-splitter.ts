@@ -1,7 +1,8 @@
-import { CodelabError } from '@codelab/protocol';
+import { ProviderError } from '../providers/provider-error.ts';
 
 const LF = 10;
 const CR = 13;
+const BYTE_ORDER_MARK = Buffer.from('\ufeff');
 /** The longest event that is held until it is whole. */
 const MAX_EVENT_BYTES = 16 * 1024 * 1024;
 const nothing = Buffer.alloc(0);
@@ -25,6 +26,20 @@ export function createEventSplitter(): EventSplitter {
   let heldBytes = 0;
   let endsWithLf = false;
   let endsWithCr = false;
+  /** So much of a byte order mark has come; undefined once there was something else. */
+  let markBytes: number | undefined = 0;
+
+  /** The packet without the byte order mark that a body may begin with. */
+  const withoutMark = (packet: Buffer): Buffer => {
+    let at = 0;
+    for (; at < packet.length && markBytes !== undefined; at++) {
+      if (packet[at] !== BYTE_ORDER_MARK[markBytes]) break;
+      markBytes = markBytes + 1 === BYTE_ORDER_MARK.length ? undefined : markBytes + 1;
+    }
+    if (at === packet.length && markBytes !== undefined) return nothing;
+    markBytes = undefined;
+    return packet.subarray(at);
+  };
 
   /** CR and CR LF as LF. */
   const withLf = (packet: Buffer): Buffer => {
@@ -46,7 +61,7 @@ export function createEventSplitter(): EventSplitter {
     if (bytes.length === 0) return;
     heldBytes += bytes.length;
     if (heldBytes > MAX_EVENT_BYTES)
-      throw new CodelabError('PROVIDER_STREAM_LOST', 'The provider sent an event of more than 16 MiB.');
+      throw new ProviderError('PROVIDER_STREAM_LOST', 'The provider sent an event of more than 16 MiB');
     held.push(bytes);
     endsWithLf = bytes[bytes.length - 1] === LF;
   };
@@ -62,7 +77,7 @@ export function createEventSplitter(): EventSplitter {
 
   return {
     push(raw) {
-      const packet = withLf(raw);
+      const packet = withLf(markBytes === undefined ? raw : withoutMark(raw));
       if (packet.length === 0) return undefined;
       const end = endOfEvents(packet, endsWithLf);
       if (end === 0) {

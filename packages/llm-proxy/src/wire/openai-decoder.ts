@@ -2,6 +2,8 @@ import { FinishReason, newId } from '@codelab/protocol';
 import type { ChatCompletionChunk, CompletionUsage } from 'openai/resources';
 import type { CountedUsage, ProviderChunk } from '../providers/provider.ts';
 import type { ChunkDecoder } from './chunk-reader.ts';
+import { endReason } from './end-reason.ts';
+import { toCount } from './estimate.ts';
 
 /** What servers that speak OpenAI's wire also put into a delta. */
 type Delta = Omit<ChatCompletionChunk.Choice.Delta, 'content'> & {
@@ -67,11 +69,12 @@ export function createOpenAiDecoder(provider: string, model: string): ChunkDecod
         isStarted = true;
         out.push({ type: 'start', model: chunk.model ?? model, provider });
       }
-      if (chunk.usage != null) usage = toCountedUsage(chunk.usage);
-      const choice = chunk.choices?.[0];
+      if (chunk.usage != null) usage = toCountedUsage(chunk.usage) ?? usage;
+      const choice = chunk.choices?.find(({ index }) => (index ?? 0) === 0);
       if (choice === undefined) return;
       if (choice.delta != null) decodeDelta(choice.delta, out);
-      if (choice.finish_reason != null) finishReason = toFinishReason(choice.finish_reason);
+      const reason = endReason(choice.finish_reason);
+      if (reason !== undefined) finishReason = toFinishReason(reason);
     },
     isComplete: () => false,
     finishReason() {
@@ -100,13 +103,15 @@ function toFinishReason(reason: string): FinishReason {
   return known.success ? known.data : 'stop';
 }
 
-/** OpenAI's counts: cached tokens are part of the prompt's, reasoning tokens of the completion's. */
-export function toCountedUsage(usage: Partial<CompletionUsage>): CountedUsage {
+/** OpenAI's counts: cached tokens are part of the prompt's, reasoning tokens of the completion's. Undefined where there are none in it. */
+export function toCountedUsage(usage: Partial<CompletionUsage>): CountedUsage | undefined {
+  const { prompt_tokens: input, completion_tokens: output } = usage;
+  if (input == null && output == null) return undefined;
   return {
-    inputTokens: usage.prompt_tokens ?? 0,
-    outputTokens: usage.completion_tokens ?? 0,
-    cachedTokens: usage.prompt_tokens_details?.cached_tokens ?? 0,
-    reasoningTokens: usage.completion_tokens_details?.reasoning_tokens ?? 0,
+    inputTokens: toCount(input),
+    outputTokens: toCount(output),
+    cachedTokens: toCount(usage.prompt_tokens_details?.cached_tokens),
+    reasoningTokens: toCount(usage.completion_tokens_details?.reasoning_tokens),
     cacheWriteTokens: 0,
     isEstimated: false,
   };

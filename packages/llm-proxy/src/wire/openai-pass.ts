@@ -1,39 +1,72 @@
 import type { ChatCompletionChunk } from 'openai/resources';
-import type { CountedUsage } from '../providers/provider.ts';
+import type { CountedUsage, Opened } from '../providers/provider.ts';
+import { endReason } from './end-reason.ts';
 import { toCountedUsage } from './openai-decoder.ts';
-import { hasValue, type PassRules } from './pass-reader.ts';
+import type { PassRules } from './pass-reader.ts';
 
-/** OpenAI's wire. `hidesUsage`: the client has not asked for the event with the usage; we have. */
-export function openAiPassRules({ hidesUsage }: { hidesUsage: boolean }): PassRules {
-  let isFinished = false;
+/**
+ * Finds what must be looked at: members that are not null, whatever stands around the colon (a line that ends there goes on behind the next
+ * `data:`); the end; letters that are escaped, for only names are ever written so. Inside of strings quotes are escaped. One expression
+ * costs a quarter of one search for each of them.
+ */
+const NEEDS_LOOK = /"(?:finish_reason|usage|error)"[ \t]*(?:\n|:[ \t]*[^n \t])|\[DONE\]|\\u00(?:5[fF]|[67])/;
+
+export interface OpenAiPassOptions {
+  /** Whether the client has not asked for the event with the usage, and we have. */
+  hidesUsage: boolean;
+  /** How many choices the client asks for. */
+  choices: number;
+  /** The choices that the client has had the beginning of, from attempts before. */
+  opened: Opened;
+}
+
+/** OpenAI's wire. */
+export function openAiPassRules({ hidesUsage, choices: asked, opened: before }: OpenAiPassOptions): PassRules {
+  const opened = new Set(before);
+  const seen = new Set<number>();
+  const finished = new Set<number>();
+  let hasBegun = false;
   let usage: CountedUsage | undefined;
   return {
     textKey: '"content":"',
-    needsLook: (text) =>
-      hasValue(text, '"finish_reason":') ||
-      hasValue(text, '"usage":') ||
-      hasValue(text, '"error":') ||
-      text.includes('[DONE]'),
+    // Of several choices each has its own end: all events must be known.
+    needsLook: (text) => asked > 1 || NEEDS_LOOK.test(text),
     look(payload) {
       const chunk = payload as Partial<ChatCompletionChunk>;
-      if (chunk.usage != null) usage = toCountedUsage(chunk.usage);
+      if (chunk.usage != null) usage = toCountedUsage(chunk.usage) ?? usage;
       const choices = chunk.choices ?? [];
-      if (choices.some(({ finish_reason: reason }) => reason != null)) isFinished = true;
-      if (choices.some(saysSomething)) return 'answer';
-      if (choices.length > 0 || chunk.usage == null) return 'opening';
-      return hidesUsage ? 'hidden' : 'other';
+      if (choices.length === 0) return hidesUsage && chunk.usage != null ? '' : undefined;
+      for (const { index, finish_reason: reason } of choices) {
+        seen.add(index);
+        if (endReason(reason) !== undefined) finished.add(index);
+      }
+      const isAnswer = choices.some(saysSomething);
+      if (isAnswer) hasBegun = true;
+      // What an attempt before has opened is not opened again; within one attempt everything counts.
+      const isAgain = choices.some(hasRole) && choices.every(({ index }) => before.has(index));
+      for (const choice of choices) if (hasRole(choice)) opened.add(choice.index);
+      return isAgain && !isAnswer ? '' : undefined;
     },
-    isComplete: () => false,
-    isFinished: () => isFinished,
+    get hasBegun() {
+      return hasBegun;
+    },
+    opened,
+    isComplete: false,
+    get isFinished() {
+      return finished.size > 0 && (asked <= 1 || finished.size === seen.size);
+    },
     lastEvent: 'data: [DONE]\n\n',
     usage: () => usage,
-    outputTokens: (events) => events,
   };
+}
+
+function hasRole({ delta }: ChatCompletionChunk.Choice): boolean {
+  return Boolean(delta?.role);
 }
 
 /** Whether a choice has more than the role that each begins with. */
 function saysSomething({ delta, finish_reason: reason }: ChatCompletionChunk.Choice): boolean {
-  if (reason != null) return true;
+  if (endReason(reason) !== undefined) return true;
   return Object.entries(delta ?? {}).some(
     ([key, value]) => key !== 'role' && value != null && value !== '' && !(Array.isArray(value) && value.length === 0),
   );
