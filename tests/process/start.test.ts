@@ -159,6 +159,33 @@ describe('npm start', () => {
   });
 });
 
+describe('npm test', () => {
+  it('runs there too: what a test takes from the tree is found whatever the folder is called', async () => {
+    const testing = run(
+      'npm',
+      [
+        'test',
+        '--',
+        'agents.test',
+        'mcp.test',
+        'process/support.test',
+        '--project',
+        'unit',
+        '--project',
+        'e2e',
+        '--project',
+        'process',
+      ],
+      { cwd: checkout.folder },
+    );
+    started.push(testing);
+    const code = await testing.exited;
+    expect(testing.lines.filter((line) => /FAIL|Error/.test(line))).toEqual([]);
+    expect(testing.lines.join('\n')).toMatch(/Test Files +3 passed/);
+    expect(code).toBe(0);
+  });
+});
+
 describe('a service on its own', () => {
   it('starts from its folder, with .env of the root, and stops on SIGTERM with 0', async () => {
     const running = service('gateway', env);
