@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { askToStop, isRunning } from './commands.mjs';
 import { prettyLines } from './log-lines.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -19,7 +20,7 @@ export function createDevProcess(name) {
     child = undefined;
     if (stopping === undefined || stopping.exitCode !== null || stopping.signalCode !== null) return;
     const exited = new Promise((resolve) => stopping.once('exit', resolve));
-    stopping.kill('SIGTERM');
+    askToStop(stopping);
     const force = setTimeout(() => stopping.kill('SIGKILL'), STOP_MS * 2);
     await exited;
     clearTimeout(force);
@@ -71,10 +72,6 @@ function watchLauncher() {
   const pid = Number(process.env.CODELAB_LAUNCHER_PID);
   if (!pid) return;
   setInterval(() => {
-    try {
-      process.kill(pid, 0);
-    } catch {
-      process.emit('SIGTERM');
-    }
+    if (!isRunning(pid)) process.emit('SIGTERM');
   }, 500).unref();
 }

@@ -4,19 +4,19 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { npmCommand, packageCommand } from './commands.mjs';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const MIN_NODE = [20, 19];
 
 /**
  * Runs a command whose output matters only when it fails.
- * @param {string} command @param {string[]} args @param {string} what
+ * @param {import('./commands.mjs').Command} command @param {string} what
  */
-function runOrExit(command, args, what) {
+function runOrExit({ command, args }, what) {
   const { status, error, stdout, stderr } = spawnSync(command, args, {
     cwd: root,
     encoding: 'utf8',
-    shell: process.platform === 'win32',
     env: { ...process.env, TURBO_TELEMETRY_DISABLED: '1' },
     maxBuffer: 64 * 1024 * 1024,
   });
@@ -34,20 +34,6 @@ function requireNode() {
   process.exit(1);
 }
 
-/**
- * Calls `callback` when the process that started this one is gone: npm's shell does not pass on a SIGTERM that only npm got.
- * @param {() => void} callback
- */
-export function onParentGone(callback) {
-  const parent = process.ppid;
-  const timer = setInterval(() => {
-    if (process.ppid === parent) return;
-    clearInterval(timer);
-    callback();
-  }, 200);
-  timer.unref();
-}
-
 /** Installs what package-lock.json asks for, where that is not what is there. */
 export function install() {
   requireNode();
@@ -55,14 +41,14 @@ export function install() {
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(root, 'package-lock.json')).mtimeMs) return;
   process.stdout.write('Installing packages…\n');
   // Not `npm ci`: it refuses a lock that lacks another platform's optional packages, as a registry that lacks them makes it.
-  runOrExit('npm', ['install', '--no-save', '--no-fund', '--no-audit', '--loglevel=error'], 'npm install');
+  runOrExit(npmCommand(['install', '--no-save', '--no-fund', '--no-audit', '--loglevel=error']), 'npm install');
 }
 
 /** Builds what has changed. */
 export function build() {
-  const turbo = join(root, 'node_modules', '.bin', 'turbo');
   process.stdout.write('Building…\n');
-  runOrExit(turbo, ['run', 'build', '--output-logs=errors-only', '--log-order=grouped'], 'The build');
+  const args = ['run', 'build', '--output-logs=errors-only', '--log-order=grouped'];
+  runOrExit(packageCommand(root, 'turbo', args), 'The build');
 }
 
 /** Writes .env with random keys where there is none, and fills in those that a copy of .env.example leaves empty. */

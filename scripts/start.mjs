@@ -2,7 +2,8 @@
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { build, install, onParentGone, root, writeEnv } from './setup.mjs';
+import { askToStop, onParentGone } from './commands.mjs';
+import { build, install, root, writeEnv } from './setup.mjs';
 
 const SERVICES = [
   { name: 'llm-proxy', prefix: 'LLM_PROXY__', port: 8002, colour: 35 },
@@ -102,7 +103,7 @@ async function stop(code) {
   stopping = true;
   const running = children.filter((child) => child.exitCode === null && child.signalCode === null);
   const gone = Promise.all(running.map((child) => new Promise((resolve) => child.once('exit', resolve))));
-  for (const child of running) child.kill('SIGTERM');
+  for (const child of running) askToStop(child);
   const force = setTimeout(() => {
     for (const child of running) child.kill('SIGKILL');
   }, KILL_MS);
