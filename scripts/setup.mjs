@@ -1,10 +1,10 @@
 // What `npm start`, `npm test`, `npm run dev` and `npm run chat` do first, on a clone that has nothing yet.
 import { spawnSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { npmCommand, packageCommand } from './commands.mjs';
+import { replaceFile, withKeys } from './env-keys.mjs';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const MIN_NODE = [20, 19];
@@ -51,19 +51,14 @@ export function build() {
   runOrExit(packageCommand(root, 'turbo', args), 'The build');
 }
 
-/** Writes .env with random keys where there is none, and fills in those that a copy of .env.example leaves empty. */
+/** Writes .env with random keys where there is none, and fills in those that it lacks or leaves empty. */
 export function writeEnv() {
   const file = join(root, '.env');
   const isNew = !existsSync(file);
-  const before = readFileSync(isNew ? join(root, '.env.example') : file, 'utf8');
-  const text = before.replace(
-    /^(\w+__INTERNAL_API_KEY)=[ \t]*$/gm,
-    (_, name) => `${name}=${randomBytes(24).toString('hex')}`,
-  );
-  if (!isNew && text === before) return;
-  writeFileSync(file, text, { mode: 0o600 });
-  chmodSync(file, 0o600);
-  process.stdout.write(
-    `${isNew ? 'Wrote .env with random keys' : 'Filled in the keys of .env'} (only you can read it).\n`,
-  );
+  const { text, made } = withKeys(readFileSync(isNew ? join(root, '.env.example') : file, 'utf8'));
+  if (made.length === 0) return;
+  replaceFile(file, text);
+  // Windows has no such modes; what is in a person's own folders is theirs.
+  const readers = process.platform === 'win32' ? '' : ' (only you can read it)';
+  process.stdout.write(`${isNew ? 'Wrote .env with random keys' : 'Filled in the keys of .env'}${readers}.\n`);
 }

@@ -14,6 +14,7 @@ const HEALTHY_WITHIN_MS = 30_000;
 /** Ctrl+C is to be done within 2 s: what still streams gets a moment. */
 const GRACE_MS = 800;
 const KILL_MS = 1400;
+const HEARSAY_MS = 100;
 
 let stopping = false;
 /** @type {import('node:child_process').ChildProcess[]} */
@@ -56,7 +57,9 @@ async function main() {
     const label = paint(colour, `${name.padEnd(width)} |`);
     for (const stream of [child.stdout, child.stderr])
       prettyLines(stream, (line) => process.stdout.write(`${label} ${line}\n`));
-    child.once('exit', (code, signal) => {
+    child.once('exit', async (code, signal) => {
+      // Ctrl+C reaches the services too, and one of them may be done before we hear of it.
+      await new Promise((resolve) => setTimeout(resolve, HEARSAY_MS));
       if (stopping) return;
       process.stderr.write(`${name} ended (${signal ?? `exit ${code}`}); stopping the others.\n`);
       stop(1);
