@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { banner, hasProvider } from './banner.mjs';
 import { askToStop, onParentGone } from './commands.mjs';
 import { build, install, root, writeEnv } from './setup.mjs';
 
@@ -76,7 +77,8 @@ async function main() {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
-  if (!stopping) process.stdout.write(banner(services, variables));
+  const isConfigured = await hasProvider(variables, root);
+  if (!stopping) process.stdout.write(banner({ services, hasProvider: isConfigured }));
 }
 
 /** @param {{ host: string, port: number }} service */
@@ -113,27 +115,4 @@ async function stop(code) {
   await gone;
   clearTimeout(force);
   process.exit(code);
-}
-
-function banner(services, variables) {
-  const urls = services.map(({ name, port }) => `  ${name.padEnd(14)} http://localhost:${port}`).reverse();
-  const runtime = services.find(({ name }) => name === 'agent-runtime');
-  const model =
-    variables.LLM_PROXY__OPENAI_API_KEY || variables.LLM_PROXY__OPENAI_BASE_URL
-      ? ''
-      : '\nNo provider is configured: builtin/agent answers. For a real model put LLM_PROXY__OPENAI_API_KEY into .env.\n';
-  return `
-All three services are healthy:
-${urls.join('\n')}
-${model}
-Try it, in another terminal:
-
-  set -a; . ./.env; set +a
-  curl -N -X POST http://localhost:${runtime?.port}/agent/message/stream \\
-    -H "X-Internal-Auth: \${AGENT_RUNTIME__INTERNAL_API_KEY}" -H "Content-Type: application/json" \\
-    -d '{"session_id": "demo", "type": "user_message", "content": "Hello!"}'
-
-or: npm run chat        Ctrl+C stops everything.
-
-`;
 }

@@ -6,6 +6,11 @@ import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { freePorts, groupGone, isListening, makeCheckout, type Running, run } from '../support/checkout.ts';
 
+const KEYS = {
+  GATEWAY__INTERNAL_API_KEY: 'key-of-the-gateway-in-a-test',
+  AGENT_RUNTIME__INTERNAL_API_KEY: 'key-of-agent-runtime-in-a-test',
+  LLM_PROXY__INTERNAL_API_KEY: 'key-of-llm-proxy-in-a-test',
+};
 let checkout: Awaited<ReturnType<typeof makeCheckout>>;
 let ports: number[];
 let env: Record<string, string>;
@@ -32,15 +37,15 @@ afterEach(async () => {
 });
 afterAll(() => checkout.remove());
 
-const npmStart = () => {
-  const running = run('npm', ['start'], { cwd: checkout.folder, env });
+const npmStart = (settings: Record<string, string> = {}) => {
+  const running = run('npm', ['start'], { cwd: checkout.folder, env: { ...env, ...settings } });
   started.push(running);
   return running;
 };
 const service = (name: string, settings: Record<string, string>, signal = true) => {
   const running = run(process.execPath, ['dist/main.js'], {
     cwd: join(checkout.folder, 'packages', name),
-    env: settings,
+    env: { ...KEYS, ...settings },
   });
   if (signal) started.push(running);
   return running;
@@ -57,6 +62,7 @@ describe('npm start', () => {
     const running = npmStart();
     await running.line(/All three services are healthy/);
     await running.line(/Ctrl\+C stops everything/);
+    expect(running.lines.join('\n')).toContain('No provider is configured: builtin/agent answers.');
     const file = join(checkout.folder, '.env');
     expect((await stat(file)).mode & 0o777).toBe(0o600);
     const keys = await keysOf();
@@ -115,8 +121,9 @@ describe('npm start', () => {
   });
 
   it('stops when only npm gets SIGTERM', async () => {
-    const running = npmStart();
+    const running = npmStart({ LLM_PROXY__ANTHROPIC_API_KEY: 'sk-ant-test' });
     await running.line(/Ctrl\+C stops everything/);
+    expect(running.lines.join('\n')).not.toContain('No provider is configured');
     running.signal('SIGTERM');
     await running.exited;
     await groupGone(running);
