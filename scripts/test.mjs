@@ -3,6 +3,11 @@ import { spawnSync } from 'node:child_process';
 import { packageCommand } from './commands.mjs';
 import { build, install, root } from './setup.mjs';
 
+// Vite takes the path of a module for a URL.
+if (/[#%?]/.test(root)) {
+  process.stderr.write(`The tests cannot run in a folder with #, % or ? in its path (Vite cannot): ${root}\n`);
+  process.exit(1);
+}
 install();
 build();
 for (const name of ['TEST_DATABASE_URL', 'TEST_REDIS_URL']) {
