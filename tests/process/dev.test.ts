@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { freePorts, groupGone, isListening, makeCheckout, type Running, run } from '../support/checkout.ts';
+import { BUILD_MS, freePorts, groupGone, isListening, makeCheckout, type Running, run } from '../support/checkout.ts';
 
 let checkout: Awaited<ReturnType<typeof makeCheckout>>;
 let ports: number[];
@@ -21,8 +21,10 @@ beforeAll(async () => {
       GATEWAY__VERSION: '',
     },
   });
-  await Promise.all(['gateway', 'agent-runtime', 'llm-proxy'].map((name) => dev.line(new RegExp(`${name} listens`))));
-});
+  await Promise.all(
+    ['gateway', 'agent-runtime', 'llm-proxy'].map((name) => dev.line(new RegExp(`${name} listens`), 0, BUILD_MS)),
+  );
+}, BUILD_MS + 60_000);
 afterAll(async () => {
   if (dev.isGroupAlive()) dev.signalGroup('SIGKILL');
   await groupGone(dev);

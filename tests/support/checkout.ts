@@ -13,6 +13,8 @@ const SETTINGS = /^(GATEWAY|AGENT_RUNTIME|LLM_PROXY)__/;
 const LEFT_OUT = ['node_modules', '.git', '.turbo', 'dist', '.env', '.codelab', 'coverage'];
 /** Longer than anything takes on a loaded machine, and shorter than the time of a test. */
 const PATIENCE_MS = 80_000;
+/** The same where it builds everything first: for `line`, and a little more for the test. */
+export const BUILD_MS = 240_000;
 
 /** A copy of the working tree that a test may run and change, with its packages installed, in a folder as people name theirs. */
 export async function makeCheckout(): Promise<{ folder: string; remove(): Promise<void> }> {
@@ -54,9 +56,9 @@ export interface Running {
   lines: string[];
   /**
    * Resolves with the first line, past or future, that matches `pattern`, `from` that many lines on. Rejects when the command ends
-   * before, and after 80 s, with all that it said.
+   * before, and after `patienceMs` (default 80 s), with all that it said.
    */
-  line(pattern: RegExp, from?: number): Promise<string>;
+  line(pattern: RegExp, from?: number, patienceMs?: number): Promise<string>;
   /** To the whole group, as Ctrl+C does. */
   signalGroup(signal: NodeJS.Signals): void;
   signal(signal: NodeJS.Signals): void;
@@ -103,7 +105,7 @@ export function run(command: string, args: string[], options: { cwd: string; env
     pid,
     lines,
     exited,
-    line(pattern, from = 0) {
+    line(pattern, from = 0, patienceMs = PATIENCE_MS) {
       const before = lines.slice(from).find((line) => pattern.test(line));
       if (before !== undefined) return Promise.resolve(before);
       return new Promise((resolve, reject) => {
@@ -122,7 +124,7 @@ export function run(command: string, args: string[], options: { cwd: string; env
           resolve(line);
         };
         const onEnd = () => fail('it ended');
-        const timer = setTimeout(() => fail(`${PATIENCE_MS / 1000} s went by`), PATIENCE_MS);
+        const timer = setTimeout(() => fail(`${patienceMs / 1000} s went by`), patienceMs);
         events.on('line', onLine);
         events.once('end', onEnd);
         if (hasEnded) onEnd();
