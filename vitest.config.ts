@@ -7,6 +7,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['packages/*/src/**/*.test.ts', 'scripts/*.test.ts'],
+          // Some count for seconds, and a loaded machine takes several times as long.
+          testTimeout: 30_000,
         },
       },
       {
