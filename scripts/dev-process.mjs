@@ -47,7 +47,7 @@ export function createDevProcess(name) {
   };
 
   watchEnvFile(restart);
-  watchLauncher();
+  onLauncherGone(() => process.emit('SIGTERM'));
   for (const signal of ['SIGINT', 'SIGTERM']) {
     process.on(signal, () => {
       queue = queue.then(stop).then(() => process.exit(0));
@@ -67,11 +67,17 @@ function watchEnvFile(onChange) {
   }).unref();
 }
 
-/** Ends with the process that started `npm run dev`, however that died. */
-function watchLauncher() {
+/**
+ * Calls `callback` when `npm run dev` is gone, however it died. Under a bare `turbo dev` there is nothing to watch.
+ * @param {() => void} callback
+ */
+export function onLauncherGone(callback) {
   const pid = Number(process.env.CODELAB_LAUNCHER_PID);
   if (!pid) return;
-  setInterval(() => {
-    if (!isRunning(pid)) process.emit('SIGTERM');
-  }, 500).unref();
+  const timer = setInterval(() => {
+    if (isRunning(pid)) return;
+    clearInterval(timer);
+    callback();
+  }, 500);
+  timer.unref();
 }

@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isRunning } from './commands.mjs';
 import { keysIn } from './env-keys.mjs';
 import { root } from './setup.mjs';
 
@@ -43,6 +44,8 @@ const isUp = (port) =>
 const running = spawn(process.execPath, [join(root, 'scripts', script)], {
   cwd: root,
   stdio: ['ignore', 'pipe', 'pipe'],
+  // A group of its own, where there are groups: then it shows what is left.
+  detached: process.platform !== 'win32',
   env: {
     ...process.env,
     GATEWAY__PORT: String(gateway),
@@ -71,8 +74,10 @@ try {
   process.exitCode = 1;
 }
 running.kill('SIGKILL');
+const anythingLeft = async () =>
+  (process.platform !== 'win32' && isRunning(-running.pid)) || (await Promise.all(ports.map(isUp))).some(Boolean);
 const deadline = Date.now() + 30_000;
-while ((await Promise.all(ports.map(isUp))).some(Boolean) && Date.now() < deadline) await sleep(200);
-const isLeft = (await Promise.all(ports.map(isUp))).some(Boolean);
-process.stdout.write(isLeft ? 'NO  a service is still there\n' : 'ok  nothing is left when it is killed\n');
+while ((await anythingLeft()) && Date.now() < deadline) await sleep(200);
+const isLeft = await anythingLeft();
+process.stdout.write(isLeft ? 'NO  something is still there\n' : 'ok  nothing is left when it is killed\n');
 process.exit(isLeft ? 1 : (process.exitCode ?? 0));
