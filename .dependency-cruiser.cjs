@@ -35,7 +35,7 @@ module.exports = {
     {
       name: 'sdk-has-no-server-code',
       severity: 'error',
-      from: { path: inPackage('sdk'), pathNot: [tests, '^packages/sdk/src/node/'] },
+      from: { path: inPackage('sdk'), pathNot: [tests, '^packages/sdk/src/node/', '^packages/sdk/tsup.config.ts$'] },
       to: {
         pathNot: [inPackage('sdk'), inPackage('protocol'), 'node_modules/(@trpc/client|ws|@types/ws)/'],
         dependencyTypesNot: ['type-only'],

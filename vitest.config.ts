@@ -6,7 +6,9 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['packages/*/src/**/*.test.ts'],
+          include: ['packages/*/src/**/*.test.ts', 'scripts/*.test.ts'],
+          // Some count for seconds, and a loaded machine takes several times as long.
+          testTimeout: 30_000,
         },
       },
       {

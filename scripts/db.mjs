@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, install, root } from './setup.mjs';
+import { build, install, root, writeEnv } from './setup.mjs';
 
 const folder = join(root, 'packages', 'agent-runtime', 'src', 'store', 'migrations');
 const [command, name] = process.argv.slice(2);
@@ -43,6 +43,7 @@ ${names.map((each) => `  '${each}': m${each},\n`).join('')}};
   process.stdout.write(`${file}\n`);
 } else {
   install();
+  writeEnv();
   build();
   const { status } = spawnSync(process.execPath, [join(root, 'packages', 'agent-runtime', 'dist', 'db.js'), command], {
     cwd: root,

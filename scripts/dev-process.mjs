@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { askToStop, isRunning } from './commands.mjs';
 import { prettyLines } from './log-lines.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -19,7 +20,7 @@ export function createDevProcess(name) {
     child = undefined;
     if (stopping === undefined || stopping.exitCode !== null || stopping.signalCode !== null) return;
     const exited = new Promise((resolve) => stopping.once('exit', resolve));
-    stopping.kill('SIGTERM');
+    askToStop(stopping);
     const force = setTimeout(() => stopping.kill('SIGKILL'), STOP_MS * 2);
     await exited;
     clearTimeout(force);
@@ -46,7 +47,7 @@ export function createDevProcess(name) {
   };
 
   watchEnvFile(restart);
-  watchLauncher();
+  onLauncherGone(() => process.emit('SIGTERM'));
   for (const signal of ['SIGINT', 'SIGTERM']) {
     process.on(signal, () => {
       queue = queue.then(stop).then(() => process.exit(0));
@@ -66,15 +67,17 @@ function watchEnvFile(onChange) {
   }).unref();
 }
 
-/** Ends with the process that started `npm run dev`, however that died. */
-function watchLauncher() {
+/**
+ * Calls `callback` when `npm run dev` is gone, however it died. Under a bare `turbo dev` there is nothing to watch.
+ * @param {() => void} callback
+ */
+export function onLauncherGone(callback) {
   const pid = Number(process.env.CODELAB_LAUNCHER_PID);
   if (!pid) return;
-  setInterval(() => {
-    try {
-      process.kill(pid, 0);
-    } catch {
-      process.emit('SIGTERM');
-    }
-  }, 500).unref();
+  const timer = setInterval(() => {
+    if (isRunning(pid)) return;
+    clearInterval(timer);
+    callback();
+  }, 500);
+  timer.unref();
 }

@@ -1,244 +1,245 @@
-// `npm run docker:check`: builds the images and runs them by docker-compose.yml, then asks each service. With Docker, or with
-// podman as root where there is none; podman builds the base image from Debian's packages, so that no image registry is needed.
+// `npm run docker:check`: does what README.md says of Docker, in a copy of this checkout, with Docker or, as root, with podman
+// (docker-engines.mjs). Takes minutes.
 import { spawnSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import {
+  chownSync,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
-  realpathSync,
   rmSync,
-  symlinkSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { parse, stringify } from 'yaml';
+import { createEngine } from './docker-engines.mjs';
+import { KEYS, keysIn } from './env-keys.mjs';
 import { root } from './setup.mjs';
 
 const SERVICES = ['llm-proxy', 'agent-runtime', 'gateway'];
-const PORTS = { gateway: 8000, 'agent-runtime': 8001, 'llm-proxy': 8002 };
-const NODE_IMAGE = 'docker.io/library/node:22-slim';
-const HEALTHY_WITHIN_MS = 60_000;
-const COMMAND_TIMEOUT_MS = 300_000;
+const WITHIN_MS = 90_000;
+/** Who owns the checkout, where we are root: as on most people's machines. */
+const PERSON = 1000;
 
 const work = mkdtempSync(join(tmpdir(), 'codelab-docker-'));
-const key = () => randomBytes(24).toString('hex');
-const keys = {
-  GATEWAY__INTERNAL_API_KEY: key(),
-  AGENT_RUNTIME__INTERNAL_API_KEY: key(),
-  LLM_PROXY__INTERNAL_API_KEY: key(),
-};
-/** The environment of every command; the keys win over .env. */
-let environment = { ...process.env, ...keys };
+const folder = join(work, 'Мой проект, копия');
+const envFile = join(folder, '.env');
+const isRoot = process.getuid?.() === 0;
+const ports = await freePorts();
+const url = (name, path) => `http://127.0.0.1:${ports[name]}${path}`;
 
-/** @param {string} command @param {string[]} args @param {{ allowFailure?: boolean, quiet?: boolean }} [options] */
-function run(command, args, options = {}) {
-  const { status, stdout, stderr, error } = spawnSync(command, args, {
-    cwd: root,
-    encoding: 'utf8',
-    env: environment,
-    maxBuffer: 1 << 28,
-    timeout: COMMAND_TIMEOUT_MS,
-  });
-  if (status !== 0 && !options.allowFailure) {
-    throw new Error(`${command} ${args.join(' ')}\n${stdout ?? ''}${stderr ?? ''}${error?.message ?? ''}`);
-  }
-  return { ok: status === 0, output: `${stdout ?? ''}${stderr ?? ''}` };
-}
-
-const has = (command, ...args) => spawnSync(command, args, { stdio: 'ignore' }).status === 0;
 const say = (text) => process.stdout.write(`${text}\n`);
+const readEnv = () => readFileSync(envFile, 'utf8');
+const keys = () => keysIn(readEnv());
 
-function withDocker() {
-  const compose = ['compose', '-f', 'docker-compose.yml', '--project-name', 'codelab-check'];
-  return {
-    build: () => run('docker', [...compose, 'build']),
-    up: () => run('docker', [...compose, 'up', '-d', '--wait']),
-    // `up --wait` has seen its healthcheck pass.
-    health: () => {},
-    user: (name) => run('docker', [...compose, 'exec', '-T', name, 'id', '-u']).output.trim(),
-    stop: (name) => run('docker', [...compose, 'stop', name]),
-    logs: () => run('docker', [...compose, 'logs'], { allowFailure: true }).output,
-    down: () => run('docker', [...compose, 'down', '-v'], { allowFailure: true }),
-  };
+/** @param {unknown} condition @param {string} what */
+function check(condition, what) {
+  if (!condition) throw new Error(`not so: ${what}`);
+  say(`  ${what}`);
 }
 
-function withPodman() {
-  for (const command of ['podman', 'podman-compose', 'debootstrap', 'runc']) {
-    if (!has('which', command))
-      throw new Error(
-        `There is no Docker, and for podman ${command} is missing: apt-get install podman podman-compose buildah debootstrap runc iptables netavark aardvark-dns`,
-      );
-  }
-  const storage = join(tmpdir(), 'codelab-podman');
-  mkdirSync(storage, { recursive: true });
-  const runc = run('which', ['runc']).output.trim();
-  writeFileSync(
-    join(work, 'storage.conf'),
-    `[storage]\ndriver = "overlay"\nrunroot = "${storage}/run"\ngraphroot = "${storage}/graph"\n`,
-  );
-  writeFileSync(
-    join(work, 'containers.conf'),
-    `[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]\n[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n[engine.runtimes]\nrunc = ["${runc}"]\n[network]\nnetwork_backend = "netavark"\n`,
-  );
-  environment = {
-    ...environment,
-    CONTAINERS_CONF: join(work, 'containers.conf'),
-    CONTAINERS_STORAGE_CONF: join(work, 'storage.conf'),
-    BUILDAH_ISOLATION: 'chroot',
-  };
-  const compose = (...args) => ['-f', podmanComposeFile(), '-p', 'codelab-check', ...args];
-  return {
-    build() {
-      if (!run('podman', ['image', 'exists', NODE_IMAGE], { allowFailure: true }).ok) importNodeImage();
-      for (const name of SERVICES) {
-        say(`Building ${name}…`);
-        run('podman', [
-          'build',
-          '--pull-never',
-          '--network=host',
-          '--build-arg',
-          `SERVICE=${name}`,
-          ...npmSettings(),
-          '-t',
-          `codelab/${name}`,
-          '.',
-        ]);
-      }
-    },
-    up() {
-      run('podman-compose', compose('--podman-run-args=--pull=never', 'up', '-d', '--no-build'));
-    },
-    health(name) {
-      const [, ...command] = composeFile().services[name].healthcheck.test;
-      run('podman', ['exec', `codelab-check_${name}_1`, ...command]);
-    },
-    user: (name) => run('podman', ['exec', `codelab-check_${name}_1`, 'id', '-u']).output.trim(),
-    stop: (name) => run('podman', ['stop', '-t', '15', `codelab-check_${name}_1`]),
-    logs: () =>
-      SERVICES.map((name) => run('podman', ['logs', `codelab-check_${name}_1`], { allowFailure: true }).output).join(
-        '\n',
-      ),
-    down: () => run('podman-compose', compose('down'), { allowFailure: true }),
-  };
-}
-
-const composeFile = () => parse(readFileSync(join(root, 'docker-compose.yml'), 'utf8'), { merge: true });
-
-/** docker-compose.yml without what Debian's podman-compose does not know: profiles, host-gateway, and healthchecks, which want systemd. */
-function podmanComposeFile() {
-  const { services } = composeFile();
-  const known = Object.entries(services).flatMap(
-    ([name, { healthcheck: _h, extra_hosts: _e, depends_on: _d, build: _b, ...rest }]) =>
-      rest.profiles === undefined
-        ? [[name, { ...rest, image: `localhost/${rest.image}`, env_file: join(root, '.env') }]]
-        : [],
-  );
-  const file = join(work, 'compose.yml');
-  writeFileSync(file, stringify({ services: Object.fromEntries(known) }));
-  return file;
-}
-
-/** How npm reaches its registry on this machine, for the build's own npm. */
-function npmSettings() {
-  const file = join(process.env.HOME ?? '/root', '.npmrc');
-  return existsSync(file) ? ['--volume', `${file}:/root/.npmrc:ro`] : [];
-}
-
-/** A Debian with this machine's node and npm, under the name that the Dockerfile starts from. */
-function importNodeImage() {
-  const folder = join(work, 'rootfs');
-  say('Making a base image with debootstrap…');
-  run('debootstrap', ['--variant=minbase', 'bookworm', folder]);
-  const node = realpathSync(process.execPath);
-  const modules = [join(dirname(dirname(node)), 'lib', 'node_modules', 'npm'), '/usr/lib/node_modules/npm'].find(
-    existsSync,
-  );
-  if (modules === undefined) throw new Error('npm was not found beside node');
-  cpSync(node, join(folder, 'usr/local/bin/node'));
-  cpSync(modules, join(folder, 'usr/local/lib/node_modules/npm'), { recursive: true, dereference: true });
-  symlinkSync('../lib/node_modules/npm/bin/npm-cli.js', join(folder, 'usr/local/bin/npm'));
-  symlinkSync('../lib/node_modules/npm/bin/npx-cli.js', join(folder, 'usr/local/bin/npx'));
-  cpSync('/etc/ssl/certs', join(folder, 'etc/ssl/certs'), { recursive: true, dereference: true });
-  run('tar', ['-C', folder, '-cf', join(work, 'rootfs.tar'), '.']);
-  // The certificates that this machine's npm trusts.
-  run('podman', [
-    'import',
-    '--change',
-    'ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt',
-    join(work, 'rootfs.tar'),
-    NODE_IMAGE,
-  ]);
-}
-
-async function untilHealthy(name) {
-  const deadline = Date.now() + HEALTHY_WITHIN_MS;
-  for (;;) {
-    const body = await fetch(`http://127.0.0.1:${PORTS[name]}/health`).then(
-      (response) => response.json(),
-      () => undefined,
-    );
-    if (body?.status === 'healthy' && body.service === name) return;
-    if (Date.now() > deadline) throw new Error(`${name} is not healthy after ${HEALTHY_WITHIN_MS / 1000} s`);
+/** @param {() => Promise<boolean> | boolean} condition @param {string} what */
+async function until(condition, what) {
+  const deadline = Date.now() + WITHIN_MS;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`not so within ${WITHIN_MS / 1000} s: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
+  say(`  ${what}`);
 }
 
-async function ask() {
-  const response = await fetch('http://127.0.0.1:8000/api/v1/message', {
+/** Three ports that nobody listens on now: somebody may work with 8000 to 8002. */
+async function freePorts() {
+  const found = {};
+  const servers = [];
+  for (const name of SERVICES) {
+    const server = createServer();
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    servers.push(server);
+    found[name] = server.address().port;
+  }
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return found;
+}
+
+/** The tree as git would have it, changes included, owned by a person. */
+function copyCheckout() {
+  const { stdout } = spawnSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: root });
+  for (const path of String(stdout)
+    .split('\0')
+    .filter((name) => name !== '' && existsSync(join(root, name)))) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    cpSync(join(root, path), join(folder, path));
+  }
+  if (isRoot) spawnSync('chown', ['-R', `${PERSON}:${PERSON}`, work]);
+}
+
+/** @param {string} name @param {string} value */
+function set(name, value) {
+  const text = readEnv();
+  const line = new RegExp(`^${name}=.*$`, 'm');
+  writeFileSync(envFile, line.test(text) ? text.replace(line, `${name}=${value}`) : `${text}${name}=${value}\n`);
+}
+
+/** What a service says of its health, or undefined. @param {string} name */
+const health = (name) =>
+  fetch(url(name, '/health')).then(
+    (response) => response.json(),
+    () => undefined,
+  );
+
+async function allHealthy() {
+  for (const name of SERVICES) {
+    await until(async () => (await health(name))?.status === 'healthy', `${name} is healthy`);
+    engine.healthcheck(name);
+  }
+}
+
+/** @param {string} token */
+const sessions = (token) => fetch(url('gateway', '/api/v1/sessions'), { headers: { 'x-internal-auth': token } });
+
+async function sessionIds() {
+  const { sessions: found } = await (await sessions(keys().GATEWAY__INTERNAL_API_KEY)).json();
+  return found.map(({ sessionId }) => sessionId);
+}
+
+/** As a person's shell reads it. @param {string} name */
+const sourced = (name) =>
+  spawnSync('sh', ['-c', `set -a; . ./.env; set +a; printf %s "$${name}"`], { cwd: folder, encoding: 'utf8' }).stdout;
+
+async function talk() {
+  const answer = await fetch(url('agent-runtime', '/agent/message/stream'), {
     method: 'POST',
-    headers: { 'x-internal-auth': keys.GATEWAY__INTERNAL_API_KEY },
+    headers: { 'x-internal-auth': sourced('AGENT_RUNTIME__INTERNAL_API_KEY'), 'content-type': 'application/json' },
+    body: JSON.stringify({ session_id: 'docker-check', type: 'user_message', content: 'Привет!' }),
+  });
+  const text = await answer.text();
+  check(
+    text.includes('"is_final":true') && text.includes('[DONE]'),
+    'a message goes through agent-runtime, with its key of .env',
+  );
+  const whole = await fetch(url('gateway', '/api/v1/message'), {
+    method: 'POST',
+    headers: { 'x-internal-auth': keys().GATEWAY__INTERNAL_API_KEY, 'content-type': 'application/json' },
     body: JSON.stringify({ session_id: 'docker-check', message: 'Привет!' }),
   });
-  const body = await response.json();
-  if (!body.message?.includes('Привет!'))
-    throw new Error(`gateway answered ${response.status} ${JSON.stringify(body)}`);
-  const stranger = await fetch('http://127.0.0.1:8000/api/v1/sessions');
-  if (stranger.status !== 401)
-    throw new Error(`gateway in a container must ask for a token, and answered ${stranger.status}`);
+  check((await whole.json()).message?.includes('Привет!'), 'and one through gateway');
+  check((await sessions('')).status === 401, 'a stranger gets 401');
 }
 
-const madeEnv = !existsSync(join(root, '.env'));
-if (madeEnv)
-  writeFileSync(
-    join(root, '.env'),
-    Object.entries(keys)
-      .map(([name, value]) => `${name}=${value}\n`)
-      .join(''),
-    { mode: 0o600 },
+async function asWritten() {
+  say('cp .env.example .env, a provider key, docker compose up -d');
+  cpSync(join(folder, '.env.example'), envFile);
+  if (isRoot) chownSync(envFile, PERSON, PERSON);
+  set('LLM_PROXY__OPENAI_API_KEY', 'sk-docker-check');
+  // Nothing of OpenAI's is asked.
+  set('LLM_PROXY__DEFAULT_MODEL', 'builtin/agent');
+  set('GATEWAY__VERSION', 'from-env');
+  for (const name of SERVICES) set(`${name.toUpperCase().replaceAll('-', '_')}__PORT`, String(ports[name]));
+  engine.up();
+  await allHealthy();
+  check(
+    SERVICES.every((name) => engine.user(name) !== '0'),
+    'no service is root',
   );
-else {
-  const { parse: parseEnv } = await import('dotenv');
-  const own = parseEnv(readFileSync(join(root, '.env')));
-  for (const name of Object.keys(keys)) keys[name] = own[name] || keys[name];
+  check(
+    Object.values(keys()).every((key) => /^[0-9a-f]{48}$/.test(key)),
+    '.env has keys',
+  );
+  check((statSync(envFile).mode & 0o777) === 0o600, 'which only its owner may read');
+  if (isRoot) check(statSync(envFile).uid === PERSON, 'and that is who owns the folder');
+  check(/^LLM_PROXY__OPENAI_API_KEY=sk-docker-check$/m.test(readEnv()), 'what was in it is still there');
+  check((await health('gateway')).version === 'from-env', 'and reaches the services');
+  await talk();
 }
-const engine = has('docker', 'info') ? withDocker() : withPodman();
+
+async function again() {
+  say('docker compose up -d, once more');
+  const before = readEnv();
+  engine.up();
+  await allHealthy();
+  check(readEnv() === before, '.env is as it was');
+  check((await sessionIds()).includes('docker-check'), 'the session is still there');
+
+  say('keys that a person changes, and docker compose up -d');
+  const old = keys().GATEWAY__INTERNAL_API_KEY;
+  set('GATEWAY__INTERNAL_API_KEY', 'a-key-of-my-own-0123456789');
+  set('LLM_PROXY__INTERNAL_API_KEY', '');
+  engine.up();
+  await allHealthy();
+  check((await sessions(old)).status === 401, 'the old key is none any more');
+  check((await sessions('a-key-of-my-own-0123456789')).status === 200, 'the new one is');
+  await talk();
+}
+
+async function manage() {
+  say('docker compose restart, exec, logs, stop');
+  engine.restart('gateway');
+  await allHealthy();
+  check(engine.exec('gateway', 'ls', 'dist').includes('main.js'), 'exec shows the files');
+  check(engine.logs('gateway').includes('gateway listens'), 'logs show what gateway says');
+  const began = Date.now();
+  engine.stop('gateway');
+  check(Date.now() - began < 12_000, 'gateway stops on SIGTERM');
+}
+
+async function withoutEnvFile() {
+  say('docker compose down, no .env, docker compose up -d');
+  engine.down();
+  rmSync(envFile);
+  const environment = SERVICES.map((name) => [`${name.toUpperCase().replaceAll('-', '_')}__PORT`, String(ports[name])]);
+  engine.up({ environment: Object.fromEntries(environment) });
+  await allHealthy();
+  check(
+    KEYS.every((name) => keys()[name] !== ''),
+    '.env is there, with keys',
+  );
+  if (isRoot) check(statSync(envFile).uid === PERSON, 'and belongs to who owns the folder');
+  await talk();
+  for (const [name, port] of environment) set(name, port);
+}
+
+async function hotReload() {
+  say('docker-compose.dev.yml, after that');
+  engine.down();
+  engine.up({ dev: true });
+  await allHealthy();
+  await talk();
+  const built = join(folder, 'packages', 'gateway', 'dist', 'main.js');
+  check(statSync(built).uid === statSync(folder).uid, 'what is built there belongs to who owns the sources');
+  const source = join(folder, 'packages', 'gateway', 'src', 'app.ts');
+  writeFileSync(source, readFileSync(source, 'utf8').replace('version: env.VERSION', "version: 'edited'"));
+  await until(async () => (await health('gateway'))?.version === 'edited', 'a save restarts the service');
+
+  say('and docker-compose.yml again');
+  engine.down();
+  engine.up();
+  await allHealthy();
+  check((await sessionIds()).includes('docker-check'), 'the sessions are still there');
+}
+
+async function fromNothing() {
+  say('docker compose down -v');
+  engine.down({ volumes: true });
+  engine.up();
+  await allHealthy();
+  check((await sessionIds()).length === 0, 'the sessions are gone');
+}
+
+copyCheckout();
+const engine = createEngine({ folder, work, say });
 let failed = false;
 try {
   engine.build();
-  say('Starting…');
-  engine.up();
-  for (const name of SERVICES) {
-    await untilHealthy(name);
-    engine.health(name);
-    if (engine.user(name) === '0') throw new Error(`${name} runs as root`);
-    say(`${name} is healthy, and not root`);
-  }
-  await ask();
-  say('a message went through all three; a stranger got 401');
-  const began = Date.now();
-  engine.stop('gateway');
-  if (Date.now() - began > 12_000) throw new Error('gateway did not stop on SIGTERM');
-  say('gateway stopped on SIGTERM');
+  for (const story of [asWritten, again, manage, withoutEnvFile, hotReload, fromNothing]) await story();
 } catch (error) {
   failed = true;
-  process.stderr.write(`${error.message}\n${engine.logs()}\n`);
+  process.stderr.write(`${error.message}\n${['init', ...SERVICES].map((name) => engine.logs(name)).join('\n')}\n`);
 } finally {
-  engine.down();
-  if (madeEnv) rmSync(join(root, '.env'));
+  engine.down({ volumes: true });
   rmSync(work, { recursive: true, force: true });
 }
 say(failed ? 'docker:check failed' : 'docker:check passed');

@@ -1,22 +1,22 @@
 // What `npm start`, `npm test`, `npm run dev` and `npm run chat` do first, on a clone that has nothing yet.
 import { spawnSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { npmCommand, packageCommand } from './commands.mjs';
+import { replaceFile, withKeys } from './env-keys.mjs';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const MIN_NODE = [20, 19];
 
 /**
  * Runs a command whose output matters only when it fails.
- * @param {string} command @param {string[]} args @param {string} what
+ * @param {import('./commands.mjs').Command} command @param {string} what
  */
-function runOrExit(command, args, what) {
+function runOrExit({ command, args }, what) {
   const { status, error, stdout, stderr } = spawnSync(command, args, {
     cwd: root,
     encoding: 'utf8',
-    shell: process.platform === 'win32',
     env: { ...process.env, TURBO_TELEMETRY_DISABLED: '1' },
     maxBuffer: 64 * 1024 * 1024,
   });
@@ -34,20 +34,6 @@ function requireNode() {
   process.exit(1);
 }
 
-/**
- * Calls `callback` when the process that started this one is gone: npm's shell does not pass on a SIGTERM that only npm got.
- * @param {() => void} callback
- */
-export function onParentGone(callback) {
-  const parent = process.ppid;
-  const timer = setInterval(() => {
-    if (process.ppid === parent) return;
-    clearInterval(timer);
-    callback();
-  }, 200);
-  timer.unref();
-}
-
 /** Installs what package-lock.json asks for, where that is not what is there. */
 export function install() {
   requireNode();
@@ -55,29 +41,24 @@ export function install() {
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(root, 'package-lock.json')).mtimeMs) return;
   process.stdout.write('Installing packages…\n');
   // Not `npm ci`: it refuses a lock that lacks another platform's optional packages, as a registry that lacks them makes it.
-  runOrExit('npm', ['install', '--no-save', '--no-fund', '--no-audit', '--loglevel=error'], 'npm install');
+  runOrExit(npmCommand(['install', '--no-save', '--no-fund', '--no-audit', '--loglevel=error']), 'npm install');
 }
 
 /** Builds what has changed. */
 export function build() {
-  const turbo = join(root, 'node_modules', '.bin', 'turbo');
   process.stdout.write('Building…\n');
-  runOrExit(turbo, ['run', 'build', '--output-logs=errors-only', '--log-order=grouped'], 'The build');
+  const args = ['run', 'build', '--output-logs=errors-only', '--log-order=grouped'];
+  runOrExit(packageCommand(root, 'turbo', args), 'The build');
 }
 
-/** Writes .env with random keys where there is none, and fills in those that a copy of .env.example leaves empty. */
+/** Writes .env with random keys where there is none, and fills in those that it lacks or leaves empty. */
 export function writeEnv() {
   const file = join(root, '.env');
   const isNew = !existsSync(file);
-  const before = readFileSync(isNew ? join(root, '.env.example') : file, 'utf8');
-  const text = before.replace(
-    /^(\w+__INTERNAL_API_KEY)=[ \t]*$/gm,
-    (_, name) => `${name}=${randomBytes(24).toString('hex')}`,
-  );
-  if (!isNew && text === before) return;
-  writeFileSync(file, text, { mode: 0o600 });
-  chmodSync(file, 0o600);
-  process.stdout.write(
-    `${isNew ? 'Wrote .env with random keys' : 'Filled in the keys of .env'} (only you can read it).\n`,
-  );
+  const { text, made } = withKeys(readFileSync(isNew ? join(root, '.env.example') : file, 'utf8'));
+  if (made.length === 0) return;
+  replaceFile(file, text);
+  // Windows has no such modes; what is in a person's own folders is theirs.
+  const readers = process.platform === 'win32' ? '' : ' (only you can read it)';
+  process.stdout.write(`${isNew ? 'Wrote .env with random keys' : 'Filled in the keys of .env'}${readers}.\n`);
 }

@@ -2,7 +2,9 @@
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { build, install, onParentGone, root, writeEnv } from './setup.mjs';
+import { banner, hasProvider } from './banner.mjs';
+import { askToStop, onParentGone } from './commands.mjs';
+import { build, install, root, writeEnv } from './setup.mjs';
 
 const SERVICES = [
   { name: 'llm-proxy', prefix: 'LLM_PROXY__', port: 8002, colour: 35 },
@@ -13,6 +15,7 @@ const HEALTHY_WITHIN_MS = 30_000;
 /** Ctrl+C is to be done within 2 s: what still streams gets a moment. */
 const GRACE_MS = 800;
 const KILL_MS = 1400;
+const HEARSAY_MS = 100;
 
 let stopping = false;
 /** @type {import('node:child_process').ChildProcess[]} */
@@ -55,7 +58,9 @@ async function main() {
     const label = paint(colour, `${name.padEnd(width)} |`);
     for (const stream of [child.stdout, child.stderr])
       prettyLines(stream, (line) => process.stdout.write(`${label} ${line}\n`));
-    child.once('exit', (code, signal) => {
+    child.once('exit', async (code, signal) => {
+      // Ctrl+C reaches the services too, and one of them may be done before we hear of it.
+      await new Promise((resolve) => setTimeout(resolve, HEARSAY_MS));
       if (stopping) return;
       process.stderr.write(`${name} ended (${signal ?? `exit ${code}`}); stopping the others.\n`);
       stop(1);
@@ -72,7 +77,8 @@ async function main() {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
-  if (!stopping) process.stdout.write(banner(services, variables));
+  const isConfigured = await hasProvider(variables, root);
+  if (!stopping) process.stdout.write(banner({ services, hasProvider: isConfigured }));
 }
 
 /** @param {{ host: string, port: number }} service */
@@ -102,34 +108,11 @@ async function stop(code) {
   stopping = true;
   const running = children.filter((child) => child.exitCode === null && child.signalCode === null);
   const gone = Promise.all(running.map((child) => new Promise((resolve) => child.once('exit', resolve))));
-  for (const child of running) child.kill('SIGTERM');
+  for (const child of running) askToStop(child);
   const force = setTimeout(() => {
     for (const child of running) child.kill('SIGKILL');
   }, KILL_MS);
   await gone;
   clearTimeout(force);
   process.exit(code);
-}
-
-function banner(services, variables) {
-  const urls = services.map(({ name, port }) => `  ${name.padEnd(14)} http://localhost:${port}`).reverse();
-  const runtime = services.find(({ name }) => name === 'agent-runtime');
-  const model =
-    variables.LLM_PROXY__OPENAI_API_KEY || variables.LLM_PROXY__OPENAI_BASE_URL
-      ? ''
-      : '\nNo provider is configured: builtin/agent answers. For a real model put LLM_PROXY__OPENAI_API_KEY into .env.\n';
-  return `
-All three services are healthy:
-${urls.join('\n')}
-${model}
-Try it, in another terminal:
-
-  set -a; . ./.env; set +a
-  curl -N -X POST http://localhost:${runtime?.port}/agent/message/stream \\
-    -H "X-Internal-Auth: \${AGENT_RUNTIME__INTERNAL_API_KEY}" -H "Content-Type: application/json" \\
-    -d '{"session_id": "demo", "type": "user_message", "content": "Hello!"}'
-
-or: npm run chat        Ctrl+C stops everything.
-
-`;
 }

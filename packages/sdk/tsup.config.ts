@@ -1,4 +1,5 @@
-import { defineConfig } from 'tsup';
+import { defineConfig, type Options } from 'tsup';
+import { onLauncherGone } from '../../scripts/dev-process.mjs';
 
 const shared = {
   outDir: 'dist',
@@ -11,7 +12,7 @@ const shared = {
   splitting: false,
 };
 
-export default defineConfig([
+const builds: Options[] = [
   {
     ...shared,
     entry: { index: 'src/index.ts', node: 'src/node/index.ts' },
@@ -38,4 +39,9 @@ export default defineConfig([
       },
     ],
   },
-]);
+];
+
+export default defineConfig((overrides) => {
+  if (overrides.watch) onLauncherGone(() => process.exit(0));
+  return builds;
+});

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -9,7 +10,7 @@ import { type Session, tool } from '../../packages/sdk/src/index.ts';
 import { conversationOf, type FakeProvider, type ProviderCall, startFakeProvider } from '../support/fake-provider.ts';
 import { keys, type Stack, startStack } from '../support/stack.ts';
 
-const script = new URL('../support/mcp-server.mjs', import.meta.url).pathname;
+const script = fileURLToPath(new URL('../support/mcp-server.mjs', import.meta.url));
 let folder: string;
 let provider: FakeProvider;
 let stack: Stack;

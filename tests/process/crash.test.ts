@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { startGateway } from '../../packages/gateway/src/app.ts';
 import { loadEnv as loadGatewayEnv } from '../../packages/gateway/src/env.ts';
@@ -10,7 +11,7 @@ import { type FakeProvider, type ProviderCall, startFakeProvider } from '../supp
 import { keys } from '../support/stack.ts';
 import { anthropicMistakes, openAiMistakes } from '../support/wire-rules.ts';
 
-const root = new URL('../..', import.meta.url).pathname;
+const root = fileURLToPath(new URL('../..', import.meta.url));
 const ROUNDS = 30;
 
 /** agent-runtime as a process, that can be killed. */

@@ -1,14 +1,14 @@
+import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { freePorts, groupGone, isListening, makeCheckout, type Running, run } from '../support/checkout.ts';
+import { BUILD_MS, freePorts, groupGone, isListening, makeCheckout, type Running, run } from '../support/checkout.ts';
 
 let checkout: Awaited<ReturnType<typeof makeCheckout>>;
 let ports: number[];
 let dev: Running;
-beforeAll(async () => {
-  checkout = await makeCheckout();
-  ports = await freePorts(3);
+const start = async () => {
   const [gateway, runtime, llmProxy] = ports as [number, number, number];
   dev = run('npm', ['run', 'dev'], {
     cwd: checkout.folder,
@@ -21,8 +21,15 @@ beforeAll(async () => {
       GATEWAY__VERSION: '',
     },
   });
-  await Promise.all(['gateway', 'agent-runtime', 'llm-proxy'].map((name) => dev.line(new RegExp(`${name} listens`))));
-});
+  await Promise.all(
+    ['gateway', 'agent-runtime', 'llm-proxy'].map((name) => dev.line(new RegExp(`${name} listens`), 0, BUILD_MS)),
+  );
+};
+beforeAll(async () => {
+  checkout = await makeCheckout();
+  ports = await freePorts(3);
+  await start();
+}, BUILD_MS + 60_000);
 afterAll(async () => {
   if (dev.isGroupAlive()) dev.signalGroup('SIGKILL');
   await groupGone(dev);
@@ -92,3 +99,15 @@ it('leaves nothing behind on Ctrl+C', async () => {
   await groupGone(dev);
   for (const port of ports) expect(await isListening(port)).toBe(false);
 });
+
+it(
+  'leaves nothing behind when it is killed',
+  async () => {
+    await start();
+    const { stdout } = await promisify(execFile)('pgrep', ['-g', String(dev.pid), '-f', 'scripts/dev.mjs']);
+    for (const pid of stdout.trim().split('\n')) process.kill(Number(pid), 'SIGKILL');
+    await groupGone(dev);
+    for (const port of ports) expect(await isListening(port)).toBe(false);
+  },
+  BUILD_MS + 60_000,
+);

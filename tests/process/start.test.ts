@@ -4,8 +4,13 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { freePorts, groupGone, isListening, makeCheckout, type Running, run } from '../support/checkout.ts';
+import { BUILD_MS, freePorts, groupGone, isListening, makeCheckout, type Running, run } from '../support/checkout.ts';
 
+const KEYS = {
+  GATEWAY__INTERNAL_API_KEY: 'key-of-the-gateway-in-a-test',
+  AGENT_RUNTIME__INTERNAL_API_KEY: 'key-of-agent-runtime-in-a-test',
+  LLM_PROXY__INTERNAL_API_KEY: 'key-of-llm-proxy-in-a-test',
+};
 let checkout: Awaited<ReturnType<typeof makeCheckout>>;
 let ports: number[];
 let env: Record<string, string>;
@@ -32,15 +37,15 @@ afterEach(async () => {
 });
 afterAll(() => checkout.remove());
 
-const npmStart = () => {
-  const running = run('npm', ['start'], { cwd: checkout.folder, env });
+const npmStart = (settings: Record<string, string> = {}) => {
+  const running = run('npm', ['start'], { cwd: checkout.folder, env: { ...env, ...settings } });
   started.push(running);
   return running;
 };
 const service = (name: string, settings: Record<string, string>, signal = true) => {
   const running = run(process.execPath, ['dist/main.js'], {
     cwd: join(checkout.folder, 'packages', name),
-    env: settings,
+    env: { ...KEYS, ...settings },
   });
   if (signal) started.push(running);
   return running;
@@ -53,47 +58,52 @@ const keysOf = async () =>
   );
 
 describe('npm start', () => {
-  it('builds, writes .env with keys, starts all three, and its curl command works', async () => {
-    const running = npmStart();
-    await running.line(/All three services are healthy/);
-    await running.line(/Ctrl\+C stops everything/);
-    const file = join(checkout.folder, '.env');
-    expect((await stat(file)).mode & 0o777).toBe(0o600);
-    const keys = await keysOf();
-    expect(Object.keys(keys)).toEqual([
-      'GATEWAY__INTERNAL_API_KEY',
-      'AGENT_RUNTIME__INTERNAL_API_KEY',
-      'LLM_PROXY__INTERNAL_API_KEY',
-    ]);
-    expect(new Set(Object.values(keys)).size).toBe(3);
+  it(
+    'builds, writes .env with keys, starts all three, and its curl command works',
+    async () => {
+      const running = npmStart();
+      await running.line(/All three services are healthy/, 0, BUILD_MS);
+      await running.line(/Ctrl\+C stops everything/);
+      expect(running.lines.join('\n')).toContain('No provider is configured: builtin/agent answers.');
+      const file = join(checkout.folder, '.env');
+      expect((await stat(file)).mode & 0o777).toBe(0o600);
+      const keys = await keysOf();
+      expect(Object.keys(keys)).toEqual([
+        'GATEWAY__INTERNAL_API_KEY',
+        'AGENT_RUNTIME__INTERNAL_API_KEY',
+        'LLM_PROXY__INTERNAL_API_KEY',
+      ]);
+      expect(new Set(Object.values(keys)).size).toBe(3);
 
-    const start = running.lines.findIndex((line) => line.includes('set -a'));
-    const command = running.lines.slice(start, start + 4).join('\n');
-    const { stdout } = await promisify(execFile)('bash', ['-c', command], { cwd: checkout.folder });
-    expect(stdout).toMatch(/data: \[DONE\]\s*$/);
-    expect(stdout).toContain('"is_final":true');
+      const start = running.lines.findIndex((line) => line.includes('set -a'));
+      const command = running.lines.slice(start, start + 4).join('\n');
+      const { stdout } = await promisify(execFile)('bash', ['-c', command], { cwd: checkout.folder });
+      expect(stdout).toMatch(/data: \[DONE\]\s*$/);
+      expect(stdout).toContain('"is_final":true');
 
-    // One id through all three, and neither keys nor what was said in the log.
-    const finished = await running.line(/llm-proxy .*INFO: completion/);
-    const requestId = /"requestId":"([^"]+)"/.exec(finished)?.[1] ?? 'none';
-    expect(await running.line(new RegExp(`agent-runtime .*run finished.*${requestId}`))).toBeDefined();
-    const said = await fetch(`http://127.0.0.1:${ports[0]}/api/v1/message`, {
-      method: 'POST',
-      headers: { 'x-request-id': 'req-of-mine' },
-      body: JSON.stringify({ session_id: 'log-test', message: 'sesame-open' }),
-    });
-    expect(said.headers.get('x-request-id')).toBe('req-of-mine');
-    for (const name of ['gateway', 'agent-runtime', 'llm-proxy'])
-      await running.line(new RegExp(`^${name} .*req-of-mine`));
-    const log = running.lines.join('\n');
-    expect(log).not.toContain('sesame-open');
-    for (const key of Object.values(keys)) expect(log).not.toContain(key);
+      // One id through all three, and neither keys nor what was said in the log.
+      const finished = await running.line(/llm-proxy .*INFO: completion/);
+      const requestId = /"requestId":"([^"]+)"/.exec(finished)?.[1] ?? 'none';
+      expect(await running.line(new RegExp(`agent-runtime .*run finished.*${requestId}`))).toBeDefined();
+      const said = await fetch(`http://127.0.0.1:${ports[0]}/api/v1/message`, {
+        method: 'POST',
+        headers: { 'x-request-id': 'req-of-mine' },
+        body: JSON.stringify({ session_id: 'log-test', message: 'sesame-open' }),
+      });
+      expect(said.headers.get('x-request-id')).toBe('req-of-mine');
+      for (const name of ['gateway', 'agent-runtime', 'llm-proxy'])
+        await running.line(new RegExp(`^${name} .*req-of-mine`));
+      const log = running.lines.join('\n');
+      expect(log).not.toContain('sesame-open');
+      for (const key of Object.values(keys)) expect(log).not.toContain(key);
 
-    running.signalGroup('SIGINT');
-    await running.exited;
-    await groupGone(running);
-    for (const port of ports) expect(await isListening(port)).toBe(false);
-  });
+      running.signalGroup('SIGINT');
+      await running.exited;
+      await groupGone(running);
+      for (const port of ports) expect(await isListening(port)).toBe(false);
+    },
+    BUILD_MS + 60_000,
+  );
 
   it('stops within 2 s of Ctrl+C in the middle of an answer, and leaves nothing behind', async () => {
     const running = npmStart();
@@ -115,8 +125,9 @@ describe('npm start', () => {
   });
 
   it('stops when only npm gets SIGTERM', async () => {
-    const running = npmStart();
+    const running = npmStart({ LLM_PROXY__ANTHROPIC_API_KEY: 'sk-ant-test' });
     await running.line(/Ctrl\+C stops everything/);
+    expect(running.lines.join('\n')).not.toContain('No provider is configured');
     running.signal('SIGTERM');
     await running.exited;
     await groupGone(running);
@@ -157,6 +168,37 @@ describe('npm start', () => {
     ]);
     expect((await stat(file)).mode & 0o777).toBe(0o600);
   });
+});
+
+describe('npm test', () => {
+  it(
+    'runs there too: what a test takes from the tree is found whatever the folder is called',
+    async () => {
+      const testing = run(
+        'npm',
+        [
+          'test',
+          '--',
+          'agents.test',
+          'mcp.test',
+          'process/support.test',
+          '--project',
+          'unit',
+          '--project',
+          'e2e',
+          '--project',
+          'process',
+        ],
+        { cwd: checkout.folder },
+      );
+      started.push(testing);
+      const code = await testing.exited;
+      expect(testing.lines.filter((line) => /FAIL|Error/.test(line))).toEqual([]);
+      expect(testing.lines.join('\n')).toMatch(/Test Files +3 passed/);
+      expect(code).toBe(0);
+    },
+    BUILD_MS,
+  );
 });
 
 describe('a service on its own', () => {

@@ -1,11 +1,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { createLogger } from '@codelab/service-kit';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type Agents, loadAgents, parseAgent } from './agents.ts';
 
-const builtinFolder = new URL('../agents', import.meta.url).pathname;
+const builtinFolder = fileURLToPath(new URL('../agents', import.meta.url));
 let folder: string;
 let agents: Agents | undefined;
 beforeEach(() => {

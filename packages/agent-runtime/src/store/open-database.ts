@@ -38,7 +38,7 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<OpenDa
 }
 
 function openSqlite(url: string): OpenDatabase {
-  const path = resolve(decodeURIComponent(url.slice('file:'.length)));
+  const path = resolve(url.slice('file:'.length));
   try {
     mkdirSync(dirname(path), { recursive: true });
     const unlock = lockFile(`${path}-lock`);
