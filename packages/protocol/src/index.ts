@@ -2,7 +2,6 @@ export { type AgentInfo, type AgentList, AgentSwitch } from './agent.ts';
 export {
   Approval,
   ApprovalDecide,
-  type ApprovalOutcome,
   FileChange,
   RememberedRule,
   Rule,
@@ -29,9 +28,11 @@ export {
 } from './errors.ts';
 export { type NewSessionEvent, SessionEvent, type TrackedEvent } from './event.ts';
 export { eventBytes, itemBytes, waitingBytes } from './event-bytes.ts';
+export { compileGlob, type GlobWork, MAX_GLOB_LENGTH } from './glob.ts';
 export { AgentName, InputId, RequestId, SessionId } from './ids.ts';
 export { Attachment, Content, Input, InputRef, InputSend, type InputSent } from './input.ts';
 export { Item, type ItemKind, type ItemPage, PlanEntry } from './item.ts';
+export { isDeeperThan, MAX_JSON_DEPTH } from './json-depth.ts';
 export {
   LegacyClientFrame,
   type LegacyErrorFrame,
@@ -51,6 +52,7 @@ export {
 export { mergeDeltas } from './merge-deltas.ts';
 export { Model, type ModelList } from './model.ts';
 export { newId } from './new-id.ts';
+export { compilePathGlob, isOutside, normalizePath, type PathTest, withoutEscapes } from './paths.ts';
 export { Run, RunCancel, RunRef, Usage, UsageGet, type UsageReport } from './run.ts';
 export { sendNow } from './send-now.ts';
 export {
@@ -70,6 +72,10 @@ export { standardTools } from './standard-tools.ts';
 export { createStreamQueue, type StreamQueue } from './stream-queue.ts';
 export { createSurrogateJoiner, utf8Length } from './text.ts';
 export {
+  type ApprovalOutcome,
+  MAX_TOOLS,
+  MAX_TOOLS_BYTES,
+  type Resolution,
   type SessionTool,
   ToolAnnounce,
   type ToolCallInfo,
@@ -80,6 +86,7 @@ export {
   ToolResultRead,
   ToolSpec,
   type ToolTarget,
+  toolBytes,
 } from './tool.ts';
 export { transformer } from './transformer.ts';
 export { addUsage, noUsage } from './usage.ts';
