@@ -1,5 +1,9 @@
-import { describe, expect, it } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Session, type ToolKind, tool } from '../../packages/sdk/src/index.ts';
+import { workspaceTools } from '../../packages/sdk/src/node/index.ts';
 import { conversationOf } from '../support/fake-provider.ts';
 import { keys } from '../support/stack.ts';
 import { useStory } from '../support/story.ts';
@@ -269,5 +273,67 @@ describe('values', () => {
     expect(conversationOf(next).at(-1)).toMatchObject({ content: 'flat' });
     await next.finish();
     await run.finished();
+  });
+});
+
+describe("the IDE's process", () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'codelab-freeze-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  /** Lets the model make one call of the folder's tools. */
+  const start = async (name: string, args: object) => {
+    const client = story.stack.client({ tools: workspaceTools({ folder }) });
+    const session = await client.sessions.create();
+    session.onApproval(() => ({ decision: 'allow' }));
+    const run = session.send('go');
+    const first = await story.provider.next();
+    await first.tools({ name, args });
+    await first.finish('tool_calls');
+    return { session, run };
+  };
+  const resultOf = async ({ run }: Awaited<ReturnType<typeof start>>) => {
+    const next = await story.provider.next();
+    await next.finish();
+    await run.finished();
+    return conversationOf(next).at(-1)?.content as string;
+  };
+
+  it('lists by a pattern that others take years for', async () => {
+    writeFileSync(join(folder, 'a'.repeat(60)), '');
+    for (const pattern of [`${'*a'.repeat(30)}b`, '{1..10000000}', `${'{a,'.repeat(100)}b${'}'.repeat(100)}`])
+      expect(await resultOf(await start('list_files', { pattern }))).toBe('Nothing was found.');
+    const groups = `${'+('.repeat(50)}a${')'.repeat(50)}b`;
+    expect(await resultOf(await start('list_files', { pattern: groups }))).toContain('write a simpler one');
+    expect(await resultOf(await start('list_files', { pattern: 'a'.repeat(2_000) }))).toContain('too long');
+  });
+
+  it('searches by an expression without end beside everything else, says where it did not, and stops when it is told to', async () => {
+    writeFileSync(join(folder, 'one.txt'), `${'a'.repeat(40)}!\n`);
+    writeFileSync(join(folder, 'two.txt'), 'aaa\n');
+    const search = { query: '^(a+)+$', is_regex: true };
+    const running = await start('search_in_code', search);
+    for await (const event of running.session.events({ from: 'start' })) if (event.type === 'tool.requested') break;
+    await isAlive();
+    expect(await resultOf(running)).toBe(
+      'two.txt:1: aaa\n[left out, because the expression takes too long there: one.txt]',
+    );
+    const stopped = await start('search_in_code', search);
+    for await (const event of stopped.session.events({ from: 'start' })) if (event.type === 'tool.requested') break;
+    await stopped.run.cancel();
+    expect(await stopped.run.finished()).toMatchObject({ status: 'cancelled' });
+    await isAlive();
+  });
+
+  it('tells that a patch does not fit, however far its lines are, and however much there is to compare', async () => {
+    writeFileSync(join(folder, 'a.txt'), 'a\n'.repeat(200_000));
+    const far = '--- a/a.txt\n+++ b/a.txt\n@@ -9000000000000000,1 +1,1 @@\n-b\n+c\n';
+    expect(await resultOf(await start('apply_patch', { patch: far }))).toContain('does not fit a.txt');
+    const beyond = '--- a/a.txt\n+++ b/a.txt\n@@ -9000000000000000,0 +1,1 @@\n+c\n';
+    expect(await resultOf(await start('apply_patch', { patch: beyond }))).toContain('does not fit a.txt');
+    const long = `--- a/a.txt\n+++ b/a.txt\n@@ -1,20001 +1,20000 @@\n${' a\n'.repeat(20_000)}-b\n`;
+    expect(await resultOf(await start('apply_patch', { patch: long }))).toContain('takes too long');
   });
 });

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { normalizePath, type Rule, type ToolKind } from '@codelab/protocol';
 import { expect, it } from 'vitest';
+import { PROTECTED_PATHS } from './protected-paths.ts';
 import { judge, rememberedResource } from './rules.ts';
 
 const rule = (effect: Rule['effect'], resource = '**', tool = '*'): Rule => ({ tool, resource, effect });
@@ -129,4 +131,9 @@ it('a tool that executes may name a file, and is held to the rules for files too
 it('rules are for the tools that they name', () => {
   expect(effect(act('write', 'a'), [rule('deny', '**', 'other_*')])).toBe('ask');
   expect(effect(act('write', 'a'), [rule('deny', '**', 'the_*')])).toBe('deny');
+});
+
+it('PROTOCOL.md has the list of what is protected', () => {
+  const document = readFileSync(new URL('../../../PROTOCOL.md', import.meta.url), 'utf8');
+  expect(PROTECTED_PATHS.filter((glob) => !document.includes(`\`${glob.replace(/^\*\*\//, '')}\``))).toEqual([]);
 });
