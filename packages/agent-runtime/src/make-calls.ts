@@ -9,6 +9,7 @@ import {
   type CallPolicy,
   type Decided,
   denial,
+  keepResolution,
   type OpenCall,
   policyOf,
   prepareCall,
@@ -202,19 +203,13 @@ export function createCallMaker(context: RunContext): CallMaker {
     approval.isPending = false;
     const decided: Decided = { decision: 'timed_out' };
     const decidedWith = JSON.stringify(decided);
+    const resolution = resolutionOf('timed_out', 'service');
     call.storing = store.commit(
-      [
-        writes.approval({
-          sessionId,
-          approval: approval.approval,
-          pending: false,
-          decidedWith,
-          resolution: resolutionOf('timed_out', 'service'),
-        }),
-      ],
+      [writes.approval({ sessionId, approval: approval.approval, pending: false, decidedWith, resolution })],
       { deadlineMs: STORE_MS },
     );
     await call.storing;
+    keepResolution(call.stored, resolution);
     session.emit({ type: 'approval.resolved', callId: call.callId, decision: 'timed_out', by: 'service' });
     approval.decided.resolve(decided);
     session.stateChanged();

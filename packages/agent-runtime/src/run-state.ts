@@ -18,7 +18,7 @@ import { type RunEnd, runLoop } from './run-loop.ts';
 import type { RunSession, SessionDeps } from './session-types.ts';
 import type { StoredInput, StoredItem, StoredRun } from './store/store.ts';
 import type { Write } from './store/writer.ts';
-import { type OpenCall, resolutionOf } from './tool-calls.ts';
+import { keepResolution, type OpenCall, resolutionOf } from './tool-calls.ts';
 import { within } from './within.ts';
 
 /** The end of a run is shown after so long, whether or not it could be stored yet; it still will be. */
@@ -229,6 +229,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
         approval.isPending = false;
         const decidedWith = JSON.stringify({ decision: 'cancelled' });
         const resolution = resolutionOf('cancelled', 'service');
+        keepResolution(call.stored, resolution);
         changes.push(
           writes.approval({ sessionId, approval: approval.approval, pending: false, decidedWith, resolution }),
         );

@@ -226,6 +226,11 @@ export function resolutionOf(decision: ApprovalOutcome, by: string): Resolution 
   return { decision, by, decidedAt: Date.now() };
 }
 
+/** Makes it part of the item, which is stored with the call's end. */
+export function keepResolution({ item }: StoredItem, decision: Resolution): void {
+  if (item.toolCall !== undefined) item.toolCall = { ...item.toolCall, decision };
+}
+
 export function rejection({ decision, feedback }: Decided): CallEnd {
   if (decision === 'timed_out')
     return { outcome: 'rejected', text: 'Nobody decided on this call in time: it was not made.' };
