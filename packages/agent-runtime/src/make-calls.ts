@@ -50,10 +50,11 @@ export function createCallMaker(context: RunContext): CallMaker {
   const calls = new Map<string, OpenCall>();
   const takenUp = createDeferred<void>();
 
-  const rulesNow = async (): Promise<Rule[]> => [
-    ...context.agentNow().rules,
-    ...(await store.rules(sessionId, session.session.project)),
-  ];
+  let remembered: Rule[] = [];
+  const rulesNow = async (): Promise<Rule[]> => {
+    remembered = await store.rules(sessionId, session.session.project);
+    return [...context.agentNow().rules, ...remembered];
+  };
 
   const prepare = async (items: StoredItem[]): Promise<OpenCall[]> => {
     const agent = context.agentNow();
@@ -222,8 +223,8 @@ export function createCallMaker(context: RunContext): CallMaker {
       await finishCall(call, end ?? { outcome: 'failed', text: 'There is no such tool.' });
       return;
     }
-    // Between being asked for and being made a rule may have come.
-    const rules = await rulesNow();
+    // Between being asked for and being made a rule may have come. A database that is gone for a moment ends no run.
+    const rules = await rulesNow().catch(() => [...context.agentNow().rules, ...remembered]);
     const act = toAct(tool, call.args, session.session.project);
     const verdict = typeof act === 'string' ? undefined : judge(act, rules);
     if (verdict?.effect === 'deny') {

@@ -52,6 +52,7 @@ export {
 export { mergeDeltas } from './merge-deltas.ts';
 export { Model, type ModelList } from './model.ts';
 export { newId } from './new-id.ts';
+export { patchExcess } from './patch-limits.ts';
 export { compilePathGlob, isOutside, normalizePath, type PathTest, withoutEscapes } from './paths.ts';
 export { Run, RunCancel, RunRef, Usage, UsageGet, type UsageReport } from './run.ts';
 export { sendNow } from './send-now.ts';

@@ -1,3 +1,4 @@
+import { patchExcess } from '@codelab/protocol';
 import { applyPatch, parsePatch, type StructuredPatch } from 'diff';
 import type { Folder } from './folder.ts';
 
@@ -6,6 +7,8 @@ const MAX_MS = 300;
 
 /** Applies all of a patch, or nothing of it. */
 export async function applyTo(files: Folder, patch: string): Promise<string> {
+  const excess = patchExcess(patch);
+  if (excess !== undefined) throw new Error(excess);
   const changes: Array<{ path: string; content: string | undefined }> = [];
   for (const file of parsePatch(patch)) {
     const path = pathOf(file.newFileName) ?? pathOf(file.oldFileName);
