@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import picomatch from 'picomatch';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { compileGlob } from './glob.ts';
+
+vi.setConfig({ testTimeout: 30_000 });
 
 const WORK = 20_000_000;
 const path = (glob: string, text: string, ignoreCase = false) =>
