@@ -49,8 +49,8 @@ module.exports = {
         pathNot: [
           '^packages/sdk/src/(node/|tools\\.ts$)',
           inPackage('protocol'),
-          '^(node:)?(fs|fs/promises|path|child_process)$',
-          'node_modules/(@types/)?(diff|picomatch)/',
+          '^(node:)?(fs|fs/promises|path|child_process|worker_threads)$',
+          'node_modules/(@types/)?diff/',
         ],
         dependencyTypesNot: ['type-only'],
       },

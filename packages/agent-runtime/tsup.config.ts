@@ -2,5 +2,6 @@ import { serviceConfig } from '../../tsup.service.ts';
 
 export default serviceConfig('agent-runtime', {
   db: 'src/db.ts',
+  'schema-worker': 'src/tools/schema-worker.js',
   'sqlite-worker': 'src/store/sqlite-worker.js',
 });

@@ -128,10 +128,32 @@ it('images, PDFs and files come with a message, on both wires, and again after a
     { name: 'x', mimeType: 'image/png', data: 'not base64!' },
     { name: 'x', mimeType: 'application/zip', data: 'AAAA' },
     { name: 'x', mimeType: 'text/plain' },
+    { name: 'x', mimeType: 'image/png', data: '' },
+    { name: 'x', mimeType: 'image/png', data: btoa('GIF89a') },
+    { name: 'x', mimeType: 'image/jpeg', data: btoa('<svg/>') },
+    { name: 'x', mimeType: 'image/gif', data: btoa('GIF90a') },
+    { name: 'x', mimeType: 'image/webp', data: btoa('RIFF\x00\x00\x00\x00WAVE') },
+    { name: 'x', mimeType: 'application/pdf', data: btoa(`${' '.repeat(2000)}%PDF-1.7`) },
   ])
     await expect(session.send('x', { attachments: [attachment] }).finished()).rejects.toMatchObject({
       code: 'VALIDATION',
     });
+});
+
+it('images and PDFs are taken when they begin as such', async () => {
+  const { provider, session } = await setUp();
+  const files: Array<[string, string]> = [
+    ['image/jpeg', '\xff\xd8\xff\xe0'],
+    ['image/gif', 'GIF87a'],
+    ['image/gif', 'GIF89a...'],
+    ['image/webp', 'RIFF\x00\x00\x00\x00WEBPVP8 '],
+    ['application/pdf', `\xef\xbb\xbf${' '.repeat(900)}%PDF-1.7 ${'x'.repeat(5000)}`],
+  ];
+  const run = session.send('look', {
+    attachments: files.map(([mimeType, bytes]) => ({ name: 'x', mimeType, data: btoa(bytes) })),
+  });
+  await answer(await provider.next(), 'seen');
+  expect(await run.finished()).toMatchObject({ text: 'seen' });
 });
 
 it('what it costs is told of each step and run, and added up by model', async () => {

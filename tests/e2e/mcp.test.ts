@@ -92,6 +92,21 @@ describe('MCP servers of the configuration', () => {
     expect(after).not.toBe(before);
   });
 
+  it('with schemas that are none, too large or without end: those tools are left out or fail their call, the others work', async () => {
+    const odd = { ...test, args: [fileURLToPath(new URL('../support/odd-mcp-server.mjs', import.meta.url))] };
+    await setUp({ odd });
+    const session = await stack.client().sessions.create();
+    await ready(session, 'odd_fine');
+    const names = await namesOf(session);
+    expect(names.slice(0, 5)).toEqual(['odd_fine', 'odd_slow', 'odd_answers', 'odd_misdescribed', 'odd_more0']);
+    expect(names).toHaveLength(128);
+    expect(await callTool(session, 'odd_wrong', { a: 'x' })).toContain('There is no tool "odd_wrong"');
+    expect(await callTool(session, 'odd_slow', { a: `${'a'.repeat(40)}!` })).toContain('takes too long');
+    expect(await callTool(session, 'odd_answers')).toBe('answers answered');
+    expect(await callTool(session, 'odd_misdescribed')).toBe('misdescribed answered');
+    expect(await callTool(session, 'odd_fine', { a: 'x' })).toBe('fine answered');
+  });
+
   it('that hang hold nothing up: the call has a deadline, and a cancel does not wait', async () => {
     await setUp({ paper: { ...test, timeoutMs: 300 }, slow: test });
     const session = await stack.client().sessions.create();

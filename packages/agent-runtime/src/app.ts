@@ -19,6 +19,7 @@ import { migrateUp } from './store/migrate.ts';
 import { type OpenDatabase, openDatabase } from './store/open-database.ts';
 import { createStore } from './store/store.ts';
 import { createServerTools } from './tools/builtin.ts';
+import { createSchemaChecker } from './tools/schema-checker.ts';
 import { createToolbox } from './tools/toolbox.ts';
 
 /** Beside `src` and `dist`. */
@@ -34,14 +35,16 @@ export async function startAgentRuntime(
     defaultAgent: env.AGENT,
     log,
   });
-  const mcp = startMcpServers(env.MCP_CONFIG, log);
+  const schemas = createSchemaChecker();
+  const mcp = startMcpServers(env.MCP_CONFIG, schemas, log);
   const database = await openStore(env, log).catch(async (error) => {
     await mcp.close();
+    await schemas.close();
     throw error;
   });
   const store = createStore(database, log);
   const llm = createLlm({ url: env.LLM_PROXY_URL, key: env.LLM_PROXY_API_KEY, log });
-  const toolbox = createToolbox({ server: createServerTools({ agents, store }), mcp });
+  const toolbox = createToolbox({ server: createServerTools({ agents, store }), mcp, schemas });
   const lifecycle = createLifecycle();
   const sessions = await createSessions({
     store,
@@ -84,6 +87,7 @@ export async function startAgentRuntime(
       await service.close(timeoutMs);
       agents.close();
       await mcp.close();
+      await schemas.close();
       llm.close();
       await database.close();
     },

@@ -1,4 +1,4 @@
-import type { Attachment, CompletionMessage, Item } from '@codelab/protocol';
+import { type Attachment, type CompletionMessage, type Item, isDeeperThan, MAX_JSON_DEPTH } from '@codelab/protocol';
 import type { StoredItem } from './store/store.ts';
 
 /** Tokens of a text, roughly: providers differ, and what they count is taken where it is known. */
@@ -87,11 +87,12 @@ function toToolCall({ item }: StoredItem) {
   };
 }
 
-/** What could not be parsed is shown to the model as what it was: providers take nothing but objects. */
+/** What could not be parsed, or passed on, is shown to the model as what it was: providers take nothing but objects. */
 function parsed(text: string): object {
   try {
     const value: unknown = JSON.parse(text === '' ? '{}' : text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+    if (isObject && !isDeeperThan(MAX_JSON_DEPTH, value)) return value;
   } catch {}
   return { not_json: text.slice(0, 2000) };
 }

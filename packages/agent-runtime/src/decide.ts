@@ -15,8 +15,15 @@ import { withoutHunks } from './patch.ts';
 import { judge } from './rules.ts';
 import type { RunState } from './run-state.ts';
 import type { RunSession, SessionDeps } from './session-types.ts';
+import type { StoredApproval } from './store/store.ts';
 import type { Write } from './store/writer.ts';
-import { type OpenCall, toAct } from './tool-calls.ts';
+import { type OpenCall, resolutionOf, toAct } from './tool-calls.ts';
+import { within } from './within.ts';
+
+/** Of a session and its project together: each call is held against all of them. */
+const MAX_RULES = 1_000;
+const MAX_RULES_LENGTH = 256 * 1024;
+const TAKE_UP_MS = 5_000;
 
 /** What people decide on the calls of a session, and what of it is remembered. All of it is called under the session's mutex. */
 export interface Decisions {
@@ -51,11 +58,16 @@ export function createDecisions({ session, deps, active }: DecisionsOptions): De
     // Its time may have ended, or its run, while the decision was looked at.
     if (approval?.isPending !== true) throw new CodelabError('APPROVAL_ALREADY_RESOLVED');
     const { item } = call.stored;
-    const toolCall = { ...(item.toolCall as NonNullable<Item['toolCall']>), arguments: decision.args ?? call.args };
+    const resolution = resolutionOf(decision.decision, decision.by);
+    const toolCall = {
+      ...(item.toolCall as NonNullable<Item['toolCall']>),
+      arguments: decision.args ?? call.args,
+      decision: resolution,
+    };
     approval.isPending = false;
     try {
       call.storing = store.commit([
-        writes.approval({ sessionId, approval: approval.approval, pending: false, decidedWith }),
+        writes.approval({ sessionId, approval: approval.approval, pending: false, decidedWith, resolution }),
         writes.item(sessionId, { ...call.stored, item: { ...item, toolCall } }),
         ...more,
       ]);
@@ -79,12 +91,20 @@ export function createDecisions({ session, deps, active }: DecisionsOptions): De
     });
   };
 
+  /** What the store has of an approval that is not waiting here. After a restart it takes a moment until the calls are taken up. */
+  const knownDecision = async (callId: string): Promise<StoredApproval | undefined> => {
+    if (active()?.calls.get(callId)?.approval?.isPending === true) return undefined;
+    const known = await store.approval(sessionId, callId);
+    if (known?.pending === true) await within(TAKE_UP_MS, active()?.takenUp ?? Promise.resolve());
+    return known;
+  };
+
   /** Those that a new rule allows need nobody any more. */
   const applyRules = async (): Promise<void> => {
     const all = await allRules();
     for (const call of active()?.calls.values() ?? []) {
       if (call.approval?.isPending !== true || call.tool === undefined) continue;
-      const act = toAct(call.tool, call.args);
+      const act = toAct(call.tool, call.args, session.session.project);
       if (typeof act === 'string' || judge(act, all).effect !== 'allow') continue;
       await resolveApproval(call, { decision: 'allow', by: 'rule' }, JSON.stringify({ decision: 'allow' }));
     }
@@ -93,17 +113,21 @@ export function createDecisions({ session, deps, active }: DecisionsOptions): De
   return {
     async decide({ callId, decision, scope, resource, arguments: edited, dropHunks, feedback, by }) {
       const decidedWith = JSON.stringify({ decision, edited, dropHunks, feedback });
+      const known = await knownDecision(callId);
       const call = active()?.calls.get(callId);
       if (call?.approval?.isPending !== true) {
-        const known = await store.approval(sessionId, callId);
         if (known === undefined)
           throw new CodelabError(
             'NOT_FOUND',
             `No tool call "${callId}" of the session "${sessionId}" waits for a decision.`,
           );
+        if (known.pending) throw new CodelabError('OVERLOADED', undefined, { retryAfterMs: 1000 });
         if (known.decidedWith === decidedWith) return { status: 'resolved', replayed: true };
         throw new CodelabError('APPROVAL_ALREADY_RESOLVED', undefined, {
-          details: { decision: (JSON.parse(known.decidedWith ?? '{}') as { decision?: string }).decision },
+          details: {
+            decision: (JSON.parse(known.decidedWith ?? '{}') as { decision?: string }).decision,
+            ...(known.resolution === undefined ? {} : { by: known.resolution.by }),
+          },
         });
       }
       const { tool, approval } = call;
@@ -125,26 +149,23 @@ export function createDecisions({ session, deps, active }: DecisionsOptions): De
         else args = { ...call.args, patch: rest };
       }
       if (args !== undefined) {
-        const mistakes = toolbox.mistakesOf(tool, args);
+        const mistakes = await toolbox.mistakesOf(tool, args);
         if (mistakes !== undefined)
           throw new CodelabError('VALIDATION', `The arguments do not fit the tool's schema: ${mistakes}`, {
             details: [{ path: 'arguments', message: mistakes }],
           });
-        const act = toAct(tool, args);
+        const act = toAct(tool, args, session.session.project);
         if (typeof act === 'string') throw new CodelabError('VALIDATION', act);
         const verdict = judge(act, await allRules());
         if (verdict.effect === 'deny') throw new CodelabError('FORBIDDEN', verdict.reason);
       }
+      const remembering = await rules();
+      // A yes that can't be remembered is one for this once.
+      const remembered = resource ?? approval.approval.options.find((option) => option.scope === scope)?.resource;
       const rule: RememberedRule | undefined =
-        scope === 'once' || outcome === 'reject'
+        scope === 'once' || outcome === 'reject' || remembered === undefined || isFull(remembering)
           ? undefined
-          : toRule(session.session, {
-              scope,
-              tool: call.name,
-              resource:
-                resource ?? approval.approval.options.find((option) => option.scope === scope)?.resource ?? '**',
-              effect: 'allow',
-            });
+          : toRule(session.session, { scope, tool: call.name, resource: remembered, effect: 'allow' });
       await resolveApproval(
         call,
         {
@@ -169,6 +190,13 @@ export function createDecisions({ session, deps, active }: DecisionsOptions): De
 
     async addRule(added) {
       const rule = toRule(session.session, added);
+      const known = await rules();
+      if (isFull(known) && !known.some(({ ruleId }) => ruleId === rule.ruleId))
+        throw new CodelabError(
+          'VALIDATION',
+          `The session and its project have too many rules, or too long ones: at most ${MAX_RULES}, and ${MAX_RULES_LENGTH / 1024} KiB in all. Delete some.`,
+          { details: [{ path: 'resource', message: 'is one rule too many' }] },
+        );
       await store.commit([writes.rule(rule, sessionId, session.session.project)]);
       await applyRules();
       return rule;
@@ -180,6 +208,10 @@ export function createDecisions({ session, deps, active }: DecisionsOptions): De
       return { deleted: true };
     },
   };
+}
+
+function isFull(rules: RememberedRule[]): boolean {
+  return rules.length >= MAX_RULES || rules.reduce((sum, { resource }) => sum + resource.length, 0) > MAX_RULES_LENGTH;
 }
 
 /** The same rule, remembered twice, is one. */

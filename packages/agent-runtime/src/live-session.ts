@@ -17,6 +17,7 @@ import { createRunState, type RunState } from './run-state.ts';
 import type { LiveSession, RunSession, SessionDeps } from './session-types.ts';
 import type { StoredInput, StoredItem, StoredRun, StoredSession } from './store/store.ts';
 import { shorten, toText } from './tool-calls.ts';
+import { withAnnounced } from './tools/announced.ts';
 import { createViewCache } from './view-cache.ts';
 import { within } from './within.ts';
 
@@ -272,12 +273,12 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
         return session;
       }),
 
-    announce: ({ clientId, tools }) =>
-      mutex(async () => {
-        toolbox.check(tools);
+    async announce({ clientId, tools }) {
+      // Nothing else waits for that: it may take its time.
+      await toolbox.check(tools);
+      return mutex(async () => {
         const names = new Set(tools.map(({ name }) => name));
-        const others = self.stored.tools.filter((tool) => tool.clientId !== clientId && !names.has(tool.name));
-        const announced = [...others, ...tools.map((tool) => ({ ...tool, clientId }))];
+        const announced = withAnnounced(self.stored.tools, clientId, tools);
         if (JSON.stringify(announced) !== JSON.stringify(self.stored.tools)) {
           await store.commit([writes.sessionTools(sessionId, announced)]);
           self.stored = { ...self.stored, tools: announced };
@@ -285,7 +286,8 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
         // What waits for a client that has gone is offered to the one that came.
         active?.offerAgain(clientId, names);
         return { tools: tools.length };
-      }),
+      });
+    },
 
     tools: () => toolbox.list(self.stored.tools),
 

@@ -1,9 +1,23 @@
-import { CodelabError, type Item } from '@codelab/protocol';
+import { CodelabError, type Item, type Rule } from '@codelab/protocol';
 import { createDeferred } from './deferred.ts';
 import { changesOf } from './patch.ts';
+import { judge } from './rules.ts';
 import { newItem, type RunContext, showItem } from './run-context.ts';
 import type { StoredItem } from './store/store.ts';
-import { type CallEnd, type Decided, type OpenCall, prepareCall, rejection, shorten } from './tool-calls.ts';
+import {
+  type CallEnd,
+  type CallPolicy,
+  type Decided,
+  denial,
+  keepResolution,
+  type OpenCall,
+  policyOf,
+  prepareCall,
+  rejection,
+  resolutionOf,
+  shorten,
+  toAct,
+} from './tool-calls.ts';
 import type { ServerToolResult } from './tools/server-tool.ts';
 import type { Tool } from './tools/toolbox.ts';
 import { within } from './within.ts';
@@ -21,6 +35,8 @@ export interface CallMaker {
   prepare(items: StoredItem[]): Promise<OpenCall[]>;
   /** The open calls of a step that an earlier process has stored, with what was decided on them. */
   takeUp(): Promise<OpenCall[]>;
+  /** Resolves when `takeUp` has: only then are they among `calls`. */
+  readonly takenUp: Promise<void>;
   /** Resolves when each has its result, or the run is stopped. */
   makeCalls(calls: OpenCall[]): Promise<void>;
   /**
@@ -41,16 +57,34 @@ export function createCallMaker(context: RunContext): CallMaker {
   const { sessionId } = session;
   const { runId } = run;
   const calls = new Map<string, OpenCall>();
+  const takenUp = createDeferred<void>();
+
+  let remembered: Rule[] = [];
+  const rulesNow = async (): Promise<Rule[]> => {
+    remembered = await store.rules(sessionId, session.session.project);
+    return [...context.agentNow().rules, ...remembered];
+  };
 
   const prepare = async (items: StoredItem[]): Promise<OpenCall[]> => {
     const agent = context.agentNow();
     const tools = toolbox.toolsOf(session.stored.tools, agent);
-    const rules = [...agent.rules, ...(await store.rules(sessionId, session.session.project))];
-    return items
-      .filter(({ item }) => item.kind === 'tool_call')
-      .map((stored) =>
-        prepareCall(stored, { runId, agent, tools, toolbox, rules, approvalTimeoutMs: settings.approvalTimeoutMs }),
-      );
+    const { project } = session.session;
+    const { approvalTimeoutMs } = settings;
+    const onError = (err: unknown) => log.error({ err }, 'a tool call could not be checked');
+    const options = {
+      runId,
+      agent,
+      tools,
+      toolbox,
+      rules: await rulesNow(),
+      project,
+      approvalTimeoutMs,
+      signal,
+      onError,
+    };
+    return Promise.all(
+      items.filter(({ item }) => item.kind === 'tool_call').map((stored) => prepareCall(stored, options)),
+    );
   };
 
   /** The calls of a step that is stored already, with what was decided on them. */
@@ -72,7 +106,10 @@ export function createCallMaker(context: RunContext): CallMaker {
         // Its tool has gone: nobody is asked any more.
         else {
           const decidedWith = JSON.stringify({ decision: 'cancelled' });
-          await store.commit([writes.approval({ sessionId, approval: known.approval, pending: false, decidedWith })]);
+          const resolution = resolutionOf('cancelled', 'service');
+          await store.commit([
+            writes.approval({ sessionId, approval: known.approval, pending: false, decidedWith, resolution }),
+          ]);
         }
       } else {
         const { decision, feedback } = JSON.parse(known.decidedWith ?? '{}') as Partial<Decided>;
@@ -89,6 +126,7 @@ export function createCallMaker(context: RunContext): CallMaker {
     // Whoever came before they were known here is told now.
     for (const { approval } of prepared)
       if (approval !== undefined) session.emit({ type: 'approval.requested', approval: approval.approval });
+    takenUp.resolve();
     return prepared;
   };
 
@@ -153,7 +191,7 @@ export function createCallMaker(context: RunContext): CallMaker {
 
   /** Who runs a client's tool by now: it may have waited for days. */
   const announcerOf = ({ name, clientId }: Extract<Tool, { target: 'client' }>): string =>
-    session.stored.tools.find((tool) => tool.name === name)?.clientId ?? clientId;
+    session.stored.tools.find((tool) => tool.name === name && tool.isGone !== true)?.clientId ?? clientId;
 
   /** Resolves when the call may be made, or has ended. */
   const permitted = async (call: OpenCall): Promise<void> => {
@@ -181,8 +219,9 @@ export function createCallMaker(context: RunContext): CallMaker {
     approval.isPending = false;
     const decided: Decided = { decision: 'timed_out' };
     const decidedWith = JSON.stringify(decided);
+    const resolution = resolutionOf('timed_out', 'service');
     call.storing = store.commit(
-      [writes.approval({ sessionId, approval: approval.approval, pending: false, decidedWith })],
+      [writes.approval({ sessionId, approval: approval.approval, pending: false, decidedWith, resolution })],
       { deadlineMs: settings.storeTimeoutMs },
     );
     try {
@@ -193,6 +232,7 @@ export function createCallMaker(context: RunContext): CallMaker {
       await within(EXPIRE_AGAIN_MS, aborted);
       return expire(call);
     }
+    keepResolution(call.stored, resolution);
     session.emit({ type: 'approval.resolved', callId: call.callId, decision: 'timed_out', by: 'service' });
     approval.decided.resolve(decided);
     context.callsChanged();
@@ -205,6 +245,16 @@ export function createCallMaker(context: RunContext): CallMaker {
       await finishCall(call, end ?? { outcome: 'failed', text: 'There is no such tool.' });
       return;
     }
+    // Between being asked for and being made a rule may have come. A database that is gone for a moment ends no run.
+    const rules = await rulesNow().catch(() => [...context.agentNow().rules, ...remembered]);
+    const act = toAct(tool, call.args, session.session.project);
+    const verdict = typeof act === 'string' ? undefined : judge(act, rules);
+    if (verdict?.effect === 'deny') {
+      await finishCall(call, { outcome: 'denied', text: denial(verdict.reason) });
+      return;
+    }
+    const policy: CallPolicy =
+      tool.target === 'client' ? policyOf(tool, call.args, rules, session.session.project) : {};
     const timeoutMs = tool.timeoutMs ?? settings.toolTimeoutMs;
     const request = (): NonNullable<OpenCall['request']> => ({
       type: 'tool.requested',
@@ -215,6 +265,7 @@ export function createCallMaker(context: RunContext): CallMaker {
       target: tool.target,
       ...(tool.target === 'client' ? { clientId: announcerOf(tool) } : {}),
       deadline: Date.now() + timeoutMs,
+      ...policy,
     });
     call.isRunning = true;
     context.callsChanged();
@@ -291,7 +342,7 @@ export function createCallMaker(context: RunContext): CallMaker {
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   };
 
-  return { calls, prepare, takeUp, makeCalls, finishCall };
+  return { calls, prepare, takeUp, takenUp: takenUp.promise, makeCalls, finishCall };
 }
 
 function changesMadeBy({ name, args, tool }: OpenCall): NonNullable<Item['fileChange']>['changes'] | undefined {

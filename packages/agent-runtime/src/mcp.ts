@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { CodelabError, type ToolKind, ToolSpec } from '@codelab/protocol';
+import { CodelabError, MAX_TOOLS, MAX_TOOLS_BYTES, type ToolKind, ToolSpec, toolBytes } from '@codelab/protocol';
 import { type Logger, SettingsError, watchSaves } from '@codelab/service-kit';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
@@ -11,7 +11,9 @@ import {
   type Tool as McpTool,
   ToolListChangedNotificationSchema,
 } from '@modelcontextprotocol/sdk/types.js';
+import type { JsonSchemaValidator } from '@modelcontextprotocol/sdk/validation/types.js';
 import { z } from 'zod';
+import type { SchemaChecker } from './tools/schema-checker.ts';
 import type { Tool, ToolSource } from './tools/toolbox.ts';
 
 const CONNECT_TIMEOUT_MS = 15_000;
@@ -19,6 +21,7 @@ const PING_EVERY_MS = 20_000;
 const PING_TIMEOUT_MS = 10_000;
 const RESTART_MS = 500;
 const MAX_RESTART_MS = 30_000;
+const MAX_PAGES = 100;
 const MAX_RESULT = 8 * 1024 * 1024;
 
 const common = {
@@ -59,7 +62,7 @@ export interface McpServers extends ToolSource {
 }
 
 /** Starts the MCP servers of the file, and keeps them running; again on each save. Throws `SettingsError` where the first version is wrong. */
-export function startMcpServers(file: string | undefined, log: Logger): McpServers {
+export function startMcpServers(file: string | undefined, schemas: SchemaChecker, log: Logger): McpServers {
   if (file === undefined) return { tools: () => [], close: async () => {} };
   if (!existsSync(file)) throw new SettingsError([`AGENT_RUNTIME__MCP_CONFIG=${file}: there is no such file`]);
   const servers = new Map<string, { config: string; server: McpServer }>();
@@ -73,7 +76,7 @@ export function startMcpServers(file: string | undefined, log: Logger): McpServe
     }
     for (const [name, config] of Object.entries(mcpServers)) {
       if (servers.has(name) || config.disabled) continue;
-      servers.set(name, { config: JSON.stringify(config), server: startServer(name, config, log) });
+      servers.set(name, { config: JSON.stringify(config), server: startServer(name, config, schemas, log) });
     }
   };
   apply();
@@ -112,7 +115,7 @@ interface McpServer {
 }
 
 /** One server: started, watched, and started again when it ends, hangs, or was never there. */
-function startServer(name: string, config: ServerConfig, log: Logger): McpServer {
+function startServer(name: string, config: ServerConfig, schemas: SchemaChecker, log: Logger): McpServer {
   const child = log.child({ mcpServer: name });
   let client: Client | undefined;
   /** What it had when it was last asked: while it is restarted its tools stay, and say so. */
@@ -123,7 +126,10 @@ function startServer(name: string, config: ServerConfig, log: Logger): McpServer
   let ping: NodeJS.Timeout | undefined;
 
   const start = async (): Promise<void> => {
-    const next = new Client({ name: 'codelab-agent-runtime', version: '1.0.0' });
+    const next = new Client(
+      { name: 'codelab-agent-runtime', version: '1.0.0' },
+      { jsonSchemaValidator: { getValidator: acceptAll } },
+    );
     next.onerror = (err) => child.debug({ err }, 'the MCP server made a mistake');
     try {
       await next.connect(toTransport(config, child), { timeout: CONNECT_TIMEOUT_MS });
@@ -136,8 +142,20 @@ function startServer(name: string, config: ServerConfig, log: Logger): McpServer
     client = next;
     failures = 0;
     child.info({ tools: tools.map((tool) => tool.name) }, 'the MCP server is ready');
+    let isListing = false;
+    let isStale = false;
     next.setNotificationHandler(ToolListChangedNotificationSchema, async () => {
-      tools = await listTools(next);
+      isStale = true;
+      if (isListing) return;
+      isListing = true;
+      try {
+        for (; isStale && client === next; ) {
+          isStale = false;
+          tools = await listTools(next);
+        }
+      } finally {
+        isListing = false;
+      }
     });
     next.onclose = () => lost(new Error('it closed the connection'));
     const watch = () => {
@@ -164,12 +182,17 @@ function startServer(name: string, config: ServerConfig, log: Logger): McpServer
   const listTools = async (from: Client): Promise<Tool[]> => {
     const found: McpTool[] = [];
     let cursor: string | undefined;
+    let pages = 0;
     do {
       const page = await from.listTools(cursor === undefined ? {} : { cursor }, { timeout: CONNECT_TIMEOUT_MS });
       found.push(...page.tools);
       cursor = page.nextCursor;
-    } while (cursor !== undefined && found.length < 1_000);
-    return found.flatMap((tool) => {
+    } while (cursor !== undefined && found.length < 1_000 && ++pages < MAX_PAGES);
+    const usable: Tool[] = [];
+    let bytes = 0;
+    for (const tool of found) {
+      const leaveOut = (mistakes: unknown) =>
+        child.warn({ tool: tool.name, mistakes }, 'a tool of the MCP server cannot be used');
       const spec = ToolSpec.safeParse({
         name: `${name}_${tool.name}`,
         description: (tool.description ?? tool.title ?? '').slice(0, 8192),
@@ -177,10 +200,21 @@ function startServer(name: string, config: ServerConfig, log: Logger): McpServer
         kind: kindOf(tool, config.trustAnnotations),
         ...(config.timeoutMs === undefined ? {} : { timeoutMs: config.timeoutMs }),
       });
-      if (spec.success) return [{ ...spec.data, target: 'mcp' as const, call: callOf(tool.name) }];
-      child.warn({ tool: tool.name, mistakes: spec.error.issues }, 'a tool of the MCP server cannot be used');
-      return [];
-    });
+      if (!spec.success) {
+        leaveOut(spec.error.issues);
+        continue;
+      }
+      bytes += toolBytes(spec.data);
+      if (usable.length === MAX_TOOLS || bytes > MAX_TOOLS_BYTES) {
+        leaveOut(`the server has more tools than fit: at most ${MAX_TOOLS}, with 1 MiB of descriptions and schemas`);
+        continue;
+      }
+      // Where too much is being checked at the moment, it is checked when it is called.
+      const fault = await schemas.faultOf(spec.data.inputSchema).catch(() => undefined);
+      if (fault === undefined) usable.push({ ...spec.data, target: 'mcp', call: callOf(tool.name) });
+      else leaveOut(`inputSchema ${fault}`);
+    }
+    return usable;
   };
 
   const callOf =
@@ -239,6 +273,11 @@ function toTransport(config: ServerConfig, log: Logger): Transport {
     log.debug({ stderr: data.toString('utf8').slice(0, 2000) }, 'it says'),
   );
   return transport as Transport;
+}
+
+/** Structured results go to the model as text: nobody needs them to fit their schemas, which the server makes as it likes. */
+function acceptAll<T>(): JsonSchemaValidator<T> {
+  return (input) => ({ valid: true, data: input as T, errorMessage: undefined });
 }
 
 /** https://modelcontextprotocol.io/specification/2025-06-18/server/tools#tool */

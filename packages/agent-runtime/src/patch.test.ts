@@ -52,3 +52,11 @@ it('tells what is created, changed and deleted', () => {
     { path: 'same', change: 'modify', hunks: [{ hunk: 2 }] },
   ]);
 });
+
+it('one that is too large to be read in one go is refused before it is', () => {
+  const hunk = '@@ -1,1 +1,1 @@\n-a\n+b\n';
+  expect(changesOf(`--- a/x\n+++ b/x\n${hunk.repeat(5_001)}`)).toContain('has 5001 hunks, and may have 5000');
+  expect(changesOf(`--- a/x\n+++ b/x\n${hunk}`.repeat(5_001))).toContain('and may have 5000');
+  expect(changesOf(`--- a/x\n+++ b/x\n@@ -1,1 +1,1 @@\n-a\n+${'b'.repeat(5_000_000)}\n`)).toContain('characters');
+  expect(changesOf(`--- a/x\n+++ b/x\n${hunk.repeat(1_000)}`)).toHaveLength(1);
+});

@@ -1,9 +1,11 @@
-import type { FileChange } from '@codelab/protocol';
+import { type FileChange, patchExcess } from '@codelab/protocol';
 import { formatPatch, parsePatch, type StructuredPatch } from 'diff';
 
 /** A unified diff, file by file, or why it is none. https://www.gnu.org/software/diffutils/manual/html_node/Detailed-Unified.html */
 function parse(patch: unknown): StructuredPatch[] | string {
   if (typeof patch !== 'string') return 'The patch must be text.';
+  const excess = patchExcess(patch);
+  if (excess !== undefined) return excess;
   try {
     const files = parsePatch(patch).filter(
       ({ hunks, oldFileName, newFileName }) => hunks.length > 0 || oldFileName !== newFileName,

@@ -1,9 +1,15 @@
-import type { Rule, ToolKind } from '@codelab/protocol';
+import { readFileSync } from 'node:fs';
+import { normalizePath, type Rule, type ToolKind } from '@codelab/protocol';
 import { expect, it } from 'vitest';
+import { PROTECTED_PATHS } from './protected-paths.ts';
 import { judge, rememberedResource } from './rules.ts';
 
 const rule = (effect: Rule['effect'], resource = '**', tool = '*'): Rule => ({ tool, resource, effect });
-const act = (kind: ToolKind, ...resources: string[]) => ({ tool: 'the_tool', kind, resources });
+const act = (kind: ToolKind, ...resources: string[]) => ({
+  tool: 'the_tool',
+  kind,
+  resources: kind === 'execute' ? resources : resources.map((path) => normalizePath(path)),
+});
 const effect = (...args: Parameters<typeof judge>) => judge(...args).effect;
 
 it('without rules only what reads is allowed', () => {
@@ -26,7 +32,16 @@ it('one denied file denies the whole call; an allow must cover all of them', () 
   expect(effect(act('write', 'a.md', 'docs/b.md'), [rule('allow', '**/*.md')])).toBe('allow');
 });
 
-it.each(['secret/x', './secret/x', 'a/../secret/x', 'a\\..\\secret\\x', 'secret//x'])('%s is no way around', (path) => {
+it.each([
+  'secret/x',
+  './secret/x',
+  'a/../secret/x',
+  'a\\..\\secret\\x',
+  'secret//x',
+  'secret/x/',
+  'SECRET/x',
+  'secret./x',
+])('%s is no way around', (path) => {
   expect(effect(act('write', path), [rule('allow'), rule('deny', 'secret/**')])).toBe('deny');
 });
 
@@ -52,9 +67,73 @@ it('a remembered yes to a command stands for that command alone, to a write for 
   expect(effect(command, [rule('allow', remembered)])).toBe('allow');
   expect(effect(act('execute', 'echo bcd | wc -l'), [rule('allow', remembered)])).toBe('ask');
   expect(rememberedResource(act('write', 'a'))).toBe('**');
+  expect(rememberedResource(act('execute', 'x'.repeat(2_000)))).toBeUndefined();
+});
+
+it.each(['/etc/passwd', '../x', '~/x', 'C:\\x', 'file:///x', 'a/../../x'])(
+  '%s is asked for, whatever is allowed',
+  (path) => {
+    const rules = [rule('allow'), rule('allow', '**/*'), rule('allow', path), rule('allow', '!secret/**')];
+    for (const kind of ['read', 'write', 'delete'] as const) {
+      expect(effect(act(kind, path), rules)).toBe('ask');
+      expect(rememberedResource(act(kind, path))).toBeUndefined();
+    }
+    expect(effect(act('write', path), [rule('deny', '**/{passwd,x}')])).toBe('deny');
+  },
+);
+
+it.each([
+  '.git/hooks/pre-commit',
+  'sub/.git',
+  '.GIT/config',
+  '.vscode/tasks.json',
+  '.env',
+  'a/.env.local',
+  '.github/workflows/x.yml',
+])('%s is never covered by a yes for other files', (path) => {
+  const covered = [rule('allow'), rule('allow', '**/*'), rule('allow', `${path.slice(0, 2)}*/**`), rule('allow', '!x')];
+  for (const kind of ['write', 'delete'] as const) {
+    expect(effect(act(kind, path, 'src/a.ts'), covered)).toBe('ask');
+    expect(rememberedResource(act(kind, path))).toBeUndefined();
+    expect(effect(act(kind, path), [rule('allow', path)])).toBe('allow');
+  }
+  expect(effect(act('read', path), [rule('allow')])).toBe('allow');
+});
+
+it('a glob that names what is protected covers it', () => {
+  expect(effect(act('write', '.github/workflows/x.yml'), [rule('allow', '.github/workflows/*.yml')])).toBe('allow');
+  expect(effect(act('write', '.github/workflows/x.yml'), [rule('allow', '.github/**')])).toBe('ask');
+  expect(effect(act('write', 'package.json'), [rule('allow')])).toBe('allow');
+});
+
+it('rules may name the files of the project from the top', () => {
+  const own = { ...act('write', 'src/a'), project: '/home/me/ws' };
+  expect(effect(own, [rule('deny', '/home/me/ws/src/**')])).toBe('deny');
+  expect(effect(own, [rule('allow', '/home/me/ws/src/**')])).toBe('allow');
+});
+
+it('what is too much to be told is denied where it may be, and allowed nowhere', () => {
+  const files = Array.from({ length: 1_000 }, (_, index) => `${'a/'.repeat(500)}${index}`);
+  const explosive = `${'*a'.repeat(400)}/**/*b`;
+  expect(judge(act('write', ...files), [rule('deny', explosive)])).toMatchObject({
+    effect: 'deny',
+    reason: expect.stringContaining('do less at once'),
+  });
+  expect(effect(act('write', ...files), [rule('allow', explosive)])).toBe('ask');
+  expect(effect(act('execute', 'x'), [rule('deny', 'a'.repeat(2_000))])).toBe('deny');
+  expect(effect(act('execute', 'x'), [rule('allow', 'a'.repeat(2_000))])).toBe('ask');
+});
+
+it('a tool that executes may name a file, and is held to the rules for files too', () => {
+  expect(effect(act('execute', 'a/../.ENV'), [rule('allow'), rule('deny', '**/.env')])).toBe('deny');
 });
 
 it('rules are for the tools that they name', () => {
   expect(effect(act('write', 'a'), [rule('deny', '**', 'other_*')])).toBe('ask');
   expect(effect(act('write', 'a'), [rule('deny', '**', 'the_*')])).toBe('deny');
+});
+
+it('PROTOCOL.md has the list of what is protected', () => {
+  const document = readFileSync(new URL('../../../PROTOCOL.md', import.meta.url), 'utf8');
+  expect(PROTECTED_PATHS.filter((glob) => !document.includes(`\`${glob.replace(/^\*\*\//, '')}\``))).toEqual([]);
 });

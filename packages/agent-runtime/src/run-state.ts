@@ -18,7 +18,7 @@ import { type RunEnd, runLoop } from './run-loop.ts';
 import type { RunSession, SessionDeps } from './session-types.ts';
 import type { StoredInput, StoredItem, StoredRun } from './store/store.ts';
 import type { Write } from './store/writer.ts';
-import type { OpenCall } from './tool-calls.ts';
+import { keepResolution, type OpenCall, resolutionOf } from './tool-calls.ts';
 import { within } from './within.ts';
 
 /** The end of a cancelled run is shown after so long, even where the database could not store it yet; it still will be. */
@@ -36,6 +36,7 @@ export interface RunState {
   readonly isWaiting: boolean;
   readonly calls: CallMaker['calls'];
   readonly finishCall: CallMaker['finishCall'];
+  readonly takenUp: CallMaker['takenUp'];
   readonly done: Promise<void>;
   /** What waits for an answer, as it was announced. */
   openRequests(): NewSessionEvent[];
@@ -252,7 +253,11 @@ export async function createRunState({ session, deps, input, resumed }: RunState
       if (approval?.isPending === true) {
         approval.isPending = false;
         const decidedWith = JSON.stringify({ decision: 'cancelled' });
-        changes.push(writes.approval({ sessionId, approval: approval.approval, pending: false, decidedWith }));
+        const resolution = resolutionOf('cancelled', 'service');
+        keepResolution(call.stored, resolution);
+        changes.push(
+          writes.approval({ sessionId, approval: approval.approval, pending: false, decidedWith, resolution }),
+        );
         shows.unshift(() =>
           session.emit({ type: 'approval.resolved', callId: call.callId, decision: 'cancelled', by: 'service' }),
         );
@@ -414,6 +419,7 @@ export async function createRunState({ session, deps, input, resumed }: RunState
   const state: RunState = {
     run,
     calls,
+    takenUp: caller.takenUp,
     done: done.promise,
     get isWaiting() {
       const open = [...calls.values()];

@@ -1,14 +1,27 @@
-import type { Approval, ApprovalOutcome, Item, NewSessionEvent, Rule, ToolOutcome } from '@codelab/protocol';
+import {
+  type Approval,
+  type ApprovalOutcome,
+  type Item,
+  isDeeperThan,
+  MAX_JSON_DEPTH,
+  type NewSessionEvent,
+  normalizePath,
+  type Resolution,
+  type Rule,
+  type ToolOutcome,
+} from '@codelab/protocol';
 import type { Agent } from './agents.ts';
 import { createDeferred, type Deferred } from './deferred.ts';
 import { changesOf } from './patch.ts';
-import { type Act, judge, normalized, rememberedResource } from './rules.ts';
+import { type Act, deniedPaths, judge, rememberedResource } from './rules.ts';
 import type { StoredItem } from './store/store.ts';
 import type { Tool, Toolbox } from './tools/toolbox.ts';
 
 /** The model is given this much of a result; the rest by reference. UTF-16 code units. */
 const SHOWN_HEAD = 24 * 1024;
 const SHOWN_TAIL = 8 * 1024;
+/** Of one call. */
+const MAX_RESOURCES = 1_000;
 
 /** What a call came to. */
 export interface CallEnd {
@@ -51,11 +64,19 @@ export interface PrepareOptions {
   tools: Map<string, Tool>;
   toolbox: Toolbox;
   rules: Rule[];
+  project: string;
   approvalTimeoutMs: number;
+  /** Aborts when nobody waits for the call any more. */
+  signal: AbortSignal;
+  /** Told of what could not be checked because of a mistake of ours. */
+  onError: (error: unknown) => void;
 }
 
-/** A call as the model wrote it, checked: its tool, its arguments, and whether somebody must be asked. */
-export function prepareCall(stored: StoredItem, options: PrepareOptions): OpenCall {
+/**
+ * A call as the model wrote it, checked: its tool, its arguments, and whether somebody must be asked. Never rejects: what can't be checked fails this call alone,
+ * whatever it is, and so does not come back with the run.
+ */
+export async function prepareCall(stored: StoredItem, options: PrepareOptions): Promise<OpenCall> {
   const { item } = stored;
   const { callId, name } = item.toolCall as NonNullable<Item['toolCall']>;
   const call: OpenCall = {
@@ -83,35 +104,74 @@ export function prepareCall(stored: StoredItem, options: PrepareOptions): OpenCa
     return fail(`There is no tool "${name}". There are: ${[...options.tools.keys()].join(', ')}.`);
   const args = toArguments(item);
   if (typeof args === 'string') return fail(args);
-  const mistakes = options.toolbox.mistakesOf(tool, args);
-  if (mistakes !== undefined) return fail(`The arguments do not fit the tool's schema: ${mistakes}.`);
-  call.args = args;
-  const act = toAct(tool, args);
-  if (typeof act === 'string') return fail(act);
-  const verdict = judge(act, options.rules);
-  if (verdict.effect === 'deny') return fail(`This was not done. ${verdict.reason}`, 'denied');
-  call.tool = tool;
-  if (verdict.effect === 'ask') {
-    const resource = rememberedResource(act);
-    call.approval = {
-      isPending: true,
-      decided: createDeferred(),
-      approval: {
-        callId,
-        runId: options.runId,
-        name,
-        arguments: args,
-        kind: tool.kind,
-        target: tool.target,
-        reason: verdict.reason,
-        options: [{ scope: 'once' }, { scope: 'session', resource }, { scope: 'project', resource }],
-        ...withChanges(tool, args),
-        createdAt: new Date(),
-        deadline: new Date(Date.now() + options.approvalTimeoutMs),
-      },
-    };
+  try {
+    const mistakes = await options.toolbox.mistakesOf(tool, args, options.signal);
+    if (mistakes !== undefined) return fail(`The arguments do not fit the tool's schema: ${mistakes}.`);
+    const act = toAct(tool, args, options.project);
+    if (typeof act === 'string') return fail(act);
+    const verdict = judge(act, options.rules);
+    if (verdict.effect === 'deny') return fail(denial(verdict.reason), 'denied');
+    call.args = args;
+    call.tool = tool;
+    if (verdict.effect === 'ask')
+      call.approval = {
+        isPending: true,
+        decided: createDeferred(),
+        approval: toApproval(tool, act, { callId, args, reason: verdict.reason, options }),
+      };
+  } catch (error) {
+    options.onError(error);
+    return fail('This call could not be checked, and was not made. Do it another way.');
   }
   return call;
+}
+
+interface Asked {
+  callId: string;
+  args: Record<string, unknown>;
+  reason: string;
+  options: PrepareOptions;
+}
+
+function toApproval(tool: Tool, act: Act, { callId, args, reason, options }: Asked): Approval {
+  const resource = rememberedResource(act);
+  return {
+    callId,
+    runId: options.runId,
+    name: tool.name,
+    arguments: args,
+    kind: tool.kind,
+    target: tool.target,
+    reason,
+    options: [
+      { scope: 'once' },
+      ...(resource === undefined ? [] : (['session', 'project'] as const).map((scope) => ({ scope, resource }))),
+    ],
+    ...withChanges(tool, args),
+    createdAt: new Date(),
+    deadline: new Date(Date.now() + options.approvalTimeoutMs),
+  };
+}
+
+/** What the model is told of a call that a rule denies. */
+export function denial(reason: string): string {
+  return `This was not done. ${reason}`;
+}
+
+/** What whoever runs a call is told of the rules, so that a link, or a search, does not lead to what they deny. */
+export function policyOf(tool: Tool, args: Record<string, unknown>, rules: Rule[], project: string): CallPolicy {
+  const act = toAct(tool, args, project);
+  if (typeof act === 'string' || tool.kind === 'execute') return {};
+  const denied = deniedPaths(act, rules);
+  return {
+    ...(act.resources.length === 0 ? {} : { paths: act.resources }),
+    ...(denied.length === 0 ? {} : { denied }),
+  };
+}
+
+export interface CallPolicy {
+  paths?: string[];
+  denied?: string[];
 }
 
 function withChanges(tool: Tool, args: Record<string, unknown>): Pick<Approval, 'changes'> {
@@ -120,16 +180,23 @@ function withChanges(tool: Tool, args: Record<string, unknown>): Pick<Approval, 
 }
 
 /** What a call works on, or why that can't be told. */
-export function toAct(tool: Tool, args: Record<string, unknown>): Act | string {
+export function toAct(tool: Tool, args: Record<string, unknown>, project: string): Act | string {
   const { name, kind, resource } = tool;
+  const act = (resources: string[]): Act | string =>
+    resources.length > MAX_RESOURCES
+      ? `It works on ${resources.length} files at once, and may on ${MAX_RESOURCES}: do it in parts.`
+      : {
+          tool: name,
+          kind,
+          resources: kind === 'execute' ? resources : resources.map((path) => normalizePath(path, project)),
+          project,
+        };
   if (name === 'apply_patch' && typeof args.patch === 'string') {
     const changes = changesOf(args.patch);
-    if (typeof changes === 'string') return changes;
-    return { tool: name, kind, resources: changes.map(({ path }) => normalized(path)) };
+    return typeof changes === 'string' ? changes : act(changes.map(({ path }) => path));
   }
-  const value = resource === undefined ? undefined : args[resource];
-  const resources = Array.isArray(value) ? value.map(String) : value === undefined ? [] : [String(value)];
-  return { tool: name, kind, resources };
+  const value = resource === undefined || !Object.hasOwn(args, resource) ? undefined : args[resource];
+  return act(Array.isArray(value) ? value.map(String) : value === undefined ? [] : [String(value)]);
 }
 
 /** The arguments, or why they are none. */
@@ -137,6 +204,7 @@ function toArguments(item: Item): Record<string, unknown> | string {
   if (item.toolCall?.arguments !== undefined) return item.toolCall.arguments;
   try {
     const value: unknown = item.text.trim() === '' ? {} : JSON.parse(item.text);
+    if (isDeeperThan(MAX_JSON_DEPTH, value)) return `The arguments are nested more than ${MAX_JSON_DEPTH} deep.`;
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
     return 'The arguments must be a JSON object.';
   } catch (error) {
@@ -154,6 +222,16 @@ export function shorten(text: string, resultId: string): { shown: string; isWhol
   const left = text.length - SHOWN_HEAD - SHOWN_TAIL;
   const note = `\n\n[… ${left} of ${text.length} characters are left out here. read_result has all of it as "${resultId}".]\n\n`;
   return { shown: text.slice(0, SHOWN_HEAD) + note + text.slice(-SHOWN_TAIL), isWhole: false };
+}
+
+/** How an approval ends now. */
+export function resolutionOf(decision: ApprovalOutcome, by: string): Resolution {
+  return { decision, by, decidedAt: Date.now() };
+}
+
+/** Makes it part of the item, which is stored with the call's end. */
+export function keepResolution({ item }: StoredItem, decision: Resolution): void {
+  if (item.toolCall !== undefined) item.toolCall = { ...item.toolCall, decision };
 }
 
 export function rejection({ decision, feedback }: Decided): CallEnd {

@@ -1,11 +1,13 @@
 import { z } from 'zod';
+import { MAX_GLOB_LENGTH } from './glob.ts';
 import { CallId, RuleId, RunId, SessionId } from './ids.ts';
-import { ToolKind, ToolTarget } from './tool.ts';
+import { isDeeperThan, MAX_JSON_DEPTH } from './json-depth.ts';
+import { ApprovalDecision, ToolKind, ToolTarget } from './tool.ts';
 
 export const RuleEffect = z.enum(['allow', 'deny', 'ask']);
 export type RuleEffect = z.infer<typeof RuleEffect>;
 
-const Glob = z.string().min(1).max(1000);
+const Glob = z.string().min(1).max(MAX_GLOB_LENGTH);
 
 /** What may be done without asking, and what not at all. PROTOCOL.md §10. */
 export const Rule = z.object({
@@ -45,13 +47,8 @@ export type FileChange = z.infer<typeof FileChange>;
 
 const DecisionScope = z.enum(['once', 'session', 'project']);
 
-/** What the person may choose, and what would be remembered. */
+/** What the person may choose, and what would be remembered: there is no `session` and no `project` where a yes can only be for once. */
 const ApprovalOption = z.object({ scope: DecisionScope, resource: z.string().optional() });
-
-const ApprovalDecision = z.enum(['allow', 'edit', 'reject']);
-/** `cancelled` and `timed_out`: nobody decided in time. */
-export const ApprovalOutcome = z.enum(['allow', 'edit', 'reject', 'cancelled', 'timed_out']);
-export type ApprovalOutcome = z.infer<typeof ApprovalOutcome>;
 
 /** A tool call that waits for a person. */
 export const Approval = z.object({
@@ -82,7 +79,10 @@ export const ApprovalDecide = z
     /** The glob of that rule. Default: as `options` says. */
     resource: Glob.optional(),
     /** Of `edit`: the arguments to use instead. */
-    arguments: z.record(z.string(), z.unknown()).optional(),
+    arguments: z
+      .record(z.string(), z.unknown())
+      .refine((value) => !isDeeperThan(MAX_JSON_DEPTH, value), `must not be nested more than ${MAX_JSON_DEPTH} deep`)
+      .optional(),
     /** Of a patch, with `allow`: the hunks to leave out. */
     dropHunks: z.array(z.int().nonnegative()).max(10_000).optional(),
     /** Why, for the model. */

@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { Approval, ApprovalOutcome } from './approval.ts';
+import { Approval } from './approval.ts';
 import { CallId, ClientId, InputId, ItemId, RunId } from './ids.ts';
 import { Input } from './input.ts';
 import { Item } from './item.ts';
 import { EventError, RunStatus, Usage } from './run.ts';
 import { Session, SessionState } from './session.ts';
-import { ToolOutcome, ToolTarget } from './tool.ts';
+import { ApprovalOutcome, ToolOutcome, ToolTarget } from './tool.ts';
 
 function event<const T extends string, S extends z.ZodRawShape>(type: T, shape: S) {
   return z.object({
@@ -49,6 +49,10 @@ export const SessionEvent = z.discriminatedUnion('type', [
     clientId: ClientId.optional(),
     /** Milliseconds since 1970. */
     deadline: z.number(),
+    /** The paths that the rules were asked about, as they are meant; none where it works on none. */
+    paths: z.array(z.string()).optional(),
+    /** Globs of the paths that rules deny to this tool: it leaves out what it comes upon of them. */
+    denied: z.array(z.string()).optional(),
   }),
   event('tool.progress', { callId: CallId, message: z.string(), fraction: z.number().optional() }),
   event('tool.finished', { callId: CallId, outcome: ToolOutcome }),

@@ -3,7 +3,6 @@ export { type AnswerStream, createAnswerStream, createAnswerText } from './answe
 export {
   Approval,
   ApprovalDecide,
-  type ApprovalOutcome,
   FileChange,
   RememberedRule,
   Rule,
@@ -30,9 +29,11 @@ export {
 } from './errors.ts';
 export { type NewSessionEvent, SessionEvent, type TrackedEvent } from './event.ts';
 export { eventBytes, itemBytes, waitingBytes } from './event-bytes.ts';
+export { compileGlob, type GlobWork, MAX_GLOB_LENGTH } from './glob.ts';
 export { AgentName, InputId, RequestId, SessionId } from './ids.ts';
 export { Attachment, Content, Input, InputRef, InputSend, type InputSent } from './input.ts';
 export { Item, type ItemKind, type ItemPage, PlanEntry } from './item.ts';
+export { isDeeperThan, MAX_JSON_DEPTH } from './json-depth.ts';
 export {
   LegacyClientFrame,
   type LegacyErrorFrame,
@@ -53,6 +54,8 @@ export { createEventMender, type History, mendEvents } from './mend-events.ts';
 export { mergeDeltas } from './merge-deltas.ts';
 export { Model, type ModelList } from './model.ts';
 export { newId } from './new-id.ts';
+export { patchExcess } from './patch-limits.ts';
+export { compilePathGlob, isOutside, normalizePath, type PathTest, withoutEscapes } from './paths.ts';
 export { Run, RunCancel, RunRef, Usage, UsageGet, type UsageReport } from './run.ts';
 export { sendNow } from './send-now.ts';
 export {
@@ -72,6 +75,10 @@ export { standardTools } from './standard-tools.ts';
 export { createStreamQueue, type StreamQueue } from './stream-queue.ts';
 export { createSurrogateJoiner, utf8Length } from './text.ts';
 export {
+  type ApprovalOutcome,
+  MAX_TOOLS,
+  MAX_TOOLS_BYTES,
+  type Resolution,
   type SessionTool,
   ToolAnnounce,
   type ToolCallInfo,
@@ -82,6 +89,7 @@ export {
   ToolResultRead,
   ToolSpec,
   type ToolTarget,
+  toolBytes,
 } from './tool.ts';
 export { transformer } from './transformer.ts';
 export { addUsage, noUsage } from './usage.ts';

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { beginsAs } from './file-type.ts';
 import { AgentName, InputId, RunId, SessionId } from './ids.ts';
 import { AttachmentInfo } from './item.ts';
 import { ModelName } from './session.ts';
@@ -29,8 +30,17 @@ export const Attachment = z
   })
   .refine(
     (value) => value.data === undefined || /^image\/(png|jpeg|gif|webp)$|^application\/pdf$/.test(value.mimeType),
-    { message: 'data must be a PNG, JPEG, GIF or WebP image or a PDF: send other files as text', path: ['mimeType'] },
-  );
+    {
+      message: 'data must be a PNG, JPEG, GIF or WebP image or a PDF: send other files as text',
+      path: ['mimeType'],
+      abort: true,
+    },
+  )
+  .refine((value) => value.data === undefined || beginsAs(value.mimeType, value.data), {
+    // Else the provider says so, of a run that fails.
+    message: 'data does not begin as a file of its mimeType does: it is something else, or broken',
+    path: ['data'],
+  });
 export type Attachment = z.infer<typeof Attachment>;
 
 /** What to do with an input while a run is active. */

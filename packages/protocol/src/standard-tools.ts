@@ -49,7 +49,8 @@ export const standardTools = {
   search_in_code: spec(
     {
       name: 'search_in_code',
-      description: 'Finds lines in the files of the workspace. Answers with path:line: text.',
+      description:
+        'Finds lines in the files of the workspace. Answers with path:line: text. Files on which an expression takes more than 2 s are left out, and named.',
       kind: 'read',
       resource: 'path',
     },

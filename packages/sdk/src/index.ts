@@ -13,6 +13,7 @@ export {
 export type {
   AgentInfo,
   Approval,
+  ApprovalOutcome,
   Attachment,
   AttachmentInfo,
   EventError,

@@ -31,6 +31,9 @@ export interface ToolContext {
   callId: string;
   /** Aborts when the result is not wanted any more: the run was cancelled, or the time is over. */
   signal: AbortSignal;
+  /** Of a tool that works on paths: those that the rules were asked about, and globs of those that they deny to this tool. A link, or a search, must not lead there. */
+  paths?: readonly string[] | undefined;
+  denied?: readonly string[] | undefined;
   /** Says how far it is, and that it is still at work: its time begins anew. `fraction`: 0 to 1. */
   progress(message: string, fraction?: number): void;
 }

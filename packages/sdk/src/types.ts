@@ -45,7 +45,12 @@ export interface ToolCallInfo {
   result?: string | undefined;
   /** Names the whole result, where `result` is only a part of it. */
   resultId?: string | undefined;
+  /** What was decided where somebody was asked, and who did: in their own words. `decidedAt`: milliseconds since 1970. */
+  decision?: { decision: ApprovalOutcome; by: string; decidedAt: number } | undefined;
 }
+
+/** `cancelled`, `timed_out`: nobody decided. */
+export type ApprovalOutcome = 'allow' | 'edit' | 'reject' | 'cancelled' | 'timed_out';
 
 /** One file of a patch, in hunks that a person may leave out. */
 export interface FileChange {
@@ -128,7 +133,7 @@ export interface Approval {
   target: ToolTarget;
   /** Why somebody is asked, for a person. */
   reason: string;
-  /** What may be chosen, and the glob that a remembered yes would stand for. */
+  /** What may be chosen, and the glob that a remembered yes would stand for. Only `once`: this is asked for each time. */
   options: Array<{ scope: 'once' | 'session' | 'project'; resource?: string | undefined }>;
   /** Of a patch: what it would change. */
   changes?: FileChange[] | undefined;
@@ -137,7 +142,10 @@ export interface Approval {
   deadline: Date;
 }
 
-/** What may be done without asking (`allow`), and what not at all (`deny`). */
+/**
+ * What may be done without asking (`allow`), and what not at all (`deny`). Of commands a rule is a convenience, not a boundary: the same thing can be said in a
+ * hundred ways.
+ */
 export interface Rule {
   ruleId: string;
   scope: 'session' | 'project';
@@ -213,6 +221,9 @@ interface EventBodies {
     target: ToolTarget;
     clientId?: string | undefined;
     deadline: number;
+    /** The paths that the rules were asked about, and globs of those that they deny to this tool. */
+    paths?: string[] | undefined;
+    denied?: string[] | undefined;
   };
   /** `fraction`: 0 to 1. */
   'tool.progress': { callId: string; message: string; fraction?: number | undefined };
@@ -221,7 +232,7 @@ interface EventBodies {
   /** `cancelled`, `timed_out`: nobody decided. `by`: who did. */
   'approval.resolved': {
     callId: string;
-    decision: 'allow' | 'edit' | 'reject' | 'cancelled' | 'timed_out';
+    decision: ApprovalOutcome;
     by: string;
   };
   'agent.switched': { from: string; to: string; reason: string };

@@ -1,9 +1,9 @@
-import { mkdirSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { type Logger, SettingsError } from '@codelab/service-kit';
 import { type CompiledQuery, Kysely, PostgresDialect, SqliteDialect } from 'kysely';
 import Sqlite from 'libsql';
 import pg from 'pg';
+import { makePrivate } from './private-files.ts';
 import type { Database } from './schema.ts';
 import { type SqliteWriter, startSqliteWriter } from './sqlite-writer.ts';
 
@@ -40,7 +40,7 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<OpenDa
 function openSqlite(url: string): OpenDatabase {
   const path = resolve(url.slice('file:'.length));
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makePrivate(path);
     const unlock = lockFile(`${path}-lock`);
     try {
       const database = new Sqlite(path, { timeout: 1000 });
@@ -57,6 +57,8 @@ function openSqlite(url: string): OpenDatabase {
         },
         async close() {
           await writer?.close();
+          // Then the one file is all there is, for whoever copies it.
+          if (database.open) database.exec('pragma wal_checkpoint(truncate)');
           await db.destroy();
           unlock();
         },

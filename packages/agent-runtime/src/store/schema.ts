@@ -66,7 +66,7 @@ export interface Database {
     pending: number;
     /** Hash of the decision. */
     decided_with: string | null;
-    /** `Approval` */
+    /** `Approval`, and `resolution` once it is decided */
     data: string;
   };
   rules: {

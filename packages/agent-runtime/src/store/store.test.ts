@@ -141,7 +141,7 @@ describe('an SQLite file', () => {
     const room = (pages: number) => [CompiledQuery.raw(`pragma max_page_count = ${pages}`)];
     await store.commit([room(60)]);
     const large = store.writes.item('s', item(1, 'x'.repeat(1_000_000)));
-    await expect(store.commit([large], { deadlineMs: 1_000 })).rejects.toMatchObject({
+    await expect(store.commit([large], { deadlineMs: 1_500 })).rejects.toMatchObject({
       code: 'OVERLOADED',
       message: expect.stringContaining('its disk is full'),
     });

@@ -7,9 +7,11 @@ import {
   type Item,
   noUsage,
   type RememberedRule,
+  type Resolution,
   type Run,
   type Session,
   type ThinkingBlock,
+  type ToolKind,
   type ToolSpec,
   type Usage,
   type UsageReport,
@@ -30,6 +32,10 @@ const READ_PAUSE_MS = 100;
 /** A tool that a client runs, and which one. */
 export interface AnnouncedTool extends ToolSpec {
   clientId: string;
+  /** The strictest kind that other clients have said of a tool of this name: it stays at least that. */
+  atLeast?: ToolKind;
+  /** Its client has it no more; only `atLeast` still counts. */
+  isGone?: true;
 }
 
 export interface StoredSession {
@@ -88,6 +94,7 @@ export interface StoredApproval {
   approval: Approval;
   pending: boolean;
   decidedWith?: string;
+  resolution?: Resolution;
 }
 
 /** Everything that outlives the process. Reads are of what is committed. */
@@ -329,9 +336,11 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
           .where('call_id', '=', callId)
           .executeTakeFirst();
         if (row === undefined) return undefined;
+        const { resolution, ...approval } = toApproval(row.data);
         return {
           sessionId,
-          approval: toApproval(row.data),
+          approval,
+          ...(resolution === undefined ? {} : { resolution }),
           pending: row.pending === 1,
           ...(row.decided_with === null ? {} : { decidedWith: row.decided_with }),
         };
@@ -403,7 +412,7 @@ const toRun = (json: string) => {
   const { isCancelled, ...run } = parse<Run & { isCancelled: boolean }>(json, ['startedAt', 'finishedAt']);
   return { run, isCancelled };
 };
-const toApproval = (json: string) => parse<Approval>(json, ['createdAt', 'deadline']);
+const toApproval = (json: string) => parse<Approval & { resolution?: Resolution }>(json, ['createdAt', 'deadline']);
 const toRule = (json: string) => parse<RememberedRule>(json, ['createdAt']);
 
 function toSession(row: Selectable<Database['sessions']>): StoredSession {

@@ -168,19 +168,19 @@ export function createWrites(db: Kysely<Database>) {
       ];
     },
 
-    approval({ sessionId, approval, pending, decidedWith }: StoredApproval): Write {
+    approval({ sessionId, approval, pending, decidedWith, resolution }: StoredApproval): Write {
       const row = {
         session_id: sessionId,
         call_id: approval.callId,
         pending: pending ? 1 : 0,
         decided_with: decidedWith ?? null,
-        data: JSON.stringify(approval),
+        data: JSON.stringify({ ...approval, ...(resolution === undefined ? {} : { resolution }) }),
       };
       return [
         db
           .insertInto('approvals')
           .values(row)
-          .onConflict((c) => c.columns(['session_id', 'call_id']).doUpdateSet(taken('pending', 'decided_with')))
+          .onConflict((c) => c.columns(['session_id', 'call_id']).doUpdateSet(taken('pending', 'decided_with', 'data')))
           .compile(),
       ];
     },

@@ -1,12 +1,12 @@
-import { createHash } from 'node:crypto';
-import { CodelabError, type CompletionRequest, type SessionTool, type ToolSpec } from '@codelab/protocol';
-import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
-import picomatch from 'picomatch';
+import { CodelabError, type CompletionRequest, compileGlob, type SessionTool, type ToolSpec } from '@codelab/protocol';
 import type { Agent } from '../agents.ts';
 import type { AnnouncedTool } from '../store/store.ts';
+import { strictest } from './announced.ts';
+import type { SchemaChecker } from './schema-checker.ts';
 import type { ServerTool } from './server-tool.ts';
 
-const MAX_VALIDATORS = 500;
+/** For the names that an agent's tools are chosen by. */
+const NAME_WORK = 1_000_000;
 
 /** A tool as the run loop calls it. */
 export type Tool = ToolSpec &
@@ -30,27 +30,41 @@ export interface Toolbox {
   toolsOf(announced: AnnouncedTool[], agent: Agent): Map<string, Tool>;
   /** All the tools of a session, whatever its agent. */
   list(announced: AnnouncedTool[]): SessionTool[];
-  /** Throws `VALIDATION` where one is named as one of ours, or has a schema that is none. */
-  check(tools: ToolSpec[]): void;
-  /** What does not fit the tool's schema, for the model to correct, or undefined. */
-  mistakesOf(tool: ToolSpec, args: unknown): string | undefined;
+  /** Throws `VALIDATION` where one is named as one of ours, or has a schema that can't be used. */
+  check(tools: ToolSpec[]): Promise<void>;
+  /** What does not fit the tool's schema, or why that can't be told, for the model; or undefined. */
+  mistakesOf(tool: ToolSpec, args: unknown, signal?: AbortSignal): Promise<string | undefined>;
 }
 
-export function createToolbox({ server, mcp }: { server: ServerTool[]; mcp: ToolSource }): Toolbox {
+export interface ToolboxOptions {
+  server: ServerTool[];
+  mcp: ToolSource;
+  schemas: SchemaChecker;
+}
+
+export function createToolbox({ server, mcp, schemas }: ToolboxOptions): Toolbox {
   const own: Tool[] = server.map(({ spec, execute }) => ({ ...spec, target: 'server', execute }));
-  const validators = createValidators();
 
   const all = (announced: AnnouncedTool[]): Map<string, Tool> => {
-    const client = announced.map((tool): Tool => ({ ...tool, target: 'client' }));
-    return new Map([...mcp.tools(), ...client, ...own].map((tool) => [tool.name, tool]));
+    const tools = new Map(mcp.tools().map((tool) => [tool.name, tool]));
+    for (const tool of announced) {
+      if (tool.isGone === true) continue;
+      // One that stands in an MCP server's place is not thereby more harmless.
+      const kind = strictest(tool.kind, tools.get(tool.name)?.kind);
+      tools.set(tool.name, { ...tool, kind, target: 'client' });
+    }
+    for (const tool of own) tools.set(tool.name, tool);
+    return tools;
   };
 
   return {
     toolsOf(announced, agent) {
+      // While the model is asked, there is time.
+      if (announced.length > 0) schemas.warmUp();
       const tools = all(announced);
       if (agent.tools === undefined) return tools;
-      const has = picomatch(agent.tools);
-      return new Map([...tools].filter(([name]) => has(name)));
+      const wanted = agent.tools.map(toNameTest);
+      return new Map([...tools].filter(([name]) => wanted.some((isWanted) => isWanted(name))));
     },
 
     list: (announced) =>
@@ -64,7 +78,7 @@ export function createToolbox({ server, mcp }: { server: ServerTool[]; mcp: Tool
         ...(timeoutMs === undefined ? {} : { timeoutMs }),
       })),
 
-    check(tools) {
+    async check(tools) {
       const details: Array<{ path: string; message: string }> = [];
       const names = new Set<string>();
       for (const [index, tool] of tools.entries()) {
@@ -73,11 +87,10 @@ export function createToolbox({ server, mcp }: { server: ServerTool[]; mcp: Tool
           details.push({ path: `${path}.name`, message: `"${tool.name}" is a tool of agent-runtime's own` });
         if (names.has(tool.name)) details.push({ path: `${path}.name`, message: `"${tool.name}" is there twice` });
         names.add(tool.name);
-        try {
-          validators.of(tool.inputSchema);
-        } catch (error) {
-          details.push({ path: `${path}.inputSchema`, message: `is no JSON Schema: ${(error as Error).message}` });
-        }
+        // The first that can't be used is reason enough: each may take its time.
+        if (details.length > 0) continue;
+        const fault = await schemas.faultOf(tool.inputSchema);
+        if (fault !== undefined) details.push({ path: `${path}.inputSchema`, message: fault });
       }
       if (details.length > 0)
         throw new CodelabError('VALIDATION', details.map(({ path, message }) => `${path}: ${message}`).join('; '), {
@@ -85,7 +98,7 @@ export function createToolbox({ server, mcp }: { server: ServerTool[]; mcp: Tool
         });
     },
 
-    mistakesOf: (tool, args) => validators.mistakes(tool.inputSchema, args),
+    mistakesOf: (tool, args, signal) => schemas.mistakesOf(tool.inputSchema, args, signal),
   };
 }
 
@@ -101,39 +114,9 @@ function withoutDialect({ $schema: _, ...schema }: ToolSpec['inputSchema']): Rec
   return schema;
 }
 
-function createValidators() {
-  /** In order of use. */
-  const known = new Map<string, ValidateFunction>();
-  const of = (schema: ToolSpec['inputSchema']): ValidateFunction => {
-    const text = JSON.stringify(withoutDialect(schema));
-    const key = createHash('sha256').update(text).digest('base64');
-    // One Ajv for each: ids within schemas of strangers may clash.
-    const validate =
-      known.get(key) ??
-      new Ajv2020({ strict: false, allErrors: true, validateFormats: false }).compile(withoutDialect(schema));
-    known.delete(key);
-    known.set(key, validate);
-    if (known.size > MAX_VALIDATORS) known.delete(known.keys().next().value as string);
-    return validate;
-  };
-  return {
-    of,
-    mistakes(schema: ToolSpec['inputSchema'], args: unknown): string | undefined {
-      const validate = of(schema);
-      if (validate(args)) return undefined;
-      return (validate.errors ?? [])
-        .slice(0, 10)
-        .map(({ instancePath, message, params }) => {
-          const at = instancePath === '' ? 'the arguments' : instancePath.slice(1).replaceAll('/', '.');
-          const more =
-            'allowedValues' in params
-              ? `: ${params.allowedValues.join(', ')}`
-              : 'additionalProperty' in params
-                ? `: ${params.additionalProperty}`
-                : '';
-          return `${at} ${message}${more}`;
-        })
-        .join('; ');
-    },
-  };
+/** A name, a glob, or with `!` in front all that it does not cover. */
+function toNameTest(pattern: string): (name: string) => boolean {
+  const isNegated = pattern.startsWith('!');
+  const test = compileGlob(isNegated ? pattern.slice(1) : pattern, { over: 'path' });
+  return (name) => test(name, { left: NAME_WORK }) === !isNegated;
 }

@@ -1,38 +1,63 @@
 import { realpathSync } from 'node:fs';
 import { lstat, mkdir, opendir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
+import { compilePathGlob, isOutside, normalizePath } from '@codelab/protocol';
+import { createPacer } from './pacer.ts';
 
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 /** What nobody means when they say "all files". */
 const SKIPPED = new Set(['.git', 'node_modules', '.hg', '.svn']);
+/** For one path and one rule: what is not told by then is left out. */
+const RULE_WORK = 200_000;
 
-/** The files of one folder, and none outside it, whatever links and dots a path has. Every error is one that a model can act on. */
+/** What the rules say of a call: a `ToolContext` has it. */
+export interface PathPolicy {
+  /** The paths that the rules were asked about. Without them they were asked about what the call says. */
+  readonly paths?: readonly string[] | undefined;
+  /** Globs of what they deny. */
+  readonly denied?: readonly string[] | undefined;
+}
+
+/**
+ * The files of one folder, and none outside it, whatever links and dots a path has; of those in it none that a rule denies, and none by another name than the one
+ * that the rules were asked about. Every error is one that a model can act on.
+ */
 export interface Folder {
   readonly path: string;
   /** The real path of something in the folder. */
   locate(path: string): Promise<string>;
   /** A text file. */
   read(path: string): Promise<string>;
+  /** A text file that `walk` has come upon; undefined where it is none, is too large, or is a link. */
+  readFound(path: string): Promise<string | undefined>;
   /** Writes a file as a whole, or not at all. */
   write(path: string, content: string): Promise<void>;
   remove(path: string): Promise<void>;
-  /** Paths of what is there, folders with a slash at their end; relative, with slashes, in order. */
+  /** Paths of what is there, folders with a slash at their end; relative, with slashes, in order. What a rule denies is left out. */
   walk(path: string, isRecursive: boolean): AsyncGenerator<string>;
 }
 
-export function openFolder(folder: string): Folder {
-  const root = realpathSync(folder);
+/** Throws where there is no such folder. */
+export function openFolder(folder: string): (policy: PathPolicy) => Folder {
+  const root = realpathSync.native(folder);
+  return (policy) => createFolder(root, policy);
+}
+
+function createFolder(root: string, policy: PathPolicy): Folder {
+  const denied = (policy.denied ?? []).map((glob) => compilePathGlob(glob, true));
+  const isDenied = (name: string) => denied.some((covers) => covers(name, { left: RULE_WORK }) !== false);
 
   const locate = async (path: string): Promise<string> => {
-    const asked = resolve(root, path);
-    // What does not exist yet is where the nearest folder that does is.
-    for (let existing = asked; ; existing = dirname(existing)) {
-      const real = await realPath(existing);
-      if (real === undefined) continue;
-      const found = join(real, relative(existing, asked));
-      if (found === root || found.startsWith(root + sep)) return found;
-      throw new Error(`"${path}" is outside the workspace.`);
-    }
+    const real = await realPathIn(root, path);
+    const name = shown(root, real);
+    if (isDenied(name)) throw new Error(`This was not done. A rule denies "${name}".`);
+    const meant = normalizePath(path);
+    const asked = (policy.paths ?? [meant]).map((each) => each.normalize('NFC'));
+    // A person who was asked about what seems to lead out has said yes to that very path.
+    const isAsked =
+      asked.includes(name.normalize('NFC')) || (isOutside(meant) && asked.includes(meant.normalize('NFC')));
+    if (!isAsked) throw new Error(`"${path}" is really "${name}": call it by that name.`);
+    return real;
   };
 
   return {
@@ -50,6 +75,20 @@ export function openFolder(folder: string): Folder {
       const bytes = await readFile(file);
       if (bytes.includes(0)) throw new Error(`"${path}" is not a text file.`);
       return bytes.toString('utf8');
+    },
+
+    async readFound(path) {
+      const file = join(root, path);
+      try {
+        if (realpathSync.native(file) !== file) return undefined;
+        const info = await stat(file);
+        if (!info.isFile() || info.size > MAX_FILE_BYTES) return undefined;
+        const bytes = await readFile(file);
+        return bytes.includes(0) ? undefined : bytes.toString('utf8');
+      } catch {
+        // It has gone meanwhile, or nobody may read it.
+        return undefined;
+      }
     },
 
     async write(path, content) {
@@ -83,28 +122,47 @@ export function openFolder(folder: string): Folder {
         yield shown(root, start);
         return;
       }
+      const pace = createPacer();
       const waiting = [start];
-      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
         const entries = [];
         for await (const entry of await opendir(next)) entries.push(entry);
         entries.sort((a, b) => (a.name < b.name ? -1 : 1));
         const folders: string[] = [];
         for (const entry of entries) {
+          await pace();
           if (SKIPPED.has(entry.name)) continue;
           const full = join(next, entry.name);
-          yield shown(root, full) + (entry.isDirectory() ? '/' : '');
+          const name = shown(root, full);
+          if (!isDenied(name)) yield name + (entry.isDirectory() ? '/' : '');
           // Links are not followed: they may lead out, or round in a circle.
           if (entry.isDirectory()) folders.push(full);
         }
-        if (isRecursive) waiting.unshift(...folders);
+        if (isRecursive) waiting.push(...folders.reverse());
       }
     },
   };
 }
 
+async function realPathIn(root: string, path: string): Promise<string> {
+  const asked = resolve(root, path);
+  // What does not exist yet is where the nearest folder that does is.
+  for (let existing = asked; ; existing = dirname(existing)) {
+    const real = await realPath(existing);
+    if (real === undefined) continue;
+    const found = join(real, relative(existing, asked));
+    if (found === root || found.startsWith(root + sep)) {
+      // "file:stream" is another name of the file there.
+      if (sep === '\\' && found.slice(root.length).includes(':')) throw new Error(`"${path}" is no path.`);
+      return found;
+    }
+    throw new Error(`"${path}" is outside the workspace.`);
+  }
+}
+
 async function realPath(path: string): Promise<string | undefined> {
   try {
-    return realpathSync(path);
+    return realpathSync.native(path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error;

@@ -21,7 +21,17 @@ export interface CommandResult {
   output: string;
 }
 
-/** Runs a command in the system's shell, with all that it starts, and ends all of it when its time is over. */
+/** Ends each command that runs. */
+const running = new Set<() => void>();
+
+function endCommands(): void {
+  for (const end of running) end();
+}
+
+/**
+ * Runs a command in the system's shell, with all that it starts, and ends all of it when its time is over, or this process exits. What makes itself a group of its
+ * own (`setsid`) gets away, and so does everything where this process is killed.
+ */
 export function runCommand(command: string, { cwd, timeoutMs, signal, env }: CommandOptions): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const isWindows = process.platform === 'win32';
@@ -46,6 +56,9 @@ export function runCommand(command: string, { cwd, timeoutMs, signal, env }: Com
         // It has ended meanwhile.
       }
     };
+    if (!process.listeners('exit').includes(endCommands)) process.on('exit', endCommands);
+    const endNow = () => kill('SIGKILL');
+    running.add(endNow);
     let force: NodeJS.Timeout | undefined;
     const end = (why: NonNullable<CommandResult['ended']>) => {
       if (ended !== undefined) return;
@@ -63,6 +76,7 @@ export function runCommand(command: string, { cwd, timeoutMs, signal, env }: Com
       stream.on('data', output.add);
     }
     const settle = () => {
+      running.delete(endNow);
       clearTimeout(timer);
       clearTimeout(force);
       signal.removeEventListener('abort', onAbort);

@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { Tool, ToolContext } from '../tools.ts';
 import { workspaceTools } from './workspace-tools.ts';
 
@@ -76,6 +76,28 @@ it.each(['../secret', '/etc/passwd', 'a/../../secret', 'link/secret', 'dangling'
   expect(existsSync(join(outer, 'not-yet'))).toBe(false);
 });
 
+it('takes a call by the names that the rules were asked about, and leaves out what they deny', async () => {
+  mkdirSync(join(folder, 'secrets'));
+  put('secrets/key', 'secret');
+  put('open', 'secret');
+  symlinkSync('secrets', join(folder, 'link'));
+  const tools = workspaceTools({ folder });
+  const run = (name: string, args: Record<string, unknown>, policy: Partial<ToolContext>) =>
+    (tools[name] as Tool).run(args, { ...context(), ...policy });
+  const denied = ['secrets/**'];
+  await expect(run('read_file', { path: 'secrets/key' }, { denied })).rejects.toThrow('A rule denies');
+  await expect(run('read_file', { path: 'link/key' }, { denied })).rejects.toThrow('A rule denies');
+  await expect(run('read_file', { path: 'link/key' }, {})).rejects.toThrow('is really "secrets/key"');
+  await expect(run('read_file', { path: 'open' }, { paths: ['other'] })).rejects.toThrow('is really "open"');
+  await expect(run('list_files', { path: 'link' }, { paths: ['link'] })).rejects.toThrow('is really "secrets"');
+  expect(await run('search_in_code', { query: 'secret' }, { denied })).toBe('open:1: secret');
+  expect(await run('list_files', { recursive: true }, { denied })).toBe('link\nopen');
+  // A person was asked about the path as it stands.
+  const path = join(folder, 'open');
+  expect(await run('read_file', { path }, { paths: [path] })).toBe('secret');
+  await expect(run('read_file', { path: join(folder, 'secrets/key') }, { denied })).rejects.toThrow('A rule denies');
+});
+
 it('says what is wrong, so that the model can do better', async () => {
   mkdirSync(join(folder, 'dir'));
   put('binary', 'a\0b');
@@ -115,6 +137,37 @@ it('runs commands with both outputs and the exit code, and ends them with all th
   while (!existsSync(join(folder, 'pid')) || get('pid').split('\n').length < 3)
     await new Promise((resolve) => setImmediate(resolve));
   stop.abort();
+  await running;
+  for (const pid of get('pid').trim().split('\n').map(Number)) expect(isRunning(pid)).toBe(false);
+});
+
+it('commands find no keys of ours, nor of providers, unless they are given them', async () => {
+  const names = [
+    'GATEWAY__INTERNAL_API_KEY',
+    'AGENT_RUNTIME__DATABASE_URL',
+    'LLM_PROXY__OPENAI_API_KEY',
+    'CODELAB_TOKEN',
+    'OPENAI_API_KEY',
+    'ANTHROPIC_API_KEY',
+  ];
+  for (const name of names) vi.stubEnv(name, 's3cret');
+  vi.stubEnv('OWN_SETTING', 'kept');
+  try {
+    const shown = await call('run_command', { command: 'env' });
+    expect(shown).not.toContain('s3cret');
+    expect(shown).toContain('OWN_SETTING=kept');
+    const { run_command: command } = workspaceTools({ folder, env: process.env });
+    expect(await command?.run({ command: 'echo $OPENAI_API_KEY' }, context())).toContain('s3cret');
+  } finally {
+    vi.unstubAllEnvs();
+  }
+});
+
+it('commands end with the process', async () => {
+  const running = call('run_command', { command: 'echo $$ > pid; sleep 60 & echo $! >> pid; wait' });
+  while (!existsSync(join(folder, 'pid')) || get('pid').split('\n').length < 3)
+    await new Promise((resolve) => setImmediate(resolve));
+  for (const listener of process.listeners('exit')) if (listener.name === 'endCommands') listener(0);
   await running;
   for (const pid of get('pid').trim().split('\n').map(Number)) expect(isRunning(pid)).toBe(false);
 });

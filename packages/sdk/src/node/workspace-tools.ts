@@ -1,12 +1,19 @@
-import { standardTools } from '@codelab/protocol';
-import { applyPatch, parsePatch } from 'diff';
-import picomatch from 'picomatch';
+import { compilePathGlob, MAX_GLOB_LENGTH, standardTools } from '@codelab/protocol';
 import { type JsonSchema, type Tool, type ToolContext, tool } from '../tools.ts';
+import { applyTo } from './apply-patch.ts';
+import { commandEnvironment } from './command-environment.ts';
 import { type Folder, openFolder } from './folder.ts';
 import { runCommand } from './run-command.ts';
+import { createLineSearch } from './search.ts';
 
+/** For listing or searching, in all. */
+const LOOK_MS = 60_000;
+/** For one name and one pattern. */
+const PATTERN_WORK = 1_000_000;
 const MAX_LISTED = 1_000;
 const MAX_MATCHES = 200;
+/** Files on which an expression takes too long, before it is given up. */
+const MAX_SKIPPED = 3;
 const MAX_LINE = 300;
 const COMMAND_TIMEOUT_S = 120;
 
@@ -15,47 +22,47 @@ export interface WorkspaceToolsOptions {
   folder: string;
   /** Asks the person, for `prompt_user`. Without it there is no such tool. */
   promptUser?: (question: string, choices: string[] | undefined, context: ToolContext) => Promise<string>;
-  /** What commands find in their environment. Default: this process's. */
+  /**
+   * What commands find in their environment. Default: this process's, which is the person's own, without the settings and keys of CodeLab's services and without
+   * the keys of model providers (`OPENAI_API_KEY`, `ANTHROPIC_API_KEY` and such): what a command prints goes to a model. Whatever else is in it, a command has.
+   */
   env?: Record<string, string | undefined>;
 }
 
 type Args = Record<string, unknown>;
 
 /** The standard tools of an IDE, on a folder of this machine: read_file, write_file, list_files, search_in_code, apply_patch, delete_file, run_command, prompt_user. */
-export function workspaceTools({ folder, promptUser, env = process.env }: WorkspaceToolsOptions): Record<string, Tool> {
-  const files = openFolder(folder);
+export function workspaceTools({
+  folder,
+  promptUser,
+  env = commandEnvironment(process.env),
+}: WorkspaceToolsOptions): Record<string, Tool> {
+  const open = openFolder(folder);
   const execute: Partial<Record<keyof typeof standardTools, (args: Args, context: ToolContext) => Promise<unknown>>> = {
-    read_file: async ({ path, start_line, end_line }) =>
-      toLines(await files.read(path as string), start_line as number | undefined, end_line as number | undefined),
+    read_file: async ({ path, start_line, end_line }, context) =>
+      toLines(
+        await open(context).read(path as string),
+        start_line as number | undefined,
+        end_line as number | undefined,
+      ),
 
-    async write_file({ path, content }) {
-      await files.write(path as string, content as string);
+    async write_file({ path, content }, context) {
+      await open(context).write(path as string, content as string);
       return `${path} is written.`;
     },
 
-    async list_files({ path = '.', pattern, recursive }) {
-      const isRecursive = (recursive as boolean | undefined) ?? pattern !== undefined;
-      const wanted = matcher(pattern as string | undefined);
-      const found: string[] = [];
-      for await (const name of files.walk(path as string, isRecursive)) {
-        if (!wanted(name)) continue;
-        if (found.length === MAX_LISTED) return `${found.join('\n')}\n[there are more: name a folder or a pattern]`;
-        found.push(name);
-      }
-      return found.length === 0 ? 'Nothing was found.' : found.join('\n');
-    },
+    list_files: (args, context) => list(open(context), args, context.signal),
+    search_in_code: (args, context) => search(open(context), args, context.signal),
+    apply_patch: ({ patch }, context) => applyTo(open(context), patch as string),
 
-    search_in_code: (args, { signal }) => search(files, args, signal),
-    apply_patch: ({ patch }) => applyTo(files, patch as string),
-
-    async delete_file({ path }) {
-      await files.remove(path as string);
+    async delete_file({ path }, context) {
+      await open(context).remove(path as string);
       return `${path} is deleted.`;
     },
 
     async run_command({ command, cwd = '.', timeout_seconds: seconds = COMMAND_TIMEOUT_S }, { signal }) {
       const result = await runCommand(command as string, {
-        cwd: await files.locate(cwd as string),
+        cwd: await open({}).locate(cwd as string),
         timeoutMs: (seconds as number) * 1000,
         signal,
         env,
@@ -95,70 +102,76 @@ function toLines(text: string, start = 1, end = Number.POSITIVE_INFINITY): strin
   return lines.slice(start - 1, end).join('\n');
 }
 
+/** Throws where nobody could tell in time what a pattern covers. */
 function matcher(pattern: string | undefined): (name: string) => boolean {
   if (pattern === undefined) return () => true;
-  const matches = picomatch(pattern, { dot: true });
-  return (name) => matches(name.replace(/\/$/, ''));
+  if (pattern.length > MAX_GLOB_LENGTH)
+    throw new Error(`The pattern is too long: at most ${MAX_GLOB_LENGTH} characters.`);
+  const covers = compilePathGlob(pattern, false);
+  return (name) => {
+    const isCovered = covers(name.replace(/\/$/, ''), { left: PATTERN_WORK });
+    if (isCovered === undefined)
+      throw new Error(`It takes too long to tell whether ${name} is one of the pattern's: write a simpler one.`);
+    return isCovered;
+  };
 }
 
-async function search(files: Folder, args: Args, signal: AbortSignal): Promise<string> {
-  const { query, path = '.', pattern, is_regex: isRegex = false, case_sensitive: isSensitive = false } = args;
-  let expression: RegExp;
-  try {
-    const source = isRegex ? (query as string) : (query as string).replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-    expression = new RegExp(source, isSensitive ? 'm' : 'im');
-  } catch (error) {
-    throw new Error(`The query is no regular expression: ${(error as Error).message}`);
-  }
+/** What was found so far is better than nothing. */
+function soFar(found: string[], why: string): string {
+  return `${found.length === 0 ? 'Nothing was found so far.' : found.join('\n')}\n[${why}]`;
+}
+
+const TOO_LONG = `stopped after ${LOOK_MS / 1000} s: name a folder or a pattern`;
+
+async function list(files: Folder, { path = '.', pattern, recursive }: Args, signal: AbortSignal): Promise<string> {
+  const isRecursive = (recursive as boolean | undefined) ?? pattern !== undefined;
   const wanted = matcher(pattern as string | undefined);
+  const deadline = performance.now() + LOOK_MS;
   const found: string[] = [];
-  for await (const name of files.walk(path as string, true)) {
+  for await (const name of files.walk(path as string, isRecursive)) {
     if (signal.aborted) throw new Error('It was cancelled.');
-    if (name.endsWith('/') || !wanted(name)) continue;
-    const text = await files.read(name).catch(() => undefined);
-    if (text === undefined || !expression.test(text)) continue;
-    for (const [index, line] of text.split('\n').entries()) {
-      if (!expression.test(line)) continue;
-      if (found.length === MAX_MATCHES)
-        return `${found.join('\n')}\n[there are more: search for something rarer, or name a folder]`;
-      found.push(`${name}:${index + 1}: ${line.trim().slice(0, MAX_LINE)}`);
-    }
+    if (performance.now() > deadline) return soFar(found, TOO_LONG);
+    if (!wanted(name)) continue;
+    if (found.length === MAX_LISTED) return soFar(found, 'there are more: name a folder or a pattern');
+    found.push(name);
   }
   return found.length === 0 ? 'Nothing was found.' : found.join('\n');
 }
 
-/** All of the patch, or nothing of it. */
-async function applyTo(files: Folder, patch: string): Promise<string> {
-  const changes: Array<{ path: string; content: string | undefined }> = [];
-  for (const file of parsePatch(patch)) {
-    const path = pathOf(file.newFileName) ?? pathOf(file.oldFileName);
-    if (path === undefined) throw new Error('Each file of the patch needs its --- and +++ lines.');
-    const isNew = pathOf(file.oldFileName) === undefined;
-    await files.locate(path);
-    const before = isNew ? '' : await files.read(path);
-    if (isNew && (await exists(files, path))) throw new Error(`"${path}" is there already: patch it, or write_file.`);
-    const after = applyPatch(before, file, { fuzzFactor: 0, autoConvertLineEndings: true });
-    if (after === false)
-      throw new Error(
-        `The patch does not fit ${path}: read the file again, and make the patch from what is there now.`,
-      );
-    changes.push({ path, content: pathOf(file.newFileName) === undefined ? undefined : after });
+async function search(files: Folder, args: Args, signal: AbortSignal): Promise<string> {
+  const { query, path = '.', pattern, is_regex: isRegex = false, case_sensitive: isSensitive = false } = args;
+  const expression = toExpression(query as string, isRegex as boolean, isSensitive as boolean);
+  const wanted = matcher(pattern as string | undefined);
+  const deadline = performance.now() + LOOK_MS;
+  const lines = createLineSearch({ expression, maxLine: MAX_LINE, signal });
+  const found: string[] = [];
+  const skipped: string[] = [];
+  try {
+    for await (const name of files.walk(path as string, true)) {
+      if (signal.aborted) throw new Error('It was cancelled.');
+      if (performance.now() > deadline) return soFar(found, TOO_LONG);
+      if (name.endsWith('/') || !wanted(name)) continue;
+      const text = await files.readFound(name);
+      if (text === undefined) continue;
+      const here = await lines.linesOf(text, MAX_MATCHES + 1 - found.length);
+      if (here === undefined && skipped.push(name) === MAX_SKIPPED)
+        throw new Error(`The expression takes too long, on ${skipped.join(', ')}: write a simpler one.`);
+      found.push(...(here ?? []).map(({ line, text: shown }) => `${name}:${line}: ${shown}`));
+      if (found.length > MAX_MATCHES)
+        return soFar(found.slice(0, MAX_MATCHES), 'there are more: search for something rarer, or name a folder');
+    }
+  } finally {
+    lines.close();
   }
-  if (changes.length === 0) throw new Error('The patch has no changes.');
-  for (const { path, content } of changes) {
-    if (content === undefined) await files.remove(path);
-    else await files.write(path, content);
-  }
-  return `Changed: ${changes.map(({ path }) => path).join(', ')}.`;
+  if (skipped.length > 0)
+    return soFar(found, `left out, because the expression takes too long there: ${skipped.join(', ')}`);
+  return found.length === 0 ? 'Nothing was found.' : found.join('\n');
 }
 
-async function exists(files: Folder, path: string): Promise<boolean> {
-  return files.read(path).then(
-    () => true,
-    (error: Error) => !error.message.startsWith('There is no file'),
-  );
-}
-
-function pathOf(name: string | undefined): string | undefined {
-  return name === undefined || name === '' || name === '/dev/null' ? undefined : name.replace(/^[ab]\//, '');
+function toExpression(query: string, isRegex: boolean, isSensitive: boolean): RegExp {
+  try {
+    return new RegExp(isRegex ? query : query.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'), isSensitive ? 'm' : 'im');
+  } catch (error) {
+    throw new Error(`The query is no regular expression: ${(error as Error).message}`);
+  }
 }

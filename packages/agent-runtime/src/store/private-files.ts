@@ -1,0 +1,30 @@
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+
+/** The folder that is ours by its name. */
+const OWN_FOLDER = '.codelab';
+const FOLDER_MODE = 0o700;
+const FILE_MODE = 0o600;
+
+/**
+ * Makes the files of an SQLite database, the ones beside it too, such that only this user can read them: they have all that was said. A folder that is made for
+ * them is as private; one that was there before is left as it is, unless it is `.codelab`. Windows has no such modes.
+ */
+export function makePrivate(path: string): void {
+  const folder = dirname(path);
+  mkdirSync(folder, { recursive: true, mode: FOLDER_MODE });
+  if (basename(folder) === OWN_FOLDER) tighten(folder, FOLDER_MODE);
+  // SQLite gives the files that it makes beside a database the database's own mode.
+  for (const file of [path, `${path}-lock`]) closeSync(openSync(file, 'a', FILE_MODE));
+  for (const file of [path, `${path}-lock`, `${path}-wal`, `${path}-shm`])
+    if (existsSync(file)) tighten(file, FILE_MODE);
+}
+
+/** Somebody else's file keeps its mode: whoever set that up knows why. */
+function tighten(path: string, mode: number): void {
+  try {
+    chmodSync(path, mode);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
+  }
+}

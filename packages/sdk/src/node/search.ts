@@ -1,0 +1,91 @@
+import { Worker } from 'node:worker_threads';
+
+/** Of one file. */
+const FILE_MS = 2_000;
+const HEAP_MB = 256;
+
+/** As text, because whoever bundles the package bundles this with it. It is in a thread of its own, which can be ended in the middle of an expression. */
+const SCRIPT = `
+const { parentPort, workerData } = require('node:worker_threads');
+const { source, flags, maxLine } = workerData;
+const expression = new RegExp(source, flags);
+parentPort.on('message', ({ text, max }) => {
+  const found = [];
+  const lines = expression.test(text) ? text.split('\\n') : [];
+  for (let index = 0; index < lines.length && found.length < max; index++)
+    if (expression.test(lines[index])) found.push({ line: index + 1, text: lines[index].trim().slice(0, maxLine) });
+  parentPort.postMessage(found);
+});
+`;
+
+export interface FoundLine {
+  /** From 1. */
+  line: number;
+  text: string;
+}
+
+/** Looks for an expression in texts, one after the other, without holding up the process. */
+export interface LineSearch {
+  /** The lines that have it, at most `max`; undefined where it takes too long, or too much memory. Rejects when the signal aborts. */
+  linesOf(text: string, max: number): Promise<FoundLine[] | undefined>;
+  close(): void;
+}
+
+export interface LineSearchOptions {
+  expression: RegExp;
+  /** Longer lines are cut. */
+  maxLine: number;
+  signal: AbortSignal;
+  /** Milliseconds. Default: 2,000. */
+  fileMs?: number;
+}
+
+export function createLineSearch({ expression, maxLine, signal, fileMs = FILE_MS }: LineSearchOptions): LineSearch {
+  const { source, flags } = expression;
+  let started: Promise<Worker> | undefined;
+
+  const start = (): Promise<Worker> => {
+    const worker = new Worker(SCRIPT, {
+      eval: true,
+      workerData: { source, flags, maxLine },
+      env: {},
+      execArgv: [],
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
+    });
+    // Whoever waits for it is told by its end.
+    worker.on('error', () => {});
+    return new Promise((resolve) => {
+      for (const event of ['online', 'exit']) worker.once(event, () => resolve(worker));
+    });
+  };
+  const close = (): void => {
+    void started?.then((worker) => worker.terminate());
+    started = undefined;
+  };
+
+  return {
+    async linesOf(text, max) {
+      started ??= start();
+      const worker = await started;
+      signal.throwIfAborted();
+      let timer: NodeJS.Timeout | undefined;
+      let onAbort = () => {};
+      const found = await new Promise<FoundLine[] | 'ended' | 'aborted'>((resolve) => {
+        worker.once('message', resolve);
+        worker.once('exit', () => resolve('ended'));
+        timer = setTimeout(() => resolve('ended'), fileMs);
+        onAbort = () => resolve('aborted');
+        signal.addEventListener('abort', onAbort);
+        worker.postMessage({ text, max });
+      });
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+      worker.removeAllListeners('message').removeAllListeners('exit');
+      if (typeof found !== 'string') return found;
+      close();
+      signal.throwIfAborted();
+      return undefined;
+    },
+    close,
+  };
+}
