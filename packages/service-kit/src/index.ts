@@ -17,6 +17,7 @@ export {
 export { statusOf, toCodelabError, toErrorBody, toValidationError } from './error-shape.ts';
 export type { Flow } from './flow.ts';
 export { createFilter } from './globs.ts';
+export { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
 export { createLifecycle, type Lifecycle } from './lifecycle.ts';
 export { createLogger, type Logger } from './logger.ts';
 export { createMetrics } from './metrics.ts';

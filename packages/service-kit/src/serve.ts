@@ -8,6 +8,7 @@ import type { Registry } from 'prom-client';
 import type { Authorize, Credentials } from './auth.ts';
 import { statusOf, toCodelabError, toErrorBody } from './error-shape.ts';
 import { type Flow, freeFlow } from './flow.ts';
+import { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
 import { createLifecycle, type Lifecycle } from './lifecycle.ts';
 import { MAX_BATCH, MAX_BODY_BYTES } from './limits.ts';
 import type { Logger } from './logger.ts';
@@ -167,10 +168,15 @@ function createApp(options: ServeOptions, lifecycle: Lifecycle): FastifyInstance
   return app;
 }
 
-/** A request's body. Throws `VALIDATION` for what is not UTF-8 or not JSON. */
+/** A request's body. Throws `VALIDATION` for what is not UTF-8, not JSON, or nested more than `MAX_JSON_DEPTH` deep. */
 export function parseJsonBody(body: Buffer): unknown {
   if (!isUtf8(body)) throw new CodelabError('VALIDATION', 'The body is not valid UTF-8.');
   if (body.length === 0) throw new CodelabError('VALIDATION', 'The body is empty: it must be a JSON object.');
+  if (jsonDepthExceeds(body, MAX_JSON_DEPTH))
+    throw new CodelabError(
+      'VALIDATION',
+      `The body is nested more than ${MAX_JSON_DEPTH} levels deep: send flatter JSON, or the deep part as a string.`,
+    );
   try {
     return JSON.parse(body.toString('utf8'));
   } catch (cause) {
