@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { CallId, RuleId, RunId, SessionId } from './ids.ts';
+import { JsonObject } from './json-object.ts';
 import { ToolKind, ToolTarget } from './tool.ts';
 
 export const RuleEffect = z.enum(['allow', 'deny', 'ask']);
@@ -58,7 +59,7 @@ export const Approval = z.object({
   callId: CallId,
   runId: RunId,
   name: z.string(),
-  arguments: z.record(z.string(), z.unknown()),
+  arguments: JsonObject,
   kind: ToolKind,
   target: ToolTarget,
   /** Why somebody is asked, for a person. */
@@ -82,7 +83,7 @@ export const ApprovalDecide = z
     /** The glob of that rule. Default: as `options` says. */
     resource: Glob.optional(),
     /** Of `edit`: the arguments to use instead. */
-    arguments: z.record(z.string(), z.unknown()).optional(),
+    arguments: JsonObject.optional(),
     /** Of a patch, with `allow`: the hunks to leave out. */
     dropHunks: z.array(z.int().nonnegative()).max(10_000).optional(),
     /** Why, for the model. */

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { CallId, ClientId, SessionId } from './ids.ts';
+import { JsonObject } from './json-object.ts';
+import { isPlainObject } from './plain-json.ts';
 import { utf8Length } from './text.ts';
 
 const MAX_SCHEMA_BYTES = 64 * 1024;
@@ -15,8 +17,12 @@ const ToolName = z
 
 /** Arguments as JSON Schema (draft 2020-12): an object's. At most 64 KiB. https://json-schema.org/draft/2020-12 */
 const InputSchema = z
-  .looseObject({ type: z.literal('object', 'inputSchema must be the schema of an object') })
-  .refine((schema) => utf8Length(JSON.stringify(schema)) <= MAX_SCHEMA_BYTES, 'inputSchema must have at most 64 KiB');
+  .custom<{ type: 'object'; [keyword: string]: unknown }>(
+    (value) => isPlainObject(value) && value.type === 'object',
+    'inputSchema must be the schema of an object',
+  )
+  .refine((schema) => utf8Length(JSON.stringify(schema)) <= MAX_SCHEMA_BYTES, 'inputSchema must have at most 64 KiB')
+  .meta({ type: 'object', properties: { type: { const: 'object' } }, required: ['type'], additionalProperties: true });
 
 /** A tool as the model and the rules see it. */
 export const ToolSpec = z.object({
@@ -43,7 +49,7 @@ export const ToolCallInfo = z.object({
   callId: CallId,
   name: z.string(),
   /** As they are used: parsed, and edited where a person did. */
-  arguments: z.record(z.string(), z.unknown()).optional(),
+  arguments: JsonObject.optional(),
   target: ToolTarget.optional(),
   outcome: ToolOutcome.optional(),
   /** What the model was given. */
