@@ -23,7 +23,7 @@ export default defineConfig({
               test: {
                 name: 'e2e-postgres',
                 include: [
-                  'tests/e2e/{any-json,bad-input,cancel,doors,legacy-tools,rest,resume,stop,store,tools,turn}.test.ts',
+                  'tests/e2e/{any-json,bad-input,cancel,doors,legacy-tools,rest,resume,stop,store,tools,turn,unreadable}.test.ts',
                 ],
                 testTimeout: 20_000,
                 env: { CODELAB_TEST_STORE: 'postgres' },

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Sqlite from 'libsql';
 import pg from 'pg';
 
 /** A database of its own, empty. */
@@ -38,4 +39,18 @@ export async function makePostgres(): Promise<TestDatabase> {
   const url = new URL(server);
   url.searchParams.set('options', `-c search_path=${schema}`);
   return { url: url.href, remove: () => query(`drop schema ${schema} cascade`) };
+}
+
+/** Changes a database by hand, while no service uses it. */
+export async function changeDatabase(url: string, statement: string): Promise<void> {
+  if (url.startsWith('file:')) {
+    const database = new Sqlite(url.slice('file:'.length));
+    database.exec(statement);
+    database.close();
+    return;
+  }
+  const client = new pg.Client(url);
+  await client.connect();
+  await client.query(statement);
+  await client.end();
 }

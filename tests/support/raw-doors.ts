@@ -69,7 +69,9 @@ const rest: RawDoor = {
   async call(stack, procedure, _type, input) {
     const route = REST[procedure];
     if (route === undefined) throw new Error(`no route for ${procedure}`);
-    const response = await fetch(`${stack.gateway.url}/api/v1${route.path(JSON.parse(input))}`, {
+    const fields = JSON.parse(input) as Record<string, string>;
+    const query = route.method === 'GET' && fields.limit !== undefined ? `?limit=${fields.limit}` : '';
+    const response = await fetch(`${stack.gateway.url}/api/v1${route.path(fields)}${query}`, {
       method: route.method,
       headers,
       ...(route.method === 'GET' ? {} : { body: input }),

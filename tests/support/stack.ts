@@ -5,7 +5,7 @@ import { loadEnv as loadGatewayEnv } from '../../packages/gateway/src/env.ts';
 import { startLlmProxy } from '../../packages/llm-proxy/src/app.ts';
 import { loadEnv as loadLlmProxyEnv } from '../../packages/llm-proxy/src/env.ts';
 import { type Client, type ClientOptions, createClient } from '../../packages/sdk/src/index.ts';
-import type { RunningService } from '../../packages/service-kit/src/index.ts';
+import { createLogger, type RunningService } from '../../packages/service-kit/src/index.ts';
 import { type CuttableProxy, startCuttableProxy } from './cuttable-proxy.ts';
 import { makeDatabase } from './database.ts';
 
@@ -25,8 +25,12 @@ export interface Stack {
   back: CuttableProxy;
   /** A client of its own, through `front`; closed with the stack. */
   client(options?: Partial<ClientOptions>): Client;
-  /** Stops agent-runtime and starts another on the same database and port. */
-  restartRuntime(): Promise<void>;
+  /** What agent-runtime keeps, for who wants to look into it or change it by hand. */
+  databaseUrl: string;
+  /** What the services have logged, where `logs` was asked for. */
+  logs: LogLine[];
+  /** Stops agent-runtime and starts another on the same database and port, after what is to be done in between. */
+  restartRuntime(between?: () => Promise<void>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -34,6 +38,17 @@ export interface StackOptions {
   /** The base URL of an OpenAI-like provider. */
   providerUrl?: string;
   variables?: Record<string, string>;
+  /** Keeps what the services log, at every level. Default: nothing is logged. */
+  logs?: boolean;
+}
+
+export interface LogLine {
+  service: string;
+  level: string;
+  msg: string;
+  requestId?: string;
+  err?: { message: string };
+  [field: string]: unknown;
 }
 
 /** All three services in this process, on free ports, over real sockets. */
@@ -57,7 +72,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       : { LLM_PROXY__OPENAI_BASE_URL: options.providerUrl, LLM_PROXY__OPENAI_API_KEY: 'sk-test' }),
     ...options.variables,
   };
-  const llmProxy = await startLlmProxy(loadLlmProxyEnv(variables));
+  const logs: LogLine[] = [];
+  const destination = { write: (line: string) => void logs.push(JSON.parse(line)) };
+  const logOf = (service: string) =>
+    createLogger({ service, destination, level: options.logs === true ? 'trace' : 'silent' });
+  const llmProxy = await startLlmProxy(loadLlmProxyEnv(variables), logOf('llm-proxy'));
   const startRuntime = (port: number) =>
     startAgentRuntime(
       loadAgentRuntimeEnv({
@@ -65,10 +84,14 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         AGENT_RUNTIME__PORT: String(port),
         AGENT_RUNTIME__LLM_PROXY_URL: llmProxy.url,
       }),
+      logOf('agent-runtime'),
     );
   const runtime = await startRuntime(0);
   const back = await startCuttableProxy(runtime.url);
-  const gateway = await startGateway(loadGatewayEnv({ ...variables, GATEWAY__AGENT_RUNTIME_URL: back.url }));
+  const gateway = await startGateway(
+    loadGatewayEnv({ ...variables, GATEWAY__AGENT_RUNTIME_URL: back.url }),
+    logOf('gateway'),
+  );
   const front = await startCuttableProxy(gateway.url);
   const clients: Client[] = [];
   const stack: Stack = {
@@ -77,14 +100,17 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     llmProxy,
     front,
     back,
+    databaseUrl: variables.AGENT_RUNTIME__DATABASE_URL ?? database.url,
+    logs,
     client(options = {}) {
       const client = createClient({ url: front.url, token: keys.gateway, timeoutMs: 10_000, ...options });
       clients.push(client);
       return client;
     },
-    async restartRuntime() {
+    async restartRuntime(between) {
       const { port } = stack.runtime;
       await stack.runtime.close();
+      await between?.();
       stack.runtime = await startRuntime(port);
     },
     async close() {

@@ -26,5 +26,5 @@ export { runService } from './run-service.ts';
 export { parseJsonBody, type RunningService, serve, toHttpError } from './serve.ts';
 export type { SocketConnection, SocketDoor } from './sockets.ts';
 export { clientGone, openEventStream, type SseMessage, sendEventStream, whenGone } from './sse.ts';
-export { logFailure, procedure, router, type ServiceContext } from './trpc.ts';
+export { logFailure, procedure, router, type ServiceContext, streamFailed } from './trpc.ts';
 export { watchSaves } from './watch-saves.ts';

@@ -1,12 +1,19 @@
-import { type Logger, pino, stdTimeFunctions } from 'pino';
+import { type DestinationStream, type Logger, type LoggerOptions as PinoOptions, pino, stdTimeFunctions } from 'pino';
 
 export type { Logger };
 
-/** JSON lines on stdout. Keys never get in: they are redacted wherever they stand. */
-export function createLogger(options: { service: string; level: string }): Logger {
-  return pino({
-    level: options.level,
-    base: { service: options.service },
+export interface LoggerOptions {
+  service: string;
+  level: string;
+  /** Gets each line. Default: stdout. */
+  destination?: DestinationStream;
+}
+
+/** JSON lines. Keys never get in: they are redacted wherever they stand. */
+export function createLogger({ service, level, destination }: LoggerOptions): Logger {
+  const options: PinoOptions = {
+    level,
+    base: { service },
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
     redact: {
@@ -23,5 +30,6 @@ export function createLogger(options: { service: string; level: string }): Logge
       ],
       censor: '[redacted]',
     },
-  });
+  };
+  return destination === undefined ? pino(options) : pino(options, destination);
 }

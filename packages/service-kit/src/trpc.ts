@@ -19,6 +19,9 @@ export interface ServiceContext {
   flow: Flow;
 }
 
+/** The ids under which failures are in the log. */
+const logged = new WeakMap<object, string>();
+
 function requestIdOf(input: unknown): string | undefined {
   if (typeof input !== 'object' || input === null) return undefined;
   const parsed = RequestId.safeParse((input as { requestId?: unknown }).requestId);
@@ -29,8 +32,15 @@ const t = initTRPC.context<ServiceContext>().create({
   transformer,
   isDev: false,
   sse: { ping: { enabled: true, intervalMs: 15_000 } },
-  errorFormatter: ({ error, ctx, input }) =>
-    toTrpcShape(toCodelabError(error), requestIdOf(input) ?? ctx?.requestId ?? newId('req')),
+  errorFormatter({ error, ctx, input, path }) {
+    const known = toCodelabError(error);
+    const before = logged.get(error) ?? logged.get(error.cause ?? error);
+    const requestId = before ?? requestIdOf(input) ?? newId('req');
+    // An answer that cannot be written: no procedure has seen that.
+    if (known.code === 'INTERNAL' && before === undefined && ctx !== undefined)
+      logFailure(ctx.log.child({ requestId }), known, path ?? 'tRPC');
+    return toTrpcShape(known, requestId);
+  },
 });
 
 export const router = t.router;
@@ -50,9 +60,19 @@ export const procedure = t.procedure
     const done = type === 'mutation' ? ctx.lifecycle.begin() : undefined;
     const result = await next({ ctx: { requestId, log } });
     done?.();
-    if (!result.ok) logFailure(log, toCodelabError(result.error), path);
+    if (!result.ok) {
+      logFailure(log, toCodelabError(result.error), path);
+      logged.set(result.error, requestId);
+    }
     return result;
   });
+
+/** Logs what ended a subscription's stream, under its caller's request id, and throws it on. */
+export function streamFailed({ log, requestId }: ServiceContext, thrown: unknown, path: string): never {
+  logFailure(log, toCodelabError(thrown), path);
+  if (typeof thrown === 'object' && thrown !== null) logged.set(thrown, requestId);
+  throw thrown;
+}
 
 /** Our bugs with their stack, everything else in a line. */
 export function logFailure(log: Logger, error: CodelabError, path: string): void {

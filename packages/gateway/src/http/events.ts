@@ -1,12 +1,5 @@
 import { type SessionEvent, SessionEvents, toWireError } from '@codelab/protocol';
-import {
-  clientGone,
-  logFailure,
-  type SseMessage,
-  sendEventStream,
-  toCodelabError,
-  toValidationError,
-} from '@codelab/service-kit';
+import { clientGone, type SseMessage, sendEventStream, toCodelabError, toValidationError } from '@codelab/service-kit';
 import type { FastifyInstance } from 'fastify';
 import type { RouteOptions } from './rest.ts';
 
@@ -31,7 +24,7 @@ export function eventsRoute({ router, makeContext }: RouteOptions) {
         await caller.session.get({ sessionId: input.data.sessionId, requestId });
         const events = await caller.session.events({ ...input.data, requestId });
         reply.hijack();
-        await sendEventStream(reply.raw, toMessages(events, requestId, context.log), {
+        await sendEventStream(reply.raw, toMessages(events, requestId), {
           headers: { 'x-request-id': requestId },
         });
       },
@@ -39,17 +32,11 @@ export function eventsRoute({ router, makeContext }: RouteOptions) {
   };
 }
 
-async function* toMessages(
-  events: AsyncIterable<unknown>,
-  requestId: string,
-  log: Parameters<typeof logFailure>[0],
-): AsyncGenerator<SseMessage> {
+async function* toMessages(events: AsyncIterable<unknown>, requestId: string): AsyncGenerator<SseMessage> {
   try {
     for await (const [id, event] of events as AsyncIterable<[string, SessionEvent]>)
       yield { id, event: event.type, data: event };
   } catch (thrown) {
-    const error = toCodelabError(thrown);
-    logFailure(log, error, 'session.events');
-    yield { event: 'error', data: toWireError(error, requestId) };
+    yield { event: 'error', data: toWireError(toCodelabError(thrown), requestId) };
   }
 }
