@@ -309,7 +309,7 @@ describe.each(['ws', 'http'] as const)('a stock tRPC client with superjson over 
   });
 });
 
-describe.each(['http'] as const)('a stock tRPC client with superjson over %s', (over) => {
+describe.each(['ws', 'http'] as const)('a stock tRPC client with superjson over %s', (over) => {
   it.each([
     ['a bigint', { a: 10n }],
     ['a set', { a: new Set([1]) }],

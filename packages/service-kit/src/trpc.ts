@@ -5,6 +5,7 @@ import { toCodelabError, toTrpcShape } from './error-shape.ts';
 import type { Flow } from './flow.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Logger } from './logger.ts';
+import type { Meter } from './meter.ts';
 
 /** What every procedure of every service gets. */
 export interface ServiceContext {
@@ -17,6 +18,8 @@ export interface ServiceContext {
   log: Logger;
   lifecycle: Lifecycle;
   flow: Flow;
+  /** Of a WebSocket: what it has open. */
+  meter?: Meter | undefined;
 }
 
 /** The ids under which failures are in the log. */
@@ -57,15 +60,34 @@ export const procedure = t.procedure
   .use(async ({ ctx, input, path, type, next }) => {
     const requestId = input.requestId ?? newId('req');
     const log = ctx.log.child({ requestId });
+    const leave = ctx.meter?.enter(type);
     const done = type === 'mutation' ? ctx.lifecycle.begin() : undefined;
     const result = await next({ ctx: { requestId, log } });
     done?.();
+    if (leave !== undefined) {
+      if (type === 'subscription' && result.ok) return { ...result, data: untilEnd(result.data, leave) };
+      leave();
+    }
     if (!result.ok) {
       logFailure(log, toCodelabError(result.error), path);
       logged.set(result.error, requestId);
     }
     return result;
   });
+
+/** The stream of a subscription, with what is to be done when tRPC disposes of it, as it does in the end of each. */
+function untilEnd(stream: unknown, onEnd: () => void): AsyncIterable<unknown> {
+  const iterator = (stream as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+  const ending: AsyncIterator<unknown> = {
+    next: () => iterator.next(),
+    async return() {
+      onEnd();
+      await iterator.return?.();
+      return { done: true, value: undefined };
+    },
+  };
+  return { [Symbol.asyncIterator]: () => ending };
+}
 
 /** Logs what ended a subscription's stream, under its caller's request id, and throws it on. */
 export function streamFailed({ log, requestId }: ServiceContext, thrown: unknown, path: string): never {

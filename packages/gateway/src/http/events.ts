@@ -6,7 +6,7 @@ import type { RouteOptions } from './rest.ts';
 /** `GET /api/v1/sessions/{sessionId}/events`: the session's events as SSE, resumed by `Last-Event-ID`. */
 export function eventsRoute({ router, makeContext }: RouteOptions) {
   return async (app: FastifyInstance) => {
-    app.get<{ Params: { sessionId: string }; Querystring: { from?: string; lastEventId?: string; token?: string } }>(
+    app.get<{ Params: { sessionId: string }; Querystring: { from?: string; lastEventId?: string } }>(
       '/api/v1/sessions/:sessionId/events',
       async (request, reply) => {
         const requestId = request.id;
@@ -15,8 +15,7 @@ export function eventsRoute({ router, makeContext }: RouteOptions) {
           lastEventId: request.headers['last-event-id'] ?? request.query.lastEventId,
           from: request.query.from,
         });
-        // A browser's EventSource can't send headers.
-        const context = makeContext({ headers: request.headers, token: request.query.token }, requestId);
+        const context = makeContext(request, requestId);
         if (context.refusal !== undefined) throw context.refusal;
         if (!input.success) throw toValidationError(input.error);
         const caller = router.createCaller(context, { signal: clientGone(reply.raw) });
