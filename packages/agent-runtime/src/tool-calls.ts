@@ -1,4 +1,5 @@
 import type { Approval, ApprovalOutcome, Item, NewSessionEvent, Rule, ToolOutcome } from '@codelab/protocol';
+import { jsonDepthExceeds, MAX_JSON_DEPTH } from '@codelab/service-kit';
 import type { Agent } from './agents.ts';
 import { createDeferred, type Deferred } from './deferred.ts';
 import { changesOf } from './patch.ts';
@@ -132,6 +133,8 @@ export function toAct(tool: Tool, args: Record<string, unknown>): Act | string {
 /** The arguments, or why they are none. */
 function toArguments(item: Item): Record<string, unknown> | string {
   if (item.toolCall?.arguments !== undefined) return item.toolCall.arguments;
+  if (jsonDepthExceeds(item.text, MAX_JSON_DEPTH))
+    return `The arguments are nested more than ${MAX_JSON_DEPTH} levels deep.`;
   try {
     const value: unknown = item.text.trim() === '' ? {} : JSON.parse(item.text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;

@@ -152,7 +152,7 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
       });
       return { result: cut(result) };
     } catch (error) {
-      return { error: cut(error instanceof Error ? error.message || error.name : String(error)) as string };
+      return { error: cut(error instanceof Error ? error.message || error.name : String(error)) };
     }
   };
 
@@ -193,10 +193,10 @@ function isOneOf(error: unknown, ...codes: string[]): boolean {
   return error instanceof CodelabError && codes.includes(error.code);
 }
 
-/** A result that fits into one message. */
-function cut(result: unknown): unknown {
+/** A result as the model is given it: text, that fits into one message whatever it is made of. */
+function cut(result: unknown): string {
   if (result === undefined) return 'Done.';
   const text = typeof result === 'string' ? result : (JSON.stringify(result) ?? String(result));
-  if (text.length <= MAX_RESULT) return typeof result === 'string' ? result : JSON.parse(text);
+  if (text.length <= MAX_RESULT) return text;
   return `${text.slice(0, MAX_RESULT)}\n[${text.length - MAX_RESULT} of ${text.length} characters were cut off]`;
 }

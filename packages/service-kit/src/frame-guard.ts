@@ -4,8 +4,14 @@ import type { SocketLimits } from './limits.ts';
 /** A message that says nothing costs as much as so many others: answering it is all that it is for. */
 const SENSELESS_COST = 16;
 /** One that is refused costs a part of one that is taken: whoever comes back in time is let in. */
-const REFUSED_COST = 0.25;
+const REFUSED_COST = 0.5;
 const LEAST_WAIT_MS = 1_000;
+
+/** What a socket is closed with that does not stop. */
+export const flooded = new CodelabError(
+  'RATE_LIMITED',
+  'Far too many messages came: send fewer, and wait where one is refused.',
+);
 
 /** Counts what comes over one socket: a bucket that fills again with time. */
 export interface FrameGuard {

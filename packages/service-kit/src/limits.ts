@@ -2,7 +2,7 @@
 export const MAX_BODY_BYTES = 8 * 1024 * 1024;
 /** A WebSocket message over `MAX_BODY_BYTES` gets an error; one over this ends its connection (1009). */
 export const MAX_FRAME_BYTES = 64 * 1024 * 1024;
-/** Calls in one tRPC batch over HTTP. */
+/** Calls in one tRPC batch over HTTP; over WebSocket each call counts as a message. */
 export const MAX_BATCH = 1000;
 
 /** A socket that has shown no token yet may send so much, and take so long. */
@@ -20,8 +20,6 @@ export interface SocketLimits {
   /** Messages at once (each call of a batch is one), and how many more each second brings. */
   burst: number;
   perSecond: number;
-  /** Calls in one message. A client that reconnects sends all its subscriptions in one. */
-  batch: number;
   /** Open at a time. */
   subscriptions: number;
   calls: number;
@@ -29,18 +27,17 @@ export interface SocketLimits {
 
 /** IDEs, scripts, other agents: far more than one needs, and little enough that one cannot hold up the others. */
 export const CLIENT_LIMITS: SocketLimits = {
+  // A client that reconnects sends all its subscriptions at once.
   burst: 4096,
   perSecond: 1000,
-  batch: 4096,
   subscriptions: 4096,
-  calls: 4096,
+  calls: 1024,
 };
 
 /** Our own services, with the service's key: one socket carries the streams of all sessions. */
 export const SERVICE_LIMITS: SocketLimits = {
   burst: Number.POSITIVE_INFINITY,
   perSecond: Number.POSITIVE_INFINITY,
-  batch: 65_536,
   subscriptions: 65_536,
   calls: 65_536,
 };

@@ -7,7 +7,7 @@ import { type AllowOrigin, type Authorize, type Credentials, tokenOf } from './a
 import type { Doorkeeper } from './doorkeeper.ts';
 import { statusOf, toErrorBody } from './error-shape.ts';
 import { createSocketFlow, type Flow } from './flow.ts';
-import { createFrameGuard } from './frame-guard.ts';
+import { createFrameGuard, flooded } from './frame-guard.ts';
 import { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { CLIENT_LIMITS, MAX_FRAME_BYTES, SERVICE_LIMITS } from './limits.ts';
@@ -73,12 +73,12 @@ export function createSocketServer(options: SocketServerOptions) {
     let isOver = false;
     socket.on('message', (data, isBinary) => {
       if (isOver) return;
-      const refusal = refusalOfMessage(data, isBinary) ?? tooDeep(data as Buffer) ?? guard.take();
+      const refusal = refusalOfMessage(data, isBinary) ?? noFrame(data as Buffer) ?? guard.take();
       if (refusal === undefined) return receive((data as Buffer).toString('utf8'));
       if (refusal.code !== 'RATE_LIMITED') guard.senseless();
       refuse(refusal);
       isOver = guard.isFlooded;
-      if (isOver) closeFor(socket, refusal);
+      if (isOver) closeFor(socket, flooded);
     });
   };
 
@@ -193,7 +193,10 @@ function foreignOrigin(origin: string, refusal: CodelabError): CodelabError {
   );
 }
 
-function tooDeep(data: Buffer): CodelabError | undefined {
+/** Why this can't be a frame of the older wire, whatever is in it. */
+function noFrame(data: Buffer): CodelabError | undefined {
+  if (!/^\s*\{/.test(data.toString('latin1', 0, 100)))
+    return new CodelabError('VALIDATION', 'The frame is not a JSON object.');
   if (!jsonDepthExceeds(data, MAX_JSON_DEPTH)) return undefined;
   return new CodelabError(
     'VALIDATION',

@@ -4,6 +4,8 @@ import type { FrameGuard } from './frame-guard.ts';
 import { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
 
 type CallId = string | number;
+/** So many calls of a message that is not parsed are answered. */
+const MOST_IDS = 1_000;
 
 /** A call of tRPC's WebSocket wire: https://trpc.io/docs/rpc */
 interface Call {
@@ -25,14 +27,14 @@ export interface Sorted {
  * Looks at a message before tRPC does: tRPC's adapter refuses a whole batch for one bad call, without saying which, and its caller waits for ever.
  * Each call that cannot be taken gets an answer of its own.
  */
-export function sortFrame(frame: Buffer, guard: FrameGuard, maxBatch: number): Sorted {
+export function sortFrame(frame: Buffer, guard: FrameGuard): Sorted {
   if (jsonDepthExceeds(frame, MAX_JSON_DEPTH)) {
     const error = new CodelabError(
       'VALIDATION',
       `The message is nested more than ${MAX_JSON_DEPTH} levels deep: send flatter JSON, or the deep part as a string.`,
     );
     // To parse it only to tell whose it is would cost seconds.
-    const ids = idsIn(frame, maxBatch);
+    const ids = idsIn(frame);
     return { taken: [], refused: (ids.length === 0 ? [null] : ids).map((id) => ({ id, error })), isSenseless: true };
   }
   let json: unknown;
@@ -43,19 +45,13 @@ export function sortFrame(frame: Buffer, guard: FrameGuard, maxBatch: number): S
     return { taken: [], refused: [{ id: null, error }], isSenseless: true };
   }
   const calls: unknown[] = Array.isArray(json) ? json : [json];
-  const over =
-    calls.length > maxBatch
-      ? new CodelabError(
-          'VALIDATION',
-          `A message has at most ${maxBatch} calls, and this one ${calls.length}: send several.`,
-        )
-      : guard.take(calls.length);
   const sorted: Sorted = { taken: [], refused: [] };
-  for (const call of over === undefined ? calls : calls.slice(0, maxBatch)) {
+  for (const call of calls) {
     // To stop something is never too much.
-    const error = isStop(call) ? undefined : (over ?? mistakeOf(call));
+    const error = isStop(call) ? undefined : (guard.take() ?? mistakeOf(call));
     if (error === undefined) sorted.taken.push(call as Call);
     else sorted.refused.push({ ...namesOf(call), error });
+    if (guard.isFlooded) break;
   }
   if (sorted.taken.length === 0 && sorted.refused.every(({ id }) => id === null)) sorted.isSenseless = true;
   return sorted;
@@ -110,12 +106,12 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /** The ids of the calls in a message that is not parsed: `"id": …` where a call has it, and nowhere deeper. */
-function idsIn(frame: Buffer, most: number): CallId[] {
+function idsIn(frame: Buffer): CallId[] {
   const ids: CallId[] = [];
   const [first] = /[[{]/.exec(frame.toString('latin1', 0, 100)) ?? [];
   const level = first === '[' ? 2 : 1;
   let depth = 0;
-  for (let at = 0; at < frame.length && ids.length < most; at++) {
+  for (let at = 0; at < frame.length && ids.length < MOST_IDS; at++) {
     const byte = frame[at];
     if (byte === 0x7b || byte === 0x5b) depth++;
     else if (byte === 0x7d || byte === 0x5d) depth--;

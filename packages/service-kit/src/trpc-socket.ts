@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
-import { CodelabError, newId } from '@codelab/protocol';
+import { type CodelabError, newId } from '@codelab/protocol';
 import type { AnyRouter } from '@trpc/server';
 import { getWSConnectionHandler } from '@trpc/server/adapters/ws';
 import type { RawData, WebSocket, WebSocketServer } from 'ws';
 import { toTrpcShape } from './error-shape.ts';
-import { createFrameGuard } from './frame-guard.ts';
+import { createFrameGuard, flooded } from './frame-guard.ts';
 import type { SocketLimits } from './limits.ts';
 import { closeFor, refusalOfMessage } from './socket-messages.ts';
 import type { ServiceContext } from './trpc.ts';
@@ -53,7 +53,7 @@ export function createTrpcSockets(router: AnyRouter, wss: WebSocketServer): Trpc
         } else if (isPing(data as Buffer)) {
           if (guard.take() === undefined) pass(data as Buffer, false);
         } else {
-          const { taken: calls, refused, isSenseless } = sortFrame(data as Buffer, guard, limits.batch);
+          const { taken: calls, refused, isSenseless } = sortFrame(data as Buffer, guard);
           for (const { error, ...call } of refused) answer(socket, call, error);
           if (isSenseless) guard.senseless();
           if (calls.length > 0) {
@@ -63,10 +63,7 @@ export function createTrpcSockets(router: AnyRouter, wss: WebSocketServer): Trpc
         }
         if (!guard.isFlooded) return;
         isOver = true;
-        closeFor(
-          socket,
-          new CodelabError('RATE_LIMITED', 'Far too many messages came: send fewer, and wait where one is refused.'),
-        );
+        closeFor(socket, flooded);
       };
       const on = socket.on.bind(socket);
       socket.on = ((event: string, listener: (...args: unknown[]) => void) =>

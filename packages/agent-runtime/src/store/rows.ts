@@ -10,8 +10,6 @@ type Row<T extends keyof Database> = Selectable<Database[T]>;
  * Turns rows into what they stand for. A row that cannot be read (changed by hand, a broken disk) hides no other: it is logged, and left out or
  * stood in for by something that says so.
  */
-export type Rows = ReturnType<typeof createRows>;
-
 export function createRows(log: Logger) {
   const read = <T>(table: string, sessionId: string, id: string, parse: () => T): T | undefined => {
     try {
