@@ -7,12 +7,13 @@ export {
   isLoopback,
   loadSettings,
   milliseconds,
-  peerKey,
   readVariables,
+  requiredKey,
   requireRealKeys,
   SettingsError,
   unknownSettings,
   type Variables,
+  withPeerKey,
 } from './env.ts';
 export { statusOf, toCodelabError, toErrorBody, toValidationError } from './error-shape.ts';
 export type { Flow } from './flow.ts';
