@@ -82,7 +82,8 @@ export function createConnection(options: ConnectionOptions): Connection {
     },
 
     async *watch({ sessionId, from, inputId, lastEventId: cursor, signal }) {
-      const stop = signal === undefined ? closed.signal : AbortSignal.any([signal, closed.signal]);
+      // One of its own for each watcher: Node warns of many listeners on one signal.
+      const stop = AbortSignal.any(signal === undefined ? [closed.signal] : [signal, closed.signal]);
       let lastEventId = cursor;
       let failures = 0;
       let failingSince = 0;

@@ -130,7 +130,7 @@ const PLACEHOLDERS = ['your-internal-key', 'change-me', 'changeme', 'secret', 'p
 const RUNS = ['0123456789', 'abcdefghijklmnopqrstuvwxyz', 'qwertyuiop', 'asdfghjkl', 'zxcvbnm'];
 
 /** Whether a key keeps anybody out: it is long, no placeholder, and neither a few characters again and again nor a run of them. */
-export function isRealKey(key: string): boolean {
+function isRealKey(key: string): boolean {
   const plain = key.toLowerCase();
   if (key.length < 16 || PLACEHOLDERS.some((placeholder) => plain.replaceAll(placeholder, '') === '')) return false;
   return new Set(plain).size >= 6 && !isRepeated(plain) && !isRun(plain);
