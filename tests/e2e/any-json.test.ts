@@ -109,29 +109,34 @@ describe.each(rawDoors)('through $name', (door) => {
       return JSON.parse(RESULT);
     });
     const session = await stack.client({ tools }).sessions.create({ sessionId: 'edited' });
+    const asked: unknown[] = [];
+    session.onApproval((request) => void asked.push(request.arguments));
+    const edited = ARGUMENTS.replace('"a"', '"edited"');
     const run = session.send('go');
     const first = await provider.next();
-    await first.tools({ name: 'odd', args: '{"path":"b"}' });
+    await first.tools({ name: 'odd', args: ARGUMENTS });
     await first.finish('tool_calls');
     await eventsUpTo('edited', 'approval.requested');
     const { result } = await door.call(stack, 'approval.list', 'query', '{"sessionId":"edited"}');
-    const { callId } = result.approvals[0];
+    const { callId, arguments: shown } = result.approvals[0];
+    expect(JSON.stringify(shown)).toBe(ARGUMENTS);
     const decided = await door.call(
       stack,
       'approval.decide',
       'mutation',
-      `{"sessionId":"edited","callId":"${callId}","decision":"edit","arguments":${ARGUMENTS}}`,
+      `{"sessionId":"edited","callId":"${callId}","decision":"edit","arguments":${edited}}`,
     );
     expect(decided.error).toBeUndefined();
     const second = await provider.next();
-    expect(JSON.stringify(got)).toBe(ARGUMENTS);
+    expect(JSON.stringify(got)).toBe(edited);
+    expect(asked.map((args) => JSON.stringify(args))).toEqual([ARGUMENTS]);
     expect(await toolMessagesOf(second)).toMatchObject([{ content: RESULT }]);
-    expect(second.bytes).toContain(JSON.stringify(ARGUMENTS));
+    expect(second.bytes).toContain(JSON.stringify(edited));
     await second.finish();
     await run.finished();
     const items = await door.call(stack, 'session.items', 'query', '{"sessionId":"edited"}');
     const call = items.result.items.find(({ kind }: { kind: string }) => kind === 'tool_call');
-    expect(JSON.stringify(call.toolCall.arguments)).toBe(ARGUMENTS);
+    expect(JSON.stringify(call.toolCall.arguments)).toBe(edited);
   });
 
   it('a result is given to the model as it was sent; a schema to the model as it was announced', async () => {

@@ -295,7 +295,7 @@ describe.concurrent('guessing keys', () => {
   it.each(services)(
     'at $name is limited, says until when, and locks nobody out who has the key',
     async ({ name, key }) => {
-      const own = await startStack({ variables: { GATEWAY__HOST: '0.0.0.0' } });
+      const own = await startStack({ logs: true, variables: { GATEWAY__HOST: '0.0.0.0' } });
       try {
         const { port } = { gateway: own.gateway, 'agent-runtime': own.runtime, 'llm-proxy': own.llmProxy }[
           name
@@ -313,6 +313,8 @@ describe.concurrent('guessing keys', () => {
         expect(statuses.filter((status) => status === 401).length).toBeGreaterThanOrEqual(100);
         const over = await guess('wrong');
         expect(over.status).toBe(429);
+        expect(own.logs.filter(({ event }) => event === 'keys.guessed')).toHaveLength(1);
+        expect(own.logs.some(({ code }) => code === 'RATE_LIMITED')).toBe(false);
         expect(Number(over.headers.get('retry-after'))).toBeGreaterThan(0);
         expect(await over.json()).toMatchObject({
           error: { code: 'RATE_LIMITED', retryable: true, retryAfterMs: expect.any(Number) },
@@ -355,6 +357,9 @@ describe('pages that send no Origin', () => {
 it('everything but /health wants the key, /openapi.json too', async () => {
   const base = `http://127.0.0.1:${exposed.gateway.port}`;
   const list = `/trpc/session.list?input=${encodeURIComponent('{"json":{}}')}`;
+  const params = encodeURIComponent(JSON.stringify({ token: keys.gateway }));
+  expect((await fetch(`${base}${list}&connectionParams=${params}`)).status).toBe(200);
+  expect((await fetch(`${base}${list}&connectionParams=${params.replace('key', 'yek')}`)).status).toBe(401);
   for (const path of ['/openapi.json', '/metrics', '/api/v1/models', list]) {
     const sign = path.includes('?') ? '&' : '?';
     expect([path, (await fetch(base + path)).status]).toEqual([path, 401]);

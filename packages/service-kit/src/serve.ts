@@ -55,7 +55,7 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
   const { name, version, log, router, authorize, lifecycle = createLifecycle() } = options;
   const { authorizeMetrics = authorize, takesTokenInUrl = false } = options;
   const app = createHttpApp({ name, version, log, lifecycle });
-  const doorkeeper = createDoorkeeper();
+  const doorkeeper = createDoorkeeper(log);
 
   const makeContext = (credentials: Credentials, requestId: string, flow: Flow = freeFlow): ServiceContext => ({
     requestId,

@@ -1,6 +1,7 @@
 import { CodelabError, newId, RequestId, Traced, transformer } from '@codelab/protocol';
 import { initTRPC } from '@trpc/server';
 import type { Credentials } from './auth.ts';
+import { isCountless } from './doorkeeper.ts';
 import { toCodelabError, toTrpcShape } from './error-shape.ts';
 import type { Flow } from './flow.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -98,6 +99,7 @@ export function streamFailed({ log, requestId }: ServiceContext, thrown: unknown
 
 /** Our bugs with their stack, everything else in a line. */
 export function logFailure(log: Logger, error: CodelabError, path: string): void {
+  if (isCountless(error)) return;
   if (error.code === 'INTERNAL') log.error({ path, err: error.cause ?? error }, `${path} failed`);
   else log.info({ path, code: error.code }, `${path} refused`);
 }

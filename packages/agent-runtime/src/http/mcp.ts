@@ -35,6 +35,8 @@ export function mcpRoute({ router, makeContext, version }: MessageStreamOptions 
       app.route({
         method,
         url: '/mcp',
+        // It tells nothing, and says so to who has no key, too.
+        config: { access: 'anybody' },
         handler: async (_request, reply) => {
           reply.header('allow', 'POST');
           return reply.status(405).send({
