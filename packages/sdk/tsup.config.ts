@@ -6,7 +6,7 @@ const shared = {
   target: 'es2022' as const,
   sourcemap: true,
   // The package carries all it needs but `ws`, so that nobody who installs it has to match our versions of tRPC.
-  noExternal: [/^@codelab\//, /^@trpc\//, 'superjson', 'copy-anything', 'is-what', 'diff'],
+  noExternal: [/^@codelab\//, /^@trpc\//, 'diff'],
   treeshake: true,
   // A file each: whoever needs only the client loads nothing of the tools.
   splitting: false,

@@ -71,6 +71,7 @@ const upstream = createUpstream({ connectTimeoutMs: 5_000 });
 afterAll(() => upstream.close());
 async function* chunksOf(kind: Kind, request: CompletionRequest) {
   const variables = {
+    LLM_PROXY__INTERNAL_API_KEY: 'k',
     LLM_PROXY__OPENAI_BASE_URL: `${url}/v1`,
     LLM_PROXY__ANTHROPIC_BASE_URL: url,
     LLM_PROXY__ANTHROPIC_API_KEY: 'k',

@@ -57,3 +57,17 @@ export async function makePostgres(): Promise<TestDatabase> {
   url.searchParams.set('options', `-c search_path=${schema}`);
   return { url: url.href, remove: () => query(`drop schema ${schema} cascade`) };
 }
+
+/** Changes a database by hand, while no service uses it. */
+export async function changeDatabase(url: string, statement: string): Promise<void> {
+  if (url.startsWith('file:')) {
+    const database = new Sqlite(url.slice('file:'.length));
+    database.exec(statement);
+    database.close();
+    return;
+  }
+  const client = new pg.Client(url);
+  await client.connect();
+  await client.query(statement);
+  await client.end();
+}

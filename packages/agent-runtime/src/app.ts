@@ -74,6 +74,7 @@ export async function startAgentRuntime(
     router,
     lifecycle,
     authorize: requireKey(env.INTERNAL_API_KEY, 'AGENT_RUNTIME__INTERNAL_API_KEY'),
+    isService: () => true,
     routes: (app, makeContext) => {
       app.register(messageStreamRoute({ router, makeContext }));
       app.register(mcpRoute({ router, makeContext, version: env.VERSION }));

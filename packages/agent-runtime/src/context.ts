@@ -1,4 +1,5 @@
-import { type Attachment, type CompletionMessage, type Item, isDeeperThan, MAX_JSON_DEPTH } from '@codelab/protocol';
+import type { Attachment, CompletionMessage, Item } from '@codelab/protocol';
+import { jsonDepthExceeds, MAX_JSON_DEPTH } from '@codelab/service-kit';
 import type { StoredItem } from './store/store.ts';
 
 /** Tokens of a text, roughly: providers differ, and what they count is taken where it is known. */
@@ -90,9 +91,9 @@ function toToolCall({ item }: StoredItem) {
 /** What could not be parsed, or passed on, is shown to the model as what it was: providers take nothing but objects. */
 function parsed(text: string): object {
   try {
+    if (jsonDepthExceeds(text, MAX_JSON_DEPTH)) return { not_json: text.slice(0, 2000) };
     const value: unknown = JSON.parse(text === '' ? '{}' : text);
-    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-    if (isObject && !isDeeperThan(MAX_JSON_DEPTH, value)) return value;
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
   } catch {}
   return { not_json: text.slice(0, 2000) };
 }

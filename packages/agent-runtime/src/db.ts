@@ -1,13 +1,13 @@
 import { createLogger, readVariables, SettingsError } from '@codelab/service-kit';
-import { loadEnv } from './env.ts';
+import { loadDatabaseUrl } from './env.ts';
 import { migrateDown, migrateUp } from './store/migrate.ts';
 import { openDatabase } from './store/open-database.ts';
 
 /** `npm run db:migrate` and `npm run db:rollback`: the schema of `AGENT_RUNTIME__DATABASE_URL`, up to date or one migration back. */
 async function main(command: string | undefined): Promise<void> {
-  const env = loadEnv(readVariables());
+  const url = loadDatabaseUrl(readVariables());
   const log = createLogger({ service: 'agent-runtime', level: 'warn' });
-  const database = await openDatabase({ url: env.DATABASE_URL, log, onTaken: () => process.exit(1) });
+  const database = await openDatabase({ url, log, onTaken: () => process.exit(1) });
   try {
     const done = command === 'rollback' ? await migrateDown(database) : await migrateUp(database);
     process.stdout.write(

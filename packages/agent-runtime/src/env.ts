@@ -6,10 +6,11 @@ import {
   httpUrl,
   loadSettings,
   milliseconds,
-  peerKey,
+  requiredKey,
   requireRealKeys,
   unknownSettings,
   type Variables,
+  withPeerKey,
 } from '@codelab/service-kit';
 import { z } from 'zod';
 
@@ -22,9 +23,9 @@ const databaseUrl = z
 const count = z.coerce.number('must be a number').int('must be a whole number').min(1, 'must be at least 1');
 
 const shape = {
-  ...commonSettings({ port: 8001 }),
+  ...commonSettings({ prefix: PREFIX, port: 8001 }),
   LLM_PROXY_URL: httpUrl.default('http://127.0.0.1:8002'),
-  LLM_PROXY_API_KEY: z.string().optional(),
+  LLM_PROXY_API_KEY: requiredKey('LLM_PROXY__INTERNAL_API_KEY', 'the key with which agent-runtime calls llm-proxy'),
   LLM_MODEL: z.string().max(200, 'must have at most 200 characters').default('default'),
   DATABASE_URL: databaseUrl.default('file:.codelab/agent-runtime.db'),
   AGENT: z.string().default('orchestrator'),
@@ -49,17 +50,15 @@ export type Env = ReturnType<typeof loadEnv>;
 export function loadEnv(variables: Variables, cwd = process.cwd()) {
   const settings = collectMistakes(
     () => {
-      const loaded = loadSettings(variables, PREFIX, shape);
+      // One .env for all: llm-proxy's own key is the one to call it with.
+      const known = withPeerKey(variables, 'AGENT_RUNTIME__LLM_PROXY_API_KEY', 'LLM_PROXY__INTERNAL_API_KEY');
+      const loaded = loadSettings(known, PREFIX, shape);
       const home = rootOf(cwd);
       const path = (value: string | undefined) => (value === undefined ? undefined : resolve(home, value));
       return {
         ...loaded,
-        // One .env for all: llm-proxy's own key is the one to call it with.
-        LLM_PROXY_API_KEY: loaded.LLM_PROXY_API_KEY ?? peerKey(variables, 'LLM_PROXY__INTERNAL_API_KEY'),
         // Paths are the same ones wherever the process is started from.
-        DATABASE_URL: loaded.DATABASE_URL.startsWith('file:')
-          ? `file:${path(loaded.DATABASE_URL.slice('file:'.length))}`
-          : loaded.DATABASE_URL,
+        DATABASE_URL: located(loaded.DATABASE_URL, home),
         AGENTS_DIR: path(loaded.AGENTS_DIR),
         MCP_CONFIG: path(loaded.MCP_CONFIG),
       };
@@ -73,6 +72,16 @@ export function loadEnv(variables: Variables, cwd = process.cwd()) {
       }),
   );
   return { ...settings, unknown: unknownSettings(variables, PREFIX, shape) };
+}
+
+/** `DATABASE_URL` alone: the schema can be brought up to date without keys. Throws `SettingsError`. */
+export function loadDatabaseUrl(variables: Variables, cwd = process.cwd()): string {
+  const { DATABASE_URL } = loadSettings(variables, PREFIX, { DATABASE_URL: shape.DATABASE_URL });
+  return located(DATABASE_URL, rootOf(cwd));
+}
+
+function located(url: string, home: string): string {
+  return url.startsWith('file:') ? `file:${resolve(home, url.slice('file:'.length))}` : url;
 }
 
 /** The repository's root, where we are in it; else where we are. */

@@ -2,14 +2,13 @@ import {
   type Approval,
   type ApprovalOutcome,
   type Item,
-  isDeeperThan,
-  MAX_JSON_DEPTH,
   type NewSessionEvent,
   normalizePath,
   type Resolution,
   type Rule,
   type ToolOutcome,
 } from '@codelab/protocol';
+import { jsonDepthExceeds, MAX_JSON_DEPTH } from '@codelab/service-kit';
 import type { Agent } from './agents.ts';
 import { createDeferred, type Deferred } from './deferred.ts';
 import { changesOf } from './patch.ts';
@@ -202,9 +201,10 @@ export function toAct(tool: Tool, args: Record<string, unknown>, project: string
 /** The arguments, or why they are none. */
 function toArguments(item: Item): Record<string, unknown> | string {
   if (item.toolCall?.arguments !== undefined) return item.toolCall.arguments;
+  if (jsonDepthExceeds(item.text, MAX_JSON_DEPTH))
+    return `The arguments are nested more than ${MAX_JSON_DEPTH} levels deep.`;
   try {
     const value: unknown = item.text.trim() === '' ? {} : JSON.parse(item.text);
-    if (isDeeperThan(MAX_JSON_DEPTH, value)) return `The arguments are nested more than ${MAX_JSON_DEPTH} deep.`;
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
     return 'The arguments must be a JSON object.';
   } catch (error) {

@@ -1,5 +1,5 @@
 import { createLogger, type Logger, type RunningService, serve } from '@codelab/service-kit';
-import { createAuthorize, createOriginFilter } from './authorize.ts';
+import { createAuthorize, createOriginCheck, createOriginFilter } from './authorize.ts';
 import type { Env } from './env.ts';
 import { allowOrigins } from './http/cors.ts';
 import { eventsRoute } from './http/events.ts';
@@ -16,6 +16,7 @@ export async function startGateway(
 ): Promise<RunningService> {
   const runtime = createRuntime({ url: env.AGENT_RUNTIME_URL, key: env.AGENT_RUNTIME_API_KEY, log });
   const router = createRouter(runtime);
+  const who = { host: env.HOST, allowedOrigins: env.ALLOWED_ORIGINS };
   const service = await serve({
     name: 'gateway',
     version: env.VERSION,
@@ -23,7 +24,9 @@ export async function startGateway(
     port: env.PORT,
     log,
     router,
-    authorize: createAuthorize({ key: env.INTERNAL_API_KEY, host: env.HOST, allowedOrigins: env.ALLOWED_ORIGINS }),
+    authorize: createAuthorize({ key: env.INTERNAL_API_KEY, ...who }),
+    allowsOrigin: createOriginCheck(who),
+    takesTokenInUrl: true,
     routes: (app, makeContext) => {
       const options = { router, makeContext };
       allowOrigins(app, createOriginFilter(env.ALLOWED_ORIGINS));

@@ -1,5 +1,5 @@
 import { CodelabError } from '@codelab/protocol';
-import { type Authorize, createFilter, isLoopback, isSameKey, tokenOf } from '@codelab/service-kit';
+import { type AllowOrigin, type Authorize, createFilter, isLoopback, isSameKey, tokenOf } from '@codelab/service-kit';
 
 export interface AuthorizeOptions {
   key: string;
@@ -14,7 +14,7 @@ export interface AuthorizeOptions {
  * happens to visit. PROTOCOL.md §2.
  */
 export function createAuthorize({ key, host, allowedOrigins }: AuthorizeOptions): Authorize {
-  const isListed = createOriginFilter(allowedOrigins);
+  const allows = createOriginCheck({ host, allowedOrigins });
   return (credentials) => {
     const token = tokenOf(credentials);
     if (token !== undefined) {
@@ -34,12 +34,25 @@ export function createAuthorize({ key, host, allowedOrigins }: AuthorizeOptions)
         'FORBIDDEN',
         `Without a token gateway answers only on loopback names, not on "${asked.slice(0, 100)}".`,
       );
-    if (origin === undefined || isOwnOrigin(origin, asked) || isListed(origin)) return undefined;
-    return new CodelabError(
-      'FORBIDDEN',
-      `The origin "${origin.slice(0, 100)}" needs a token, or a place in GATEWAY__ALLOWED_ORIGINS.`,
-    );
+    if (origin !== undefined) {
+      if (allows(origin, asked)) return undefined;
+      return new CodelabError(
+        'FORBIDDEN',
+        `The origin "${origin.slice(0, 100)}" needs a token, or a place in GATEWAY__ALLOWED_ORIGINS.`,
+      );
+    }
+    // An image, a link, a form of another page: browsers send no Origin with those.
+    const site = credentials.headers['sec-fetch-site'];
+    if (site !== 'cross-site' && site !== 'same-site') return undefined;
+    return new CodelabError('FORBIDDEN', 'A page of another origin may not ask for this without a token.');
   };
+}
+
+/** Whether a page may come without a token, or show it late: gateway's own, or one that is listed. */
+export function createOriginCheck({ host, allowedOrigins }: Omit<AuthorizeOptions, 'key'>): AllowOrigin {
+  const isListed = createOriginFilter(allowedOrigins);
+  const isLocal = isLoopback(host);
+  return (origin, asked) => isListed(origin) || isOwnOrigin(origin, asked, isLocal);
 }
 
 /** Whether an origin is one of `allowed`, where `*` stands for any run of characters within a name. */
@@ -51,7 +64,9 @@ function hostnameOf(host: string): string {
   return host.replace(/:\d+$/, '').toLowerCase();
 }
 
-/** gateway's own pages. */
-function isOwnOrigin(origin: string, host: string | undefined): boolean {
-  return host !== undefined && origin.toLowerCase() === `http://${host.toLowerCase()}`;
+/** gateway's own pages. On loopback its name must be one of loopback's; elsewhere there may be a proxy that speaks TLS. */
+function isOwnOrigin(origin: string, asked: string | undefined, isLocal: boolean): boolean {
+  if (asked === undefined || (isLocal && !isLoopback(hostnameOf(asked)))) return false;
+  const own = asked.toLowerCase();
+  return origin.toLowerCase() === `http://${own}` || (!isLocal && origin.toLowerCase() === `https://${own}`);
 }

@@ -113,6 +113,7 @@ export async function startLlmProxy(
     metrics,
     authorize,
     authorizeMetrics: requireInternal,
+    isService: (credentials) => requireInternal(credentials) === undefined,
     routes: (app, _makeContext, lifecycle) => {
       const door = { maxBodyBytes: env.MAX_BODY_BYTES, keepAliveMs: env.KEEP_ALIVE_MS, services, keys, lifecycle, log };
       app.register(openAiRoutes(door));

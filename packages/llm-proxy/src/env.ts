@@ -13,7 +13,7 @@ import { z } from 'zod';
 const PREFIX = 'LLM_PROXY__';
 
 const shape = {
-  ...commonSettings({ port: 8002 }),
+  ...commonSettings({ prefix: PREFIX, port: 8002 }),
   OPENAI_API_KEY: z.string().optional(),
   OPENAI_BASE_URL: httpUrl.optional(),
   ANTHROPIC_API_KEY: z.string().optional(),

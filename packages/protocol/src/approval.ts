@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { MAX_GLOB_LENGTH } from './glob.ts';
 import { CallId, RuleId, RunId, SessionId } from './ids.ts';
-import { isDeeperThan, MAX_JSON_DEPTH } from './json-depth.ts';
+import { JsonObject } from './json-object.ts';
 import { ApprovalDecision, ToolKind, ToolTarget } from './tool.ts';
 
 export const RuleEffect = z.enum(['allow', 'deny', 'ask']);
@@ -55,7 +55,7 @@ export const Approval = z.object({
   callId: CallId,
   runId: RunId,
   name: z.string(),
-  arguments: z.record(z.string(), z.unknown()),
+  arguments: JsonObject,
   kind: ToolKind,
   target: ToolTarget,
   /** Why somebody is asked, for a person. */
@@ -79,10 +79,7 @@ export const ApprovalDecide = z
     /** The glob of that rule. Default: as `options` says. */
     resource: Glob.optional(),
     /** Of `edit`: the arguments to use instead. */
-    arguments: z
-      .record(z.string(), z.unknown())
-      .refine((value) => !isDeeperThan(MAX_JSON_DEPTH, value), `must not be nested more than ${MAX_JSON_DEPTH} deep`)
-      .optional(),
+    arguments: JsonObject.optional(),
     /** Of a patch, with `allow`: the hunks to leave out. */
     dropHunks: z.array(z.int().nonnegative()).max(10_000).optional(),
     /** Why, for the model. */

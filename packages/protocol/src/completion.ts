@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { JsonObject } from './json-object.ts';
 import { EventError, Usage } from './run.ts';
 import { ModelName } from './session.ts';
 
@@ -44,7 +45,7 @@ const Tool = z.looseObject({
   function: z.looseObject({
     name: z.string(),
     description: z.string().optional(),
-    parameters: z.record(z.string(), z.unknown()).optional(),
+    parameters: JsonObject.optional(),
   }),
 });
 

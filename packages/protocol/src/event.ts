@@ -3,6 +3,7 @@ import { Approval } from './approval.ts';
 import { CallId, ClientId, InputId, ItemId, RunId } from './ids.ts';
 import { Input } from './input.ts';
 import { Item } from './item.ts';
+import { JsonObject } from './json-object.ts';
 import { EventError, RunStatus, Usage } from './run.ts';
 import { Session, SessionState } from './session.ts';
 import { ApprovalOutcome, ToolOutcome, ToolTarget } from './tool.ts';
@@ -43,7 +44,7 @@ export const SessionEvent = z.discriminatedUnion('type', [
     runId: RunId,
     callId: CallId,
     name: z.string(),
-    arguments: z.record(z.string(), z.unknown()),
+    arguments: JsonObject,
     target: ToolTarget,
     /** Of a client tool: who announced it, and so runs it. */
     clientId: ClientId.optional(),

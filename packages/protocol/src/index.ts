@@ -33,7 +33,6 @@ export { compileGlob, type GlobWork, MAX_GLOB_LENGTH } from './glob.ts';
 export { AgentName, InputId, RequestId, SessionId } from './ids.ts';
 export { Attachment, Content, Input, InputRef, InputSend, type InputSent } from './input.ts';
 export { Item, type ItemKind, type ItemPage, PlanEntry } from './item.ts';
-export { isDeeperThan, MAX_JSON_DEPTH } from './json-depth.ts';
 export {
   LegacyClientFrame,
   type LegacyErrorFrame,

@@ -1,6 +1,3 @@
-/** What is nested deeper is refused: whoever walks through it by recursion, `JSON.stringify` too, would run out of stack. */
-export const MAX_JSON_DEPTH = 200;
-
 /** Whether objects and arrays are nested in each other more than `depth` times. */
 export function isDeeperThan(depth: number, value: unknown): boolean {
   let level = isNested(value) ? [value] : [];

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AgentName, CallId, InputId, SessionId } from './ids.ts';
 import { Content } from './input.ts';
+import { JsonObject } from './json-object.ts';
 
 /** The two documented bodies of `POST /agent/message/stream`. PROTOCOL.md §8. */
 export const MessageStreamBody = z
@@ -57,7 +58,7 @@ export const LegacyClientFrame = z.discriminatedUnion(
       type: z.literal('hitl_decision'),
       call_id: CallId,
       decision: z.enum(['approve', 'edit', 'reject']),
-      modified_arguments: z.record(z.string(), z.unknown()).nullish(),
+      modified_arguments: JsonObject.nullish(),
       feedback: z.string().max(32_768).nullish(),
     }),
     z.object({

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AgentName, InputId, ItemId, RequestId, RunId, SessionId } from './ids.ts';
+import { isPlainObject } from './plain-json.ts';
 
 /** What each procedure's input may carry besides its own fields. */
 export const Traced = z.object({ requestId: RequestId.optional() });
@@ -13,8 +14,23 @@ export const ModelName = z
 const Title = z.string().max(200, 'title must have at most 200 characters');
 /** The client's own labels: at most 50, each value up to 1,000 characters. */
 const Metadata = z
-  .record(z.string().max(100), z.string().max(1000))
-  .refine((value) => Object.keys(value).length <= 50, 'metadata may have at most 50 entries');
+  // No record: zod leaves the key `__proto__` out of those.
+  .custom<Record<string, string>>(isPlainObject, 'metadata must be an object')
+  .refine((value) => Object.keys(value).length <= 50, 'metadata may have at most 50 entries')
+  .refine(
+    (value) => Object.keys(value).every((key) => key.length <= 100),
+    'a key of metadata has at most 100 characters',
+  )
+  .refine(
+    (value) => Object.values(value).every((text) => typeof text === 'string' && text.length <= 1000),
+    'a value of metadata is a string of at most 1,000 characters',
+  )
+  .meta({
+    type: 'object',
+    maxProperties: 50,
+    propertyNames: { type: 'string', maxLength: 100 },
+    additionalProperties: { type: 'string', maxLength: 1000 },
+  });
 
 /** What sessions share their remembered rules by: a folder, a repository's name. Up to 500 characters. */
 const Project = z.string().max(500, 'project must have at most 500 characters');

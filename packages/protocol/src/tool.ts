@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { CallId, ClientId, SessionId } from './ids.ts';
-import { isDeeperThan, MAX_JSON_DEPTH } from './json-depth.ts';
+import { isDeeperThan } from './json-depth.ts';
+import { JsonObject } from './json-object.ts';
+import { isPlainObject } from './plain-json.ts';
 import { utf8Length } from './text.ts';
 
 const MAX_SCHEMA_BYTES = 64 * 1024;
@@ -21,12 +23,16 @@ const ToolName = z
 
 /** Arguments as JSON Schema (draft 2020-12): an object's. At most 64 KiB, nested at most 128 deep. https://json-schema.org/draft/2020-12 */
 const InputSchema = z
-  .looseObject({ type: z.literal('object', 'inputSchema must be the schema of an object') })
+  .custom<{ type: 'object'; [keyword: string]: unknown }>(
+    (value) => isPlainObject(value) && value.type === 'object',
+    'inputSchema must be the schema of an object',
+  )
   .refine((schema) => !isDeeperThan(MAX_SCHEMA_DEPTH, schema), {
     message: `inputSchema must not be nested more than ${MAX_SCHEMA_DEPTH} deep`,
     abort: true,
   })
-  .refine((schema) => utf8Length(JSON.stringify(schema)) <= MAX_SCHEMA_BYTES, 'inputSchema must have at most 64 KiB');
+  .refine((schema) => utf8Length(JSON.stringify(schema)) <= MAX_SCHEMA_BYTES, 'inputSchema must have at most 64 KiB')
+  .meta({ type: 'object', properties: { type: { const: 'object' } }, required: ['type'], additionalProperties: true });
 
 /** A tool as the model and the rules see it. */
 export const ToolSpec = z.object({
@@ -73,7 +79,7 @@ export const ToolCallInfo = z.object({
   callId: CallId,
   name: z.string(),
   /** As they are used: parsed, and edited where a person did. */
-  arguments: z.record(z.string(), z.unknown()).optional(),
+  arguments: JsonObject.optional(),
   target: ToolTarget.optional(),
   outcome: ToolOutcome.optional(),
   /** What the model was given. */
@@ -100,16 +106,12 @@ export const ToolAnnounce = z.object({
 });
 export type ToolAnnounce = z.infer<typeof ToolAnnounce>;
 
-function isShallow(value: unknown): boolean {
-  return !isDeeperThan(MAX_JSON_DEPTH, value);
-}
-
 export const ToolResult = z
   .object({
     sessionId: SessionId,
     callId: CallId,
     /** Anything that JSON has; text is given to the model as it is. */
-    result: z.unknown().optional().refine(isShallow, `result must not be nested more than ${MAX_JSON_DEPTH} deep`),
+    result: z.unknown().optional(),
     /** Why it could not be done: the model is told. */
     error: z.string().optional(),
   })

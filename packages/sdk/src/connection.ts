@@ -72,7 +72,7 @@ export function createConnection(options: ConnectionOptions): Connection {
           return await answer;
         } catch (error) {
           const known = fromRpcError(error);
-          if (known !== undefined && known.code !== 'OVERLOADED') throw known;
+          if (known !== undefined && !isForLater(known)) throw known;
           if (closed.signal.aborted) throw closedError();
           if (deadline.aborted) throw known ?? unreachable(error);
           await pause(known?.retryAfterMs ?? backoff(attempt), deadline);
@@ -82,7 +82,8 @@ export function createConnection(options: ConnectionOptions): Connection {
     },
 
     async *watch({ sessionId, from, inputId, lastEventId: cursor, signal }) {
-      const stop = signal === undefined ? closed.signal : AbortSignal.any([signal, closed.signal]);
+      // One of its own for each watcher: Node warns of many listeners on one signal.
+      const stop = AbortSignal.any(signal === undefined ? [closed.signal] : [signal, closed.signal]);
       let lastEventId = cursor;
       let failures = 0;
       let failingSince = 0;
@@ -103,7 +104,7 @@ export function createConnection(options: ConnectionOptions): Connection {
         } catch (error) {
           if (error === overflow) continue;
           const known = error instanceof CodelabError ? error : unreachable(error);
-          if (known.code !== 'OVERLOADED') throw known;
+          if (!isForLater(known)) throw known;
           if (failures++ === 0) failingSince = Date.now();
           if (Date.now() - failingSince >= timeoutMs) throw known;
         }
@@ -167,6 +168,11 @@ function fromRpcError(error: unknown): CodelabError | undefined {
   const known = fromWireError(error.data, error);
   if (known !== undefined) return known;
   return error.data == null ? undefined : new CodelabError('INTERNAL', error.message, { cause: error });
+}
+
+/** The service is away, full, or asks this client to wait. */
+function isForLater({ code }: CodelabError): boolean {
+  return code === 'OVERLOADED' || code === 'RATE_LIMITED';
 }
 
 function closedError(): CodelabError {

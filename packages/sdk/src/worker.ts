@@ -1,4 +1,4 @@
-import { CodelabError, isDeeperThan, MAX_JSON_DEPTH } from '@codelab/protocol';
+import { CodelabError } from '@codelab/protocol';
 import type { Connection } from './connection.ts';
 import type { Tool } from './tools.ts';
 import type { Approval, TrackedSessionEvent } from './types.ts';
@@ -8,7 +8,6 @@ const MAX_RESULT = 1024 * 1024;
 const MAX_REMEMBERED = 1_000;
 const WATCH_AGAIN_MS = 1_000;
 
-type Request = Extract<TrackedSessionEvent, { type: 'tool.requested' }>;
 type Outcome = { result: unknown } | { error: string };
 
 /** What a person says to a tool call. */
@@ -82,7 +81,8 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
   const take = (event: TrackedSessionEvent): void => {
     switch (event.type) {
       case 'tool.requested':
-        if (event.target === 'client' && event.clientId === clientId) void run(event);
+        if (event.target === 'client' && event.clientId === clientId)
+          void run(event.callId, event.name, event.arguments);
         break;
       case 'tool.finished':
         taken.get(event.callId)?.abort.abort();
@@ -108,8 +108,7 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
     waiting.delete(callId);
   };
 
-  const run = async (request: Request): Promise<void> => {
-    const { callId } = request;
+  const run = async (callId: string, name: string, args: Record<string, unknown>): Promise<void> => {
     const before = taken.get(callId);
     if (before !== undefined) {
       // It is asked for again because its result has not arrived: it is sent again, and nothing is done again.
@@ -119,7 +118,7 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
     const call: { abort: AbortController; outcome?: Outcome } = { abort: new AbortController() };
     taken.set(callId, call);
     if (taken.size > MAX_REMEMBERED) taken.delete(taken.keys().next().value as string);
-    call.outcome = await execute(request, call.abort.signal);
+    call.outcome = await execute(callId, name, args, call.abort.signal);
     if (!call.abort.signal.aborted) await deliver(callId, call.outcome);
   };
 
@@ -133,7 +132,9 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
   };
 
   const execute = async (
-    { callId, name, arguments: args, paths, denied }: Request,
+    callId: string,
+    name: string,
+    args: Record<string, unknown>,
     signal: AbortSignal,
   ): Promise<Outcome> => {
     try {
@@ -143,8 +144,6 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
         sessionId,
         callId,
         signal,
-        paths,
-        denied,
         progress(message, fraction) {
           connection
             .call((trpc, options) => trpc.tool.progress.mutate({ sessionId, callId, message, fraction }, options))
@@ -153,7 +152,7 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
       });
       return { result: cut(result) };
     } catch (error) {
-      return { error: cut(error instanceof Error ? error.message || error.name : String(error)) as string };
+      return { error: cut(error instanceof Error ? error.message || error.name : String(error)) };
     }
   };
 
@@ -194,16 +193,10 @@ function isOneOf(error: unknown, ...codes: string[]): boolean {
   return error instanceof CodelabError && codes.includes(error.code);
 }
 
-/** The value of a JSON text; the text itself, where the service would refuse the value. */
-function nested(text: string): unknown {
-  const value: unknown = JSON.parse(text);
-  return isDeeperThan(MAX_JSON_DEPTH, value) ? text : value;
-}
-
-/** A result that fits into one message. */
-function cut(result: unknown): unknown {
+/** A result as the model is given it: text, that fits into one message whatever it is made of. */
+function cut(result: unknown): string {
   if (result === undefined) return 'Done.';
   const text = typeof result === 'string' ? result : (JSON.stringify(result) ?? String(result));
-  if (text.length <= MAX_RESULT) return typeof result === 'string' ? result : nested(text);
+  if (text.length <= MAX_RESULT) return text;
   return `${text.slice(0, MAX_RESULT)}\n[${text.length - MAX_RESULT} of ${text.length} characters were cut off]`;
 }

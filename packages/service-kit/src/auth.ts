@@ -12,6 +12,9 @@ export interface Credentials {
 /** Says why a caller is turned away, or undefined if it may pass. */
 export type Authorize = (credentials: Credentials) => CodelabError | undefined;
 
+/** Whether a page of `origin` may come without a token, or show it late. `host` is whom it asked for. */
+export type AllowOrigin = (origin: string, host: string | undefined) => boolean;
+
 /** The token that a caller sent: `X-Internal-Auth`, then `Authorization: Bearer`, then `token`. */
 export function tokenOf({ headers, token }: Credentials): string | undefined {
   const internal = headers['x-internal-auth'];

@@ -14,10 +14,14 @@ import {
   unknownSettings,
 } from './env.ts';
 
-const shape = { ...commonSettings({ port: 9 }), URL: httpUrl, NAME: z.string() };
+const shape = { ...commonSettings({ prefix: 'X__', port: 9 }), URL: httpUrl, NAME: z.string() };
 
 it('reads its own prefix, with defaults, an empty value counting as none', () => {
-  const settings = loadSettings({ X__URL: 'http://host:1/', X__NAME: 'n', X__PORT: '', Y__PORT: '5' }, 'X__', shape);
+  const settings = loadSettings(
+    { X__URL: 'http://host:1/', X__NAME: 'n', X__PORT: '', Y__PORT: '5', X__INTERNAL_API_KEY: 'k' },
+    'X__',
+    shape,
+  );
   expect(settings).toMatchObject({ URL: 'http://host:1', NAME: 'n', PORT: 9, HOST: '127.0.0.1', LOG_LEVEL: 'info' });
 });
 
@@ -62,14 +66,51 @@ it.each([
   ['0.0.0.0', false, 'x', false],
   ['192.168.0.1', false, 'change-me', false],
   ['127.0.0.1.evil.example', false, 'x', false],
-  ['127.0.0.1', true, 'loopback-only-key', false],
+  ['127.0.0.1', true, 'change-me', false],
+  ['0.0.0.0', false, 'changemechangeme', false],
   ['0.0.0.0', false, 'aaaaaaaaaaaaaaaa', false],
-  ['0.0.0.0', false, 'abcabcabcabcabcabc', false],
+  ['0.0.0.0', false, 'abababababababab', false],
+  ['0.0.0.0', false, 'abc123abc123abc123', false],
+  ['0.0.0.0', false, '1234567890123456', false],
+  ['0.0.0.0', false, 'abcdefghijklmnopqrst', false],
+  ['0.0.0.0', false, 'qwertyuiopasdfghjkl', false],
+  ['0.0.0.0', false, '9876543210987654321', false],
+  ['0.0.0.0', false, 'my-super-secret-key', true],
+  ['0.0.0.0', false, '00112233445566778899aabbccddeeff', true],
   ['0.0.0.0', true, 'f3a9c1d2e4b5f6a7', true],
 ])('host %s, production %s, key %s: allowed %s', (host, production, key, allowed) => {
   const check = () => requireRealKeys({ prefix: 'X__', host, production, keys: { X__KEY: key } });
   if (allowed) check();
   else expect(check).toThrow(SettingsError);
+});
+
+it('a key that is missing is asked for, with the line and the file to put it into', () => {
+  const root = mkdtempSync(join(tmpdir(), 'env-'));
+  const folder = join(root, 'packages', 'x');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(root, 'turbo.json'), '{}');
+  const before = process.cwd();
+  process.chdir(folder);
+  try {
+    const load = () => loadSettings({ X__URL: 'http://x', X__NAME: 'n', X__INTERNAL_API_KEY: ' ' }, 'X__', shape);
+    expect(load).toThrow(SettingsError);
+    expect(load).toThrow(/X__INTERNAL_API_KEY is missing: .*Put the line X__INTERNAL_API_KEY=<key> into/);
+    expect(load).toThrow(join(root, '.env'));
+    expect(load).toThrow(/openssl rand -hex 24/);
+  } finally {
+    process.chdir(before);
+  }
+});
+
+it.each([
+  ['mysql://user:hunter2@host/database', 'mysql://…@host/database'],
+  ['hunter2@host', '…@host'],
+  ['postgre://host/db?user=me&password=hunter2&x=1', 'postgre://host/db?user=me&password=…&x=1'],
+  ['ftp://user:with@sign:hunter2@host', 'ftp://…@host'],
+])('a wrong value is shown without its password: %s', (value, shown) => {
+  const load = () => loadSettings({ X__URL: value }, 'X__', { URL: httpUrl });
+  expect(load).toThrow(`X__URL=${shown}: must be a URL`);
+  expect(load).not.toThrow(/hunter2/);
 });
 
 it('collects the mistakes of all checks', () => {

@@ -49,12 +49,16 @@ export function loadSettings<S extends z.ZodRawShape>(
   throw new SettingsError(
     result.error.issues.map((issue) => {
       const name = prefix + String(issue.path[0]);
-      const given = variables[name];
+      const given = variables[name]?.trim();
       if (given === undefined || given === '') return `${name} is missing: ${issue.message}`;
-      // Before an @ there may be a password.
-      return `${name}=${/KEY|TOKEN|SECRET/.test(name) ? '…' : given.replace(/^.*@/s, '…@')}: ${issue.message}`;
+      return `${name}=${/KEY|TOKEN|SECRET/.test(name) ? '…' : withoutPassword(given)}: ${issue.message}`;
     }),
   );
+}
+
+/** A value as it may be shown: what stands before an @ may be a password, and so may a parameter that says so. */
+function withoutPassword(value: string): string {
+  return value.replace(/^([\w+.-]*:\/\/)?.*@/s, '$1…@').replace(/(passw\w*|pwd|secret|token|key)=[^&]*/gi, '$1=…');
 }
 
 /** Names with this prefix that no setting has: most likely misspelt. */
@@ -80,11 +84,11 @@ export const httpUrl = z
   .transform((url) => url.replace(/\/+$/, ''));
 
 /** The settings that every service has. */
-export function commonSettings(defaults: { port: number }) {
+export function commonSettings({ prefix, port: defaultPort }: { prefix: string; port: number }) {
   return {
     HOST: z.string().default('127.0.0.1'),
-    PORT: port.default(defaults.port),
-    INTERNAL_API_KEY: z.string().default(LOOPBACK_KEY),
+    PORT: port.default(defaultPort),
+    INTERNAL_API_KEY: requiredKey(`${prefix}INTERNAL_API_KEY`, 'the key that its callers show'),
     LOG_LEVEL: z
       .string()
       .toLowerCase()
@@ -100,18 +104,52 @@ export function commonSettings(defaults: { port: number }) {
   };
 }
 
-/** The key of services that nobody configured: good on loopback only. */
-const LOOPBACK_KEY = 'loopback-only-key';
-const PLACEHOLDERS = [LOOPBACK_KEY, 'your-internal-key', 'change-me', 'changeme', 'secret', 'password'];
-
-/** The key of another service, by the variable that the service itself has it from: one `.env` serves all. */
-export function peerKey(variables: Variables, variable: string): string {
-  return variables[variable] || LOOPBACK_KEY;
+/** A key that a service does not start without: there is none that everybody knows. `variable` is where a person is to put it. */
+export function requiredKey(variable: string, what: string) {
+  return z.string({
+    error: () =>
+      `it is ${what}. Put the line ${variable}=<key> into ${envFileOf(process.cwd())}, or set it in the environment. ` +
+      'Make a key with: openssl rand -hex 24 (npm start in the root of the checkout writes .env with all of them)',
+  });
 }
 
-/** Whether a key keeps anybody out: it is long, no placeholder, and not a few characters again and again. */
+/** The `.env` that a service started in `cwd` would read, whether there is one or not. */
+function envFileOf(cwd: string): string {
+  for (let folder = cwd; ; folder = dirname(folder)) {
+    if (existsSync(join(folder, '.env')) || existsSync(join(folder, 'turbo.json'))) return join(folder, '.env');
+    if (dirname(folder) === folder) return join(cwd, '.env');
+  }
+}
+
+/** One `.env` serves all: where a service is given no key of another one's of its own, it takes that one's. */
+export function withPeerKey(variables: Variables, variable: string, peer: string): Variables {
+  return variables[variable]?.trim() ? variables : { ...variables, [variable]: variables[peer] };
+}
+
+const PLACEHOLDERS = ['your-internal-key', 'change-me', 'changeme', 'secret', 'password'];
+const RUNS = ['0123456789', 'abcdefghijklmnopqrstuvwxyz', 'qwertyuiop', 'asdfghjkl', 'zxcvbnm'];
+
+/** Whether a key keeps anybody out: it is long, no placeholder, and neither a few characters again and again nor a run of them. */
 export function isRealKey(key: string): boolean {
-  return key.length >= 16 && new Set(key).size >= 6 && !PLACEHOLDERS.includes(key.toLowerCase());
+  const plain = key.toLowerCase();
+  if (key.length < 16 || PLACEHOLDERS.some((placeholder) => plain.replaceAll(placeholder, '') === '')) return false;
+  return new Set(plain).size >= 6 && !isRepeated(plain) && !isRun(plain);
+}
+
+/** Whether a text is a shorter one, at least twice. */
+function isRepeated(text: string): boolean {
+  return (text + text).indexOf(text, 1) <= text.length / 2;
+}
+
+/** Whether most of a text goes along the alphabet, the digits, or the keyboard. */
+function isRun(text: string): boolean {
+  let steps = 0;
+  for (let i = 1; i < text.length; i++) {
+    const pair = text.slice(i - 1, i + 1);
+    const back = `${pair[1]}${pair[0]}`;
+    if (RUNS.some((run) => run.includes(pair) || run.includes(back)) || pair === '90' || pair === '09') steps++;
+  }
+  return steps > text.length / 2;
 }
 
 export function isLoopback(host: string): boolean {

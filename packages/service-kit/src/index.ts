@@ -1,5 +1,5 @@
 export { answerMessages, historyOf, readAnswer, untracked } from './answer-stream.ts';
-export { type Authorize, type Credentials, isSameKey, requireKey, tokenOf } from './auth.ts';
+export { type AllowOrigin, type Authorize, type Credentials, isSameKey, requireKey, tokenOf } from './auth.ts';
 export {
   collectMistakes,
   commonSettings,
@@ -8,16 +8,18 @@ export {
   isRealKey,
   loadSettings,
   milliseconds,
-  peerKey,
   readVariables,
+  requiredKey,
   requireRealKeys,
   SettingsError,
   unknownSettings,
   type Variables,
+  withPeerKey,
 } from './env.ts';
 export { statusOf, toCodelabError, toErrorBody, toValidationError } from './error-shape.ts';
 export type { Flow } from './flow.ts';
 export { createFilter } from './globs.ts';
+export { parseJsonBody, toHttpError } from './http-app.ts';
 export { toInputId } from './input-id.ts';
 export { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
 export { createLifecycle, type Lifecycle } from './lifecycle.ts';
@@ -25,8 +27,8 @@ export { createLogger, type Logger } from './logger.ts';
 export { createMetrics } from './metrics.ts';
 export { createRpcClient, type RpcClient } from './rpc-client.ts';
 export { runService } from './run-service.ts';
-export { parseJsonBody, type RunningService, serve, toHttpError } from './serve.ts';
+export { type RunningService, serve } from './serve.ts';
 export type { SocketConnection, SocketDoor } from './sockets.ts';
 export { clientGone, openEventStream, type SseMessage, sendEventStream, whenGone } from './sse.ts';
-export { logFailure, procedure, router, type ServiceContext } from './trpc.ts';
+export { logFailure, procedure, router, type ServiceContext, streamFailed } from './trpc.ts';
 export { watchSaves } from './watch-saves.ts';

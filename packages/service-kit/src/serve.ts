@@ -1,20 +1,16 @@
-import { isUtf8 } from 'node:buffer';
 import type { AddressInfo } from 'node:net';
-import { CodelabError, newId, RequestId } from '@codelab/protocol';
 import type { AnyRouter } from '@trpc/server';
-import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
-import { type FastifyInstance, fastify } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
-import type { Authorize, Credentials } from './auth.ts';
-import { statusOf, toCodelabError, toErrorBody } from './error-shape.ts';
+import type { AllowOrigin, Authorize, Credentials } from './auth.ts';
+import { createDoorkeeper } from './doorkeeper.ts';
 import { type Flow, freeFlow } from './flow.ts';
-import { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
+import { addAdmission, createHttpApp, trpcRoutes } from './http-app.ts';
 import { createLifecycle, type Lifecycle } from './lifecycle.ts';
-import { MAX_BATCH, MAX_BODY_BYTES } from './limits.ts';
 import type { Logger } from './logger.ts';
 import { addServingMetrics, createMetrics } from './metrics.ts';
 import { createSocketServer, type SocketDoor } from './sockets.ts';
-import { logFailure, type ServiceContext } from './trpc.ts';
+import type { ServiceContext } from './trpc.ts';
 
 export interface ServeOptions {
   name: string;
@@ -26,6 +22,12 @@ export interface ServeOptions {
   authorize: Authorize;
   /** Who may read `/metrics`. Default: as `authorize`. */
   authorizeMetrics?: Authorize;
+  /** Pages that may open a WebSocket without a token, or show it afterwards. Default: none. */
+  allowsOrigin?: AllowOrigin;
+  /** Callers that are services of ours, whose one socket carries many people's work. Default: none. */
+  isService?: (credentials: Credentials) => boolean;
+  /** Whether `?token=` counts on every route, as it does on WebSockets. Default: false. */
+  takesTokenInUrl?: boolean;
   /** Adds the service's own routes. */
   routes?: (
     app: FastifyInstance,
@@ -50,12 +52,14 @@ export interface RunningService {
 
 /** One port for everything a service has: health, its routes, tRPC over HTTP and WebSocket, raw WebSockets. */
 export async function serve(options: ServeOptions): Promise<RunningService> {
-  const { log, router, lifecycle = createLifecycle() } = options;
-  const app = createApp(options, lifecycle);
+  const { name, version, log, router, authorize, lifecycle = createLifecycle() } = options;
+  const { authorizeMetrics = authorize, takesTokenInUrl = false } = options;
+  const app = createHttpApp({ name, version, log, lifecycle });
+  const doorkeeper = createDoorkeeper(log);
 
   const makeContext = (credentials: Credentials, requestId: string, flow: Flow = freeFlow): ServiceContext => ({
     requestId,
-    refusal: options.authorize(credentials),
+    refusal: isAdmitted(credentials) ? undefined : authorize(credentials),
     credentials,
     log,
     lifecycle,
@@ -63,40 +67,23 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
   });
 
   options.routes?.(app, makeContext, lifecycle);
-  app.register(async (scope) => {
-    // tRPC reads the body itself.
-    scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('*', (_request, _payload, done) => done(null));
-    scope.all('/trpc/*', async (request, reply) => {
-      reply.hijack();
-      await nodeHTTPRequestHandler({
-        router,
-        req: request.raw,
-        res: reply.raw,
-        path: (request.params as { '*': string })['*'],
-        maxBodySize: MAX_BODY_BYTES,
-        maxBatchSize: MAX_BATCH,
-        createContext: ({ info }) =>
-          makeContext({ headers: request.headers, token: info.connectionParams?.token ?? undefined }, request.id),
-      });
-    });
-  });
+  // After the hooks of the routes, which answer preflights.
+  const isAdmitted = addAdmission(app, { authorize, authorizeMetrics, doorkeeper, takesTokenInUrl });
+  app.register(trpcRoutes({ router, log, makeContext }));
 
-  const metrics = options.metrics ?? createMetrics(options.name);
-  app.get('/metrics', async (request, reply) => {
-    const refusal = (options.authorizeMetrics ?? options.authorize)(request);
-    if (refusal !== undefined) throw refusal;
-    return reply.type(metrics.contentType).send(await metrics.metrics());
-  });
+  const metrics = options.metrics ?? createMetrics(name);
+  app.get('/metrics', { config: { access: 'metrics' } }, async (_request, reply) =>
+    reply.type(metrics.contentType).send(await metrics.metrics()),
+  );
 
-  const sockets = createSocketServer({ ...options, lifecycle, makeContext });
+  const sockets = createSocketServer({ ...options, lifecycle, doorkeeper, makeContext });
   addServingMetrics(metrics, lifecycle, sockets.count);
   app.server.on('upgrade', sockets.upgrade);
   await app.listen({ host: options.host, port: options.port });
   const address = app.server.address() as AddressInfo;
   const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
   const url = `http://${host}:${address.port}`;
-  log.info({ url }, `${options.name} listens on ${url}`);
+  log.info({ url }, `${name} listens on ${url}`);
 
   let closing: Promise<void> | undefined;
   return {
@@ -119,80 +106,4 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
       return closing;
     },
   };
-}
-
-function createApp(options: ServeOptions, lifecycle: Lifecycle): FastifyInstance {
-  const { log } = options;
-  const app = fastify({
-    logger: false,
-    bodyLimit: MAX_BODY_BYTES,
-    requestIdHeader: false,
-    genReqId: (request) => {
-      const given = request.headers['x-request-id'];
-      return given !== undefined && RequestId.safeParse(given).success ? String(given) : newId('req');
-    },
-    routerOptions: { maxParamLength: 2000, ignoreTrailingSlash: true },
-    requestTimeout: 60_000,
-    return503OnClosing: false,
-  });
-  // curl's documented commands send JSON, some without saying so: every body is taken as JSON.
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) => parseJsonBody(body));
-
-  app.addHook('onRequest', (request, reply, done) => {
-    reply.header('x-request-id', request.id);
-    if (!lifecycle.draining.aborted || request.raw.url === '/health') done();
-    else done(new CodelabError('OVERLOADED', 'The service is stopping. Try again shortly.', { retryAfterMs: 1000 }));
-  });
-  app.setNotFoundHandler(async (request) => {
-    throw new CodelabError(
-      'NOT_FOUND',
-      `There is no ${request.method} ${request.url.split('?')[0]?.slice(0, 200)} here.`,
-    );
-  });
-  app.setErrorHandler(async (thrown, request, reply) => {
-    const error = toHttpError(thrown);
-    logFailure(
-      log.child({ requestId: request.id }),
-      error,
-      `${request.method} ${request.routeOptions.url ?? 'unknown route'}`,
-    );
-    if (error.retryAfterMs !== undefined) reply.header('retry-after', Math.ceil(error.retryAfterMs / 1000));
-    return reply.status(statusOf(error)).send(toErrorBody(error, request.id));
-  });
-  app.get('/health', async (_request, reply) => {
-    const draining = lifecycle.draining.aborted;
-    if (draining) reply.status(503);
-    return { status: draining ? 'draining' : 'healthy', service: options.name, version: options.version };
-  });
-  return app;
-}
-
-/** A request's body. Throws `VALIDATION` for what is not UTF-8, not JSON, or nested more than `MAX_JSON_DEPTH` deep. */
-export function parseJsonBody(body: Buffer): unknown {
-  if (!isUtf8(body)) throw new CodelabError('VALIDATION', 'The body is not valid UTF-8.');
-  if (body.length === 0) throw new CodelabError('VALIDATION', 'The body is empty: it must be a JSON object.');
-  if (jsonDepthExceeds(body, MAX_JSON_DEPTH))
-    throw new CodelabError(
-      'VALIDATION',
-      `The body is nested more than ${MAX_JSON_DEPTH} levels deep: send flatter JSON, or the deep part as a string.`,
-    );
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch (cause) {
-    throw new CodelabError('VALIDATION', `The body is not JSON: ${(cause as Error).message}`, { cause });
-  }
-}
-
-const BY_FASTIFY_CODE: Record<string, CodelabError> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: new CodelabError('PAYLOAD_TOO_LARGE', 'The body is larger than this service takes.'),
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: new CodelabError('VALIDATION', 'The body is not as long as Content-Length says.'),
-  FST_ERR_CTP_EMPTY_JSON_BODY: new CodelabError('VALIDATION', 'The body is empty: it must be a JSON object.'),
-  FST_ERR_BAD_URL: new CodelabError('VALIDATION', 'The URL is not valid.'),
-};
-
-/** What a route or Fastify itself threw. */
-export function toHttpError(thrown: unknown): CodelabError {
-  const code = (thrown as { code?: unknown } | null)?.code;
-  return (typeof code === 'string' ? BY_FASTIFY_CODE[code] : undefined) ?? toCodelabError(thrown);
 }

@@ -1,17 +1,22 @@
-import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { CodelabError, newId } from '@codelab/protocol';
 import type { AnyRouter } from '@trpc/server';
-import { getWSConnectionHandler } from '@trpc/server/adapters/ws';
-import { type RawData, type WebSocket, WebSocketServer } from 'ws';
-import type { Credentials } from './auth.ts';
-import { statusOf, toErrorBody, toTrpcShape } from './error-shape.ts';
-import { createSocketFlow, type Flow, freeFlow } from './flow.ts';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { type AllowOrigin, type Authorize, type Credentials, tokenOf } from './auth.ts';
+import type { Doorkeeper } from './doorkeeper.ts';
+import { statusOf, toErrorBody } from './error-shape.ts';
+import { createSocketFlow, type Flow } from './flow.ts';
+import { createFrameGuard, flooded } from './frame-guard.ts';
+import { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import { MAX_BATCH, MAX_BODY_BYTES, MAX_FRAME_BYTES } from './limits.ts';
+import { CLIENT_LIMITS, MAX_FRAME_BYTES, SERVICE_LIMITS } from './limits.ts';
 import type { Logger } from './logger.ts';
+import { createMeters, type Meter, type Place } from './meter.ts';
+import { closeFor, refusalOfMessage } from './socket-messages.ts';
 import type { ServiceContext } from './trpc.ts';
+import { createTrpcSockets } from './trpc-socket.ts';
+import { boundUnknown, onConnectionParams } from './unknown-socket.ts';
 
 const HEARTBEAT_MS = 15_000;
 /** WebSocket close code: the service restarts. */
@@ -21,7 +26,7 @@ const SERVICE_RESTART = 1012;
 export interface SocketDoor {
   /** Whether this door takes upgrades of `path`. */
   matches(path: string): boolean;
-  /** Serves one connection. `receive` gets each text message that is valid UTF-8 and not too large. */
+  /** Serves one connection. `receive` gets each text message that is valid UTF-8, not too large and not too deep. */
   open(connection: SocketConnection): { receive(text: string): void; refuse(error: CodelabError): void };
 }
 
@@ -33,108 +38,131 @@ export interface SocketConnection {
   closed: AbortSignal;
 }
 
-/** Why a message can't be taken, if it can't. */
-function refusalOf(data: RawData, isBinary: boolean): CodelabError | undefined {
-  if (isBinary) return new CodelabError('VALIDATION', 'Binary frames are not accepted: send JSON as a text frame.');
-  const buffer = data as Buffer;
-  if (buffer.length > MAX_BODY_BYTES)
-    return new CodelabError(
-      'PAYLOAD_TOO_LARGE',
-      `The message is too large: at most ${MAX_BODY_BYTES / 1024 / 1024} MiB.`,
-    );
-  if (!isUtf8(buffer)) return new CodelabError('VALIDATION', 'The message is not valid UTF-8.');
-  return undefined;
-}
-
 export interface SocketServerOptions {
   log: Logger;
   router: AnyRouter;
   door?: SocketDoor | undefined;
   lifecycle: Lifecycle;
+  authorize: Authorize;
+  doorkeeper: Doorkeeper;
+  /** Pages that may come without a token, or show it after the upgrade. Default: none. */
+  allowsOrigin?: AllowOrigin | undefined;
+  /** Whether a caller is one of our own services, whose one socket carries many people's work. Default: nobody is. */
+  isService?: ((credentials: Credentials) => boolean) | undefined;
   makeContext: (credentials: Credentials, requestId: string, flow: Flow) => ServiceContext;
 }
 
 /** The WebSockets of a service: tRPC at `/trpc`, and its door. */
-export function createSocketServer({ log, router, door, lifecycle, makeContext }: SocketServerOptions) {
+export function createSocketServer(options: SocketServerOptions) {
+  const { log, router, door, lifecycle, authorize, doorkeeper, makeContext } = options;
+  const { allowsOrigin = () => false, isService = () => false } = options;
   const server = new WebSocketServer({
     noServer: true,
     maxPayload: MAX_FRAME_BYTES,
     skipUTF8Validation: true,
     perMessageDeflate: false,
   });
-  const { transformer } = router._def._config;
-
-  const connectTrpc = getWSConnectionHandler({
-    wss: server,
-    router,
-    maxBatchSize: MAX_BATCH,
-    createContext: ({ req, res, info }) =>
-      makeContext(
-        { headers: req.headers, token: info.connectionParams?.token ?? tokenParameter(urlOf(req)) },
-        newId('con'),
-        createSocketFlow(res),
-      ),
-  });
-
-  const openTrpc = (socket: WebSocket, request: IncomingMessage) => {
-    // tRPC's adapter takes what we refuse (binary frames, broken UTF-8) or has no limit for it: it only gets to see what passes.
-    const on = socket.on.bind(socket);
-    socket.on = ((event: string, listener: (...args: unknown[]) => void) => {
-      if (event !== 'message') return on(event, listener);
-      return on('message', (data, isBinary) => {
-        const refusal = refusalOf(data, isBinary);
-        if (refusal === undefined) return listener(data, isBinary);
-        const shape = toTrpcShape(refusal, newId('req'));
-        socket.send(JSON.stringify({ id: null, error: transformer.output.serialize(shape) }));
-      });
-    }) as typeof socket.on;
-    connectTrpc(socket, request);
-  };
+  const trpc = createTrpcSockets(router, server);
+  const meters = createMeters();
 
   const openDoor = (openable: SocketDoor, socket: WebSocket, url: URL, context: ServiceContext) => {
     const closed = new AbortController();
     socket.once('close', () => closed.abort());
-    const { receive, refuse } = openable.open({
-      socket,
-      url,
-      context: { ...context, flow: createSocketFlow(socket) },
-      closed: closed.signal,
-    });
+    const { receive, refuse } = openable.open({ socket, url, context, closed: closed.signal });
+    const guard = createFrameGuard(CLIENT_LIMITS);
+    let isOver = false;
     socket.on('message', (data, isBinary) => {
-      const refusal = refusalOf(data, isBinary);
-      if (refusal === undefined) receive((data as Buffer).toString('utf8'));
-      else refuse(refusal);
+      if (isOver) return;
+      const refusal = refusalOfMessage(data, isBinary) ?? noFrame(data as Buffer) ?? guard.take();
+      if (refusal === undefined) return receive((data as Buffer).toString('utf8'));
+      if (refusal.code !== 'RATE_LIMITED') guard.senseless();
+      refuse(refusal);
+      isOver = guard.isFlooded;
+      if (isOver) closeFor(socket, flooded);
     });
   };
 
-  const upgrade = (request: IncomingMessage, raw: Duplex, head: Buffer) => {
+  /** Lets a caller in who may come in. */
+  const admit = (socket: WebSocket, raw: Duplex, request: IncomingMessage, credentials: Credentials): void => {
+    const isOurs = isService(credentials);
+    const limits = isOurs ? SERVICE_LIMITS : CLIENT_LIMITS;
+    const meter = meters.open(isOurs ? undefined : request.socket.remoteAddress, limits);
+    measure(socket, raw, meter);
+    const context = { ...makeContext(credentials, newId('con'), createSocketFlow(socket)), meter };
+    const url = urlOf(request);
+    if (url.pathname === '/trpc') trpc.open(socket, request, context, limits);
+    else if (door !== undefined) openDoor(door, socket, url, context);
+  };
+
+  /** tRPC's clients send what a header could have said as their first message. */
+  const admitLater = (
+    socket: WebSocket,
+    raw: Duplex,
+    request: IncomingMessage,
+    { headers }: Credentials,
+    place: Place | undefined,
+  ): void => {
+    const known = boundUnknown(socket, raw);
+    onConnectionParams(socket, (token) => {
+      const credentials = { headers, token };
+      const refusal = authorize(credentials);
+      if (refusal !== undefined)
+        return trpc.refuse(socket, doorkeeper.told(refusal, credentials, request.socket.remoteAddress));
+      known();
+      place?.known();
+      admit(socket, raw, request, credentials);
+    });
+  };
+
+  const upgrade = async (request: IncomingMessage, raw: Duplex, head: Buffer) => {
     raw.on('error', () => raw.destroy());
-    const refuse = (error: CodelabError) => {
-      const body = JSON.stringify(toErrorBody(error, newId('req')));
-      raw.end(
-        `HTTP/1.1 ${statusOf(error)} ${error.code}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-      );
-    };
     if (lifecycle.draining.aborted)
-      return refuse(new CodelabError('OVERLOADED', 'The service is stopping. Try again shortly.'));
+      return refuseUpgrade(raw, new CodelabError('OVERLOADED', 'The service is stopping. Try again shortly.'));
     const url = urlOf(request);
     const isTrpc = url.pathname === '/trpc';
     if (!isTrpc && !door?.matches(url.pathname))
-      return refuse(new CodelabError('NOT_FOUND', 'There is no WebSocket here.'));
-    const context = makeContext({ headers: request.headers, token: tokenParameter(url) }, newId('con'), freeFlow);
-    // On /trpc the token may come in connectionParams, after the upgrade.
-    if (!isTrpc && context.refusal !== undefined) return refuse(context.refusal);
+      return refuseUpgrade(raw, new CodelabError('NOT_FOUND', 'There is no WebSocket here.'));
+    const { headers } = request;
+    const credentials: Credentials = { headers, token: url.searchParams.get('token') ?? undefined };
+    const refusal = authorize(credentials);
+    const hasParams = isTrpc && url.searchParams.get('connectionParams') === '1';
+    // They are read here: tRPC's adapter is not to wait for them.
+    if (hasParams) request.url = '/trpc';
+    const isPending = hasParams && tokenOf(credentials) === undefined;
+
+    if (refusal !== undefined) {
+      // Browsers always send it with a WebSocket, so that a page is known before it has said anything.
+      const { origin } = headers;
+      if (origin !== undefined && !allowsOrigin(origin, headers.host))
+        return refuseUpgrade(raw, foreignOrigin(origin, refusal));
+      if (!isPending && (!isTrpc || refusal.code !== 'UNAUTHORIZED'))
+        return refuseUpgrade(raw, await doorkeeper.told(refusal, credentials, request.socket.remoteAddress));
+    }
+    const isKnown = refusal === undefined && !isPending;
+    const place = isKnown && isService(credentials) ? undefined : meters.arrive(request.socket.remoteAddress, isKnown);
+    if (place instanceof CodelabError) return refuseUpgrade(raw, place);
     server.handleUpgrade(request, raw, head, (socket) => {
+      socket.once('close', () => place?.leave());
       socket.on('error', (error) => log.info({ reason: error.message }, 'a socket failed'));
       keepAlive(socket);
       sendTogether(socket, raw);
-      if (isTrpc) openTrpc(socket, request);
-      else if (door !== undefined) openDoor(door, socket, url, context);
+      if (isPending) admitLater(socket, raw, request, credentials, place);
+      else if (refusal !== undefined) {
+        // tRPC's clients take a refused upgrade for a service that is away, and come again for ever.
+        boundUnknown(socket, raw);
+        trpc.refuse(socket, doorkeeper.told(refusal, credentials, request.socket.remoteAddress));
+      } else if (hasParams) onConnectionParams(socket, () => admit(socket, raw, request, credentials));
+      else admit(socket, raw, request, credentials);
     });
   };
 
   return {
-    upgrade,
+    upgrade: (request: IncomingMessage, raw: Duplex, head: Buffer) => {
+      upgrade(request, raw, head).catch((err) => {
+        log.error({ err }, 'an upgrade failed');
+        raw.destroy();
+      });
+    },
     count: () => server.clients.size,
     async close() {
       const open = [...server.clients];
@@ -147,6 +175,52 @@ export function createSocketServer({ log, router, door, lifecycle, makeContext }
       clearTimeout(force);
     },
   };
+}
+
+function refuseUpgrade(raw: Duplex, error: CodelabError): void {
+  const body = JSON.stringify(toErrorBody(error, newId('req')));
+  const retry = error.retryAfterMs === undefined ? '' : `Retry-After: ${Math.ceil(error.retryAfterMs / 1000)}\r\n`;
+  raw.end(
+    `HTTP/1.1 ${statusOf(error)} ${error.code}\r\nContent-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n${retry}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}
+
+function foreignOrigin(origin: string, refusal: CodelabError): CodelabError {
+  if (refusal.code === 'FORBIDDEN') return refusal;
+  return new CodelabError(
+    'FORBIDDEN',
+    `A page of "${origin.slice(0, 100)}" may not open a WebSocket here before it has shown a token: send it in the URL, as ?token=….`,
+  );
+}
+
+/** Why this can't be a frame of the older wire, whatever is in it. */
+function noFrame(data: Buffer): CodelabError | undefined {
+  if (!/^\s*\{/.test(data.toString('latin1', 0, 100)))
+    return new CodelabError('VALIDATION', 'The frame is not a JSON object.');
+  if (!jsonDepthExceeds(data, MAX_JSON_DEPTH)) return undefined;
+  return new CodelabError(
+    'VALIDATION',
+    `The frame is nested more than ${MAX_JSON_DEPTH} levels deep: send flatter JSON, or the deep part as a string.`,
+  );
+}
+
+/** Counts what comes and is not a whole message yet. */
+function measure(socket: WebSocket, raw: Duplex, meter: Meter): void {
+  const onData = (chunk: Buffer) => {
+    if (meter.bytes(chunk.length)) return;
+    raw.off('data', onData);
+    closeFor(socket, new CodelabError('RATE_LIMITED', 'This address holds too much in messages that do not end'));
+  };
+  // Before `ws` reads the chunk, which may end the message.
+  raw.prependListener('data', onData);
+  const control = (data: Buffer) => meter.whole(data.length);
+  socket.on('message', () => meter.whole());
+  socket.on('ping', control);
+  socket.on('pong', control);
+  socket.once('close', () => {
+    raw.off('data', onData);
+    meter.close();
+  });
 }
 
 /**
@@ -186,8 +260,4 @@ function keepAlive(socket: WebSocket): void {
 function urlOf(request: IncomingMessage): URL {
   const base = 'http://localhost';
   return URL.canParse(request.url ?? '', base) ? new URL(request.url ?? '', base) : new URL('/-', base);
-}
-
-function tokenParameter(url: URL): string | undefined {
-  return url.searchParams.get('token') ?? undefined;
 }

@@ -1,10 +1,12 @@
 import { CodelabError, newId, RequestId, Traced, transformer } from '@codelab/protocol';
 import { initTRPC } from '@trpc/server';
 import type { Credentials } from './auth.ts';
+import { isCountless } from './doorkeeper.ts';
 import { toCodelabError, toTrpcShape } from './error-shape.ts';
 import type { Flow } from './flow.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Logger } from './logger.ts';
+import type { Meter } from './meter.ts';
 
 /** What every procedure of every service gets. */
 export interface ServiceContext {
@@ -17,7 +19,12 @@ export interface ServiceContext {
   log: Logger;
   lifecycle: Lifecycle;
   flow: Flow;
+  /** Of a WebSocket: what it has open. */
+  meter?: Meter | undefined;
 }
+
+/** The ids under which failures are in the log. */
+const logged = new WeakMap<object, string>();
 
 function requestIdOf(input: unknown): string | undefined {
   if (typeof input !== 'object' || input === null) return undefined;
@@ -29,8 +36,15 @@ const t = initTRPC.context<ServiceContext>().create({
   transformer,
   isDev: false,
   sse: { ping: { enabled: true, intervalMs: 15_000 } },
-  errorFormatter: ({ error, ctx, input }) =>
-    toTrpcShape(toCodelabError(error), requestIdOf(input) ?? ctx?.requestId ?? newId('req')),
+  errorFormatter({ error, ctx, input, path }) {
+    const known = toCodelabError(error);
+    const before = logged.get(error) ?? logged.get(error.cause ?? error);
+    const requestId = before ?? requestIdOf(input) ?? newId('req');
+    // An answer that cannot be written: no procedure has seen that.
+    if (known.code === 'INTERNAL' && before === undefined && ctx !== undefined)
+      logFailure(ctx.log.child({ requestId }), known, path ?? 'tRPC');
+    return toTrpcShape(known, requestId);
+  },
 });
 
 export const router = t.router;
@@ -47,15 +61,45 @@ export const procedure = t.procedure
   .use(async ({ ctx, input, path, type, next }) => {
     const requestId = input.requestId ?? newId('req');
     const log = ctx.log.child({ requestId });
+    const leave = ctx.meter?.enter(type);
     const done = type === 'mutation' ? ctx.lifecycle.begin() : undefined;
     const result = await next({ ctx: { requestId, log } });
     done?.();
-    if (!result.ok) logFailure(log, toCodelabError(result.error), path);
+    if (leave !== undefined) {
+      if (type === 'subscription' && result.ok) return { ...result, data: untilEnd(result.data, leave) };
+      leave();
+    }
+    if (!result.ok) {
+      logFailure(log, toCodelabError(result.error), path);
+      logged.set(result.error, requestId);
+    }
     return result;
   });
 
+/** The stream of a subscription, with what is to be done when tRPC disposes of it, as it does in the end of each. */
+function untilEnd(stream: unknown, onEnd: () => void): AsyncIterable<unknown> {
+  const iterator = (stream as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+  const ending: AsyncIterator<unknown> = {
+    next: () => iterator.next(),
+    async return() {
+      onEnd();
+      await iterator.return?.();
+      return { done: true, value: undefined };
+    },
+  };
+  return { [Symbol.asyncIterator]: () => ending };
+}
+
+/** Logs what ended a subscription's stream, under its caller's request id, and throws it on. */
+export function streamFailed({ log, requestId }: ServiceContext, thrown: unknown, path: string): never {
+  logFailure(log, toCodelabError(thrown), path);
+  if (typeof thrown === 'object' && thrown !== null) logged.set(thrown, requestId);
+  throw thrown;
+}
+
 /** Our bugs with their stack, everything else in a line. */
 export function logFailure(log: Logger, error: CodelabError, path: string): void {
+  if (isCountless(error)) return;
   if (error.code === 'INTERNAL') log.error({ path, err: error.cause ?? error }, `${path} failed`);
   else log.info({ path, code: error.code }, `${path} refused`);
 }

@@ -1,5 +1,12 @@
 import { InputId, newId, type SessionEvent } from '@codelab/protocol';
-import { historyOf, readAnswer, toCodelabError, untracked } from '@codelab/service-kit';
+import {
+  historyOf,
+  logFailure,
+  readAnswer,
+  type ServiceContext,
+  toCodelabError,
+  untracked,
+} from '@codelab/service-kit';
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import type { FastifyInstance } from 'fastify';
@@ -20,7 +27,7 @@ export function mcpRoute({ router, makeContext, version }: MessageStreamOptions 
       if (context.refusal !== undefined) throw context.refusal;
       const gone = new AbortController();
       const caller = router.createCaller(context, { signal: gone.signal });
-      const server = createServer(caller, version);
+      const server = createServer(caller, version, context);
       const transport = new StreamableHTTPServerTransport({});
       reply.raw.once('close', () => {
         gone.abort();
@@ -35,6 +42,8 @@ export function mcpRoute({ router, makeContext, version }: MessageStreamOptions 
       app.route({
         method,
         url: '/mcp',
+        // It tells nothing, and says so to who has no key, too.
+        config: { access: 'anybody' },
         handler: async (_request, reply) => {
           reply.header('allow', 'POST');
           return reply.status(405).send({
@@ -47,7 +56,7 @@ export function mcpRoute({ router, makeContext, version }: MessageStreamOptions 
   };
 }
 
-function createServer(caller: Caller, version: string): McpServer {
+function createServer(caller: Caller, version: string, context: ServiceContext): McpServer {
   const server = new McpServer({ name: 'codelab-agent-runtime', version });
   const sessionId = z.string().describe('As start_session gave it');
   const wait = z
@@ -68,7 +77,7 @@ function createServer(caller: Caller, version: string): McpServer {
       },
     },
     ({ agent, model, title }) =>
-      answered(async () => {
+      answered(context, async () => {
         const { session } = await caller.session.create({ agent, model, title });
         return { session_id: session.sessionId, agent: session.agent, model: session.model };
       }),
@@ -87,7 +96,7 @@ function createServer(caller: Caller, version: string): McpServer {
       },
     },
     ({ session_id, message, input_id: inputId = newId('in'), wait_seconds }, { signal }) =>
-      answered(async () => {
+      answered(context, async () => {
         await caller.input.send({ sessionId: session_id, inputId, content: message });
         return read(session_id, inputId, wait_seconds, signal);
       }),
@@ -101,13 +110,13 @@ function createServer(caller: Caller, version: string): McpServer {
       annotations: { readOnlyHint: true },
     },
     ({ session_id, input_id, wait_seconds }, { signal }) =>
-      answered(() => read(session_id, input_id, wait_seconds, signal)),
+      answered(context, () => read(session_id, input_id, wait_seconds, signal)),
   );
 
   server.registerTool(
     'cancel',
     { description: 'Stops what a session is working on.', inputSchema: { session_id: sessionId } },
-    ({ session_id }) => answered(() => caller.run.cancel({ sessionId: session_id })),
+    ({ session_id }) => answered(context, () => caller.run.cancel({ sessionId: session_id })),
   );
 
   /** The answer to an input, as far as it is after `seconds`. */
@@ -147,12 +156,14 @@ function createServer(caller: Caller, version: string): McpServer {
 }
 
 /** What a tool answers: JSON as text, or the failure as one. */
-async function answered(work: () => Promise<unknown>) {
+async function answered(context: ServiceContext, work: () => Promise<unknown>) {
   try {
     const result = await work();
     return { content: [{ type: 'text' as const, text: JSON.stringify(result) }] };
   } catch (thrown) {
-    const { code, message } = toCodelabError(thrown);
-    return { content: [{ type: 'text' as const, text: `${code}: ${message}` }], isError: true };
+    const error = toCodelabError(thrown);
+    if (error.code === 'INTERNAL') logFailure(context.log.child({ requestId: context.requestId }), error, '/mcp');
+    const where = error.code === 'INTERNAL' ? ` (request id: ${error.requestId || context.requestId})` : '';
+    return { content: [{ type: 'text' as const, text: `${error.code}: ${error.message}${where}` }], isError: true };
   }
 }

@@ -7,7 +7,7 @@ import {
   SessionRef,
   SessionUpdate,
 } from '@codelab/protocol';
-import { procedure, router } from '@codelab/service-kit';
+import { procedure, router, streamFailed } from '@codelab/service-kit';
 import { tracked } from '@trpc/server';
 import type { Sessions } from '../sessions.ts';
 
@@ -33,6 +33,8 @@ export function createSessionRouter(sessions: Sessions) {
           await flow.writable(signal);
           yield tracked(id, event);
         }
+      } catch (thrown) {
+        streamFailed(ctx, thrown, 'session.events');
       } finally {
         done();
       }

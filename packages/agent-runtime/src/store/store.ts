@@ -17,9 +17,9 @@ import {
   type UsageReport,
 } from '@codelab/protocol';
 import type { Logger } from '@codelab/service-kit';
-import { type Selectable, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { OpenDatabase } from './open-database.ts';
-import type { Database } from './schema.ts';
+import { createRows } from './rows.ts';
 import { createWriter, isTransient, type Writer } from './writer.ts';
 import { createWrites, type Writes } from './writes.ts';
 
@@ -129,6 +129,7 @@ export interface Store extends Writer {
 
 export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log: Logger): Store {
   const { db } = database;
+  const rows = createRows(log);
 
   /** A read is tried again where a connection was lost: the next one is another. Throws `OVERLOADED` where none can be had. */
   const read = async <T>(query: () => Promise<T>): Promise<T> => {
@@ -168,19 +169,19 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
     session: (sessionId) =>
       read(async () => {
         const row = await db.selectFrom('sessions').selectAll().where('session_id', '=', sessionId).executeTakeFirst();
-        return row && toSession(row);
+        return row && rows.session(row);
       }),
 
     sessions: ({ before, limit }) =>
       read(async () => {
-        const rows = await db
+        const found = await db
           .selectFrom('sessions')
           .selectAll()
           .where('number', '<', before)
           .orderBy('number', 'desc')
           .limit(limit)
           .execute();
-        return rows.map(toSession);
+        return found.map(rows.session);
       }),
 
     input: (sessionId, inputId) =>
@@ -191,52 +192,56 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
           .where('session_id', '=', sessionId)
           .where('input_id', '=', inputId)
           .executeTakeFirst();
-        return row && toInput(row);
+        return row && rows.input(row);
       }),
 
     queuedInputs: (sessionId) =>
       read(async () => {
-        const rows = await db
+        const found = await db
           .selectFrom('inputs')
           .selectAll()
           .where('session_id', '=', sessionId)
           .where('status', '=', 'queued')
           .orderBy('position')
           .execute();
-        return rows.map(toInput);
+        return rows.inputs(found);
       }),
 
     unfinishedSessions: () =>
       read(async () => {
-        const rows = await db
+        const found = await db
           .selectFrom('runs')
           .select('session_id')
           .where('status', '=', 'running')
           .union(db.selectFrom('inputs').select('session_id').where('status', '=', 'queued'))
           .execute();
-        return rows.map(({ session_id }) => session_id);
+        return found.map(({ session_id }) => session_id);
       }),
 
     run: (sessionId, runId) =>
       read(async () => {
         const row = await db
           .selectFrom('runs')
-          .select('data')
+          .select(['session_id', 'run_id', 'data'])
           .where('run_id', '=', runId)
           .where('session_id', '=', sessionId)
           .executeTakeFirst();
-        return row && toRun(row.data).run;
+        const known = row && rows.run(row);
+        if (row !== undefined && known === undefined)
+          throw new CodelabError('INTERNAL', `The run "${runId}" cannot be read. The log has it under the request id.`);
+        return known?.run;
       }),
 
     runningRun: (sessionId) =>
       read(async () => {
         const row = await db
           .selectFrom('runs')
-          .select(['data', 'resumes'])
+          .select(['session_id', 'run_id', 'data', 'resumes'])
           .where('session_id', '=', sessionId)
           .where('status', '=', 'running')
           .executeTakeFirst();
-        return row && { ...toRun(row.data), resumes: row.resumes };
+        const known = row && rows.run(row);
+        return known && { ...known, resumes: row.resumes };
       }),
 
     lastPosition: (sessionId) =>
@@ -259,7 +264,7 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
           .where('session_id', '=', sessionId)
           .where('item_id', '=', itemId)
           .executeTakeFirst();
-        return row && toItem(row);
+        return row && rows.item(row);
       }),
 
     items: (sessionId, { before = Number.MAX_SAFE_INTEGER, limit, bytes = PAGE_BYTES }) =>
@@ -280,7 +285,7 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
         }
         const first = sizes[count - 1];
         if (first === undefined) return { items: [], more: false };
-        const rows = await db
+        const found = await db
           .selectFrom('items')
           .selectAll()
           .where('session_id', '=', sessionId)
@@ -288,7 +293,7 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
           .where('position', '<', before)
           .orderBy('position')
           .execute();
-        return { items: rows.map(toItem), more: sizes.length > count };
+        return { items: found.map(rows.item), more: sizes.length > count };
       }),
 
     lastCompaction: (sessionId) =>
@@ -301,30 +306,30 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
           .orderBy('position', 'desc')
           .limit(1)
           .executeTakeFirst();
-        return row && toItem(row);
+        return row && rows.item(row);
       }),
 
     runItems: (sessionId, runId, since) =>
       read(async () => {
-        const rows = await db
+        const found = await db
           .selectFrom('items')
           .selectAll()
           .where('session_id', '=', sessionId)
           .where('position', '>', since)
           .orderBy('position')
           .execute();
-        return rows.map(toItem).filter(({ item }) => item.runId === runId);
+        return found.map(rows.item).filter(({ item }) => item.runId === runId);
       }),
 
     approvals: (sessionId) =>
       read(async () => {
-        const rows = await db
+        const found = await db
           .selectFrom('approvals')
-          .select('data')
+          .select(['session_id', 'call_id', 'data'])
           .where('session_id', '=', sessionId)
           .where('pending', '=', 1)
           .execute();
-        return rows.map(({ data }) => toApproval(data));
+        return found.flatMap((row) => rows.approval(row) ?? []);
       }),
 
     approval: (sessionId, callId) =>
@@ -335,8 +340,9 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
           .where('session_id', '=', sessionId)
           .where('call_id', '=', callId)
           .executeTakeFirst();
-        if (row === undefined) return undefined;
-        const { resolution, ...approval } = toApproval(row.data);
+        const found = row && rows.approval(row);
+        if (row === undefined || found === undefined) return undefined;
+        const { resolution, ...approval } = found;
         return {
           sessionId,
           approval,
@@ -348,29 +354,29 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
 
     rules: (sessionId, project) =>
       read(async () => {
-        const rows = await db
+        const found = await db
           .selectFrom('rules')
-          .select('data')
+          .selectAll()
           .where(({ or, eb }) => or([eb('session_id', '=', sessionId), eb('project', '=', project)]))
           .execute();
-        return rows.map(({ data }) => toRule(data));
+        return found.map((row) => rows.rule(row, sessionId));
       }),
 
     result: (sessionId, resultId) =>
       read(async () => {
         const row = await db
           .selectFrom('results')
-          .select('data')
+          .selectAll()
           .where('session_id', '=', sessionId)
           .where('result_id', '=', resultId)
           .executeTakeFirst();
-        return row && (JSON.parse(row.data) as string);
+        return row && rows.result(row);
       }),
 
     usage: (sessionId) =>
       read(async () => {
         const sum = (column: string) => sql<number>`coalesce(sum(${sql.ref(column)}), 0)`;
-        const rows = await db
+        const sums = await db
           .selectFrom('steps')
           .select(({ fn }) => [
             'model',
@@ -385,7 +391,7 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
           .groupBy('model')
           .orderBy('model')
           .execute();
-        const byModel = rows.map(({ model, steps, costUsd, ...tokens }) => ({
+        const byModel = sums.map(({ model, steps, costUsd, ...tokens }) => ({
           model,
           steps: Number(steps),
           costUsd: Number(costUsd),
@@ -398,48 +404,5 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
           byModel,
         };
       }),
-  };
-}
-
-/** The value of `json`, with what it names `dates` as dates. */
-function parse<T extends object>(json: string, dates: Array<keyof T>): T {
-  const value = JSON.parse(json) as T;
-  for (const name of dates) if (value[name] !== undefined) value[name] = new Date(value[name] as string) as never;
-  return value;
-}
-
-const toRun = (json: string) => {
-  const { isCancelled, ...run } = parse<Run & { isCancelled: boolean }>(json, ['startedAt', 'finishedAt']);
-  return { run, isCancelled };
-};
-const toApproval = (json: string) => parse<Approval & { resolution?: Resolution }>(json, ['createdAt', 'deadline']);
-const toRule = (json: string) => parse<RememberedRule>(json, ['createdAt']);
-
-function toSession(row: Selectable<Database['sessions']>): StoredSession {
-  return {
-    number: row.number,
-    session: parse<Session>(row.data, ['createdAt', 'updatedAt']),
-    createdWith: row.created_with,
-    tools: JSON.parse(row.tools) as AnnouncedTool[],
-  };
-}
-
-function toInput(row: Selectable<Database['inputs']>): StoredInput {
-  const { input, ...rest } = JSON.parse(row.data) as Pick<StoredInput, 'input' | 'whenBusy' | 'agent' | 'attachments'>;
-  return {
-    ...rest,
-    input: { ...input, sessionId: row.session_id, createdAt: new Date(input.createdAt) },
-    position: row.position,
-    sentWith: row.sent_with,
-    requestId: row.request_id,
-    eventId: row.event_id,
-  };
-}
-
-function toItem(row: Selectable<Database['items']>): StoredItem {
-  return {
-    position: row.position,
-    item: parse<Item>(row.data, ['createdAt']),
-    ...(row.hidden === null ? {} : { hidden: JSON.parse(row.hidden) as HiddenPart }),
   };
 }

@@ -1,19 +1,12 @@
 import { type SessionEvent, SessionEvents, toWireError } from '@codelab/protocol';
-import {
-  clientGone,
-  logFailure,
-  type SseMessage,
-  sendEventStream,
-  toCodelabError,
-  toValidationError,
-} from '@codelab/service-kit';
+import { clientGone, type SseMessage, sendEventStream, toCodelabError, toValidationError } from '@codelab/service-kit';
 import type { FastifyInstance } from 'fastify';
 import type { RouteOptions } from './rest.ts';
 
 /** `GET /api/v1/sessions/{sessionId}/events`: the session's events as SSE, resumed by `Last-Event-ID`. */
 export function eventsRoute({ router, makeContext }: RouteOptions) {
   return async (app: FastifyInstance) => {
-    app.get<{ Params: { sessionId: string }; Querystring: { from?: string; lastEventId?: string; token?: string } }>(
+    app.get<{ Params: { sessionId: string }; Querystring: { from?: string; lastEventId?: string } }>(
       '/api/v1/sessions/:sessionId/events',
       async (request, reply) => {
         const requestId = request.id;
@@ -22,8 +15,7 @@ export function eventsRoute({ router, makeContext }: RouteOptions) {
           lastEventId: request.headers['last-event-id'] ?? request.query.lastEventId,
           from: request.query.from,
         });
-        // A browser's EventSource can't send headers.
-        const context = makeContext({ headers: request.headers, token: request.query.token }, requestId);
+        const context = makeContext(request, requestId);
         if (context.refusal !== undefined) throw context.refusal;
         if (!input.success) throw toValidationError(input.error);
         const caller = router.createCaller(context, { signal: clientGone(reply.raw) });
@@ -31,7 +23,7 @@ export function eventsRoute({ router, makeContext }: RouteOptions) {
         await caller.session.get({ sessionId: input.data.sessionId, requestId });
         const events = await caller.session.events({ ...input.data, requestId });
         reply.hijack();
-        await sendEventStream(reply.raw, toMessages(events, requestId, context.log), {
+        await sendEventStream(reply.raw, toMessages(events, requestId), {
           headers: { 'x-request-id': requestId },
         });
       },
@@ -39,17 +31,11 @@ export function eventsRoute({ router, makeContext }: RouteOptions) {
   };
 }
 
-async function* toMessages(
-  events: AsyncIterable<unknown>,
-  requestId: string,
-  log: Parameters<typeof logFailure>[0],
-): AsyncGenerator<SseMessage> {
+async function* toMessages(events: AsyncIterable<unknown>, requestId: string): AsyncGenerator<SseMessage> {
   try {
     for await (const [id, event] of events as AsyncIterable<[string, SessionEvent]>)
       yield { id, event: event.type, data: event };
   } catch (thrown) {
-    const error = toCodelabError(thrown);
-    logFailure(log, error, 'session.events');
-    yield { event: 'error', data: toWireError(error, requestId) };
+    yield { event: 'error', data: toWireError(toCodelabError(thrown), requestId) };
   }
 }

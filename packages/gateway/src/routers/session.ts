@@ -7,7 +7,7 @@ import {
   SessionRef,
   SessionUpdate,
 } from '@codelab/protocol';
-import { procedure, router } from '@codelab/service-kit';
+import { procedure, router, streamFailed } from '@codelab/service-kit';
 import { tracked } from '@trpc/server';
 import type { Runtime } from '../runtime.ts';
 
@@ -55,6 +55,8 @@ export function createSessionRouter(runtime: Runtime) {
           await ctx.flow.writable(signal);
           yield tracked(id, event);
         }
+      } catch (thrown) {
+        streamFailed(ctx, thrown, 'session.events');
       } finally {
         done();
       }

@@ -1,0 +1,62 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { CodelabError } from '@codelab/protocol';
+
+/** So many wrong keys are answered at once, so many at all; one of them is forgotten each second. */
+const FREE = 10;
+const MOST = 100;
+const FORGOTTEN_PER_MS = 1 / 1000;
+const DELAY_MS = 10;
+const MAX_DELAY_MS = 1_000;
+/** What is remembered, and what waits, at a time. */
+const MAX_ADDRESSES = 10_000;
+const MAX_WAITING = 512;
+
+/** Makes guessing keys slow: each address has its own count, and whoever has the right key never meets it. */
+export interface Attempts {
+  /** A wrong key came from `address`. Resolves, after a pause that grows, with what it is told in place of `refusal` where there were too many. */
+  failed(address: string, refusal: CodelabError): Promise<CodelabError>;
+}
+
+export interface AttemptsOptions {
+  /** Milliseconds. Default: the clock. */
+  now?: () => number;
+  sleep?: (ms: number) => Promise<unknown>;
+}
+
+export function createAttempts({ now = () => performance.now(), sleep = pause }: AttemptsOptions = {}): Attempts {
+  /** In order of use. */
+  const counts = new Map<string, { count: number; at: number }>();
+  let waiting = 0;
+  return {
+    async failed(address, refusal) {
+      const name = networkOf(address);
+      const known = counts.get(name);
+      const at = now();
+      const left = known === undefined ? 0 : Math.max(0, known.count - (at - known.at) * FORGOTTEN_PER_MS);
+      const count = Math.min(left + 1, MOST * 1.5);
+      counts.delete(name);
+      counts.set(name, { count, at });
+      if (counts.size > MAX_ADDRESSES) counts.delete(counts.keys().next().value as string);
+
+      const isOver = count > MOST || waiting >= MAX_WAITING;
+      const delayMs = Math.min(MAX_DELAY_MS, Math.max(0, Math.floor(count - FREE)) * DELAY_MS);
+      if (delayMs > 0 && waiting < MAX_WAITING) {
+        waiting++;
+        await sleep(delayMs);
+        waiting--;
+      }
+      if (!isOver) return refusal;
+      const retryAfterMs = Math.ceil(Math.max(1, count - MOST) / FORGOTTEN_PER_MS);
+      return new CodelabError(
+        'RATE_LIMITED',
+        `Too many wrong keys came from this address: try again in ${Math.ceil(retryAfterMs / 1000)} s. The right key is let in at any time.`,
+        { retryAfterMs },
+      );
+    },
+  };
+}
+
+/** A caller with IPv6 has a whole network of addresses. */
+function networkOf(address: string): string {
+  return address.includes(':') && !address.startsWith('::') ? address.split(':').slice(0, 4).join(':') : address;
+}

@@ -1,0 +1,214 @@
+import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage } from 'node:http';
+import { CodelabError, newId, RequestId } from '@codelab/protocol';
+import type { AnyRouter } from '@trpc/server';
+import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
+import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
+import type { Authorize, Credentials } from './auth.ts';
+import type { Doorkeeper } from './doorkeeper.ts';
+import { statusOf, toCodelabError, toErrorBody, toTrpcShape } from './error-shape.ts';
+import { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import { HEAD_MS, MAX_BATCH, MAX_BODY_BYTES, REQUEST_MS } from './limits.ts';
+import type { Logger } from './logger.ts';
+import { logFailure, type ServiceContext } from './trpc.ts';
+
+/** Who has been refused while still sending is cut off after so long. Milliseconds. */
+const LINGER_MS = 2_000;
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Who may ask for a route: anybody, or whoever may read the metrics. Default: whoever may use the service. */
+    access?: 'anybody' | 'metrics';
+  }
+}
+
+export interface HttpAppOptions {
+  name: string;
+  version: string;
+  log: Logger;
+  lifecycle: Lifecycle;
+}
+
+/** An HTTP server with `/health`, our errors, and JSON bodies; its caller adds the routes. */
+export function createHttpApp({ name, version, log, lifecycle }: HttpAppOptions): FastifyInstance {
+  const app = fastify({
+    logger: false,
+    bodyLimit: MAX_BODY_BYTES,
+    requestIdHeader: false,
+    genReqId: (request) => {
+      const given = request.headers['x-request-id'];
+      return given !== undefined && RequestId.safeParse(given).success ? String(given) : newId('req');
+    },
+    routerOptions: { maxParamLength: 2000, ignoreTrailingSlash: true },
+    requestTimeout: REQUEST_MS,
+    http: { headersTimeout: HEAD_MS, connectionsCheckingInterval: HEAD_MS / 3 },
+    return503OnClosing: false,
+  });
+  // curl's documented commands send JSON, some without saying so: every body is taken as JSON.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) => parseJsonBody(body));
+
+  app.addHook('onRequest', (request, reply, done) => {
+    // On the raw response: event streams and tRPC write their own head.
+    reply.raw.setHeader('x-content-type-options', 'nosniff');
+    reply.header('x-request-id', request.id);
+    if (!lifecycle.draining.aborted || request.raw.url === '/health') done();
+    else done(new CodelabError('OVERLOADED', 'The service is stopping. Try again shortly.', { retryAfterMs: 1000 }));
+  });
+  // An answer that did not wait for the body leaves a caller who may send it for ever.
+  app.addHook('onResponse', (request, _reply, done) => {
+    if (!request.raw.complete) cutOffLater(request.raw);
+    done();
+  });
+  app.setNotFoundHandler(async (request) => {
+    throw notFound(request);
+  });
+  app.setErrorHandler(async (thrown, request, reply) => {
+    const error = toHttpError(thrown);
+    logFailure(
+      log.child({ requestId: request.id }),
+      error,
+      `${request.method} ${request.routeOptions.url ?? 'unknown route'}`,
+    );
+    if (error.retryAfterMs !== undefined) reply.header('retry-after', Math.ceil(error.retryAfterMs / 1000));
+    return reply.status(statusOf(error)).send(toErrorBody(error, request.id));
+  });
+  app.get('/health', { config: { access: 'anybody' } }, async (_request, reply) => {
+    const draining = lifecycle.draining.aborted;
+    if (draining) reply.status(503);
+    return { status: draining ? 'draining' : 'healthy', service: name, version };
+  });
+  return app;
+}
+
+export interface AdmissionOptions {
+  authorize: Authorize;
+  authorizeMetrics: Authorize;
+  doorkeeper: Doorkeeper;
+  /** Whether `?token=` counts on every route. On `/trpc`, connectionParams count in any case. */
+  takesTokenInUrl: boolean;
+}
+
+/** Turns callers away before their bodies are read. Returns whether a request has been let in. */
+export function addAdmission(app: FastifyInstance, options: AdmissionOptions): (request: object) => boolean {
+  const { doorkeeper, takesTokenInUrl } = options;
+  const admitted = new WeakSet<object>();
+  app.addHook('onRequest', async (request) => {
+    if (request.is404) throw notFound(request);
+    const { access } = request.routeOptions.config;
+    if (access === 'anybody') return;
+    const credentials = credentialsOf(request, takesTokenInUrl);
+    const authorize = access === 'metrics' ? options.authorizeMetrics : options.authorize;
+    const refusal = authorize(credentials);
+    if (refusal !== undefined) throw await doorkeeper.told(refusal, credentials, request.raw.socket.remoteAddress);
+    admitted.add(request);
+  });
+  return (request) => admitted.has(request);
+}
+
+function credentialsOf(request: FastifyRequest, takesTokenInUrl: boolean): Credentials {
+  const { token, connectionParams } = request.query as Record<string, unknown>;
+  const inParams = request.url.startsWith('/trpc/') ? tokenIn(connectionParams) : undefined;
+  const inUrl = takesTokenInUrl && typeof token === 'string' ? token : undefined;
+  return { headers: request.headers, token: inParams ?? inUrl };
+}
+
+/** tRPC's subscriptions over HTTP have them as JSON in the URL. */
+function tokenIn(connectionParams: unknown): string | undefined {
+  if (typeof connectionParams !== 'string') return undefined;
+  try {
+    const { token } = JSON.parse(connectionParams) as { token?: unknown };
+    return typeof token === 'string' ? token : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export interface TrpcHttpOptions {
+  router: AnyRouter;
+  log: Logger;
+  makeContext: (credentials: Credentials, requestId: string) => ServiceContext;
+}
+
+/** tRPC at `/trpc`. */
+export function trpcRoutes({ router, log, makeContext }: TrpcHttpOptions) {
+  const { transformer } = router._def._config;
+  return async (scope: FastifyInstance) => {
+    // tRPC parses the body itself: it gets one that is whole, and not too deep.
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('*', { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) => {
+      Object.assign(request.raw, { body: readableJson(body).toString('utf8') });
+    });
+    scope.setErrorHandler(async (thrown, request, reply) => {
+      const error = toHttpError(thrown);
+      logFailure(log.child({ requestId: request.id }), error, `${request.method} /trpc`);
+      if (error.retryAfterMs !== undefined) reply.header('retry-after', Math.ceil(error.retryAfterMs / 1000));
+      const shape = toTrpcShape(error, request.id);
+      return reply.status(statusOf(error)).send({ error: transformer.output.serialize(shape) });
+    });
+    scope.all('/trpc/*', async (request, reply) => {
+      const { input } = request.query as Record<string, unknown>;
+      if (typeof input === 'string') readableJson(Buffer.from(input));
+      reply.hijack();
+      await nodeHTTPRequestHandler({
+        router,
+        req: request.raw,
+        res: reply.raw,
+        path: (request.params as { '*': string })['*'],
+        maxBodySize: MAX_BODY_BYTES,
+        maxBatchSize: MAX_BATCH,
+        createContext: () => makeContext(request, request.id),
+      });
+    });
+  };
+}
+
+/** Ends the connection of a request that does not end. */
+function cutOffLater(request: IncomingMessage): void {
+  setTimeout(() => {
+    if (!request.complete) request.socket.destroy();
+  }, LINGER_MS).unref();
+}
+
+function notFound(request: FastifyRequest): CodelabError {
+  return new CodelabError(
+    'NOT_FOUND',
+    `There is no ${request.method} ${request.url.split('?')[0]?.slice(0, 200)} here.`,
+  );
+}
+
+/** A request's body. Throws `VALIDATION` for what is not UTF-8, not JSON, or nested more than `MAX_JSON_DEPTH` deep. */
+export function parseJsonBody(body: Buffer): unknown {
+  if (body.length === 0) throw new CodelabError('VALIDATION', 'The body is empty: it must be a JSON object.');
+  try {
+    return JSON.parse(readableJson(body).toString('utf8'));
+  } catch (cause) {
+    if (cause instanceof CodelabError) throw cause;
+    throw new CodelabError('VALIDATION', `The body is not JSON: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Throws `VALIDATION`. */
+function readableJson(body: Buffer): Buffer {
+  if (!isUtf8(body)) throw new CodelabError('VALIDATION', 'The body is not valid UTF-8.');
+  if (jsonDepthExceeds(body, MAX_JSON_DEPTH))
+    throw new CodelabError(
+      'VALIDATION',
+      `The body is nested more than ${MAX_JSON_DEPTH} levels deep: send flatter JSON, or the deep part as a string.`,
+    );
+  return body;
+}
+
+const BY_FASTIFY_CODE: Record<string, CodelabError> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: new CodelabError('PAYLOAD_TOO_LARGE', 'The body is larger than this service takes.'),
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: new CodelabError('VALIDATION', 'The body is not as long as Content-Length says.'),
+  FST_ERR_CTP_EMPTY_JSON_BODY: new CodelabError('VALIDATION', 'The body is empty: it must be a JSON object.'),
+  FST_ERR_BAD_URL: new CodelabError('VALIDATION', 'The URL is not valid.'),
+};
+
+/** What a route or Fastify itself threw. */
+export function toHttpError(thrown: unknown): CodelabError {
+  const code = (thrown as { code?: unknown } | null)?.code;
+  return (typeof code === 'string' ? BY_FASTIFY_CODE[code] : undefined) ?? toCodelabError(thrown);
+}

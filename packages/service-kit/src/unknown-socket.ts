@@ -1,0 +1,43 @@
+import type { Duplex } from 'node:stream';
+import { CodelabError } from '@codelab/protocol';
+import type { RawData, WebSocket } from 'ws';
+import { UNKNOWN_BYTES, UNKNOWN_MS } from './limits.ts';
+import { closeFor } from './socket-messages.ts';
+
+/**
+ * Bounds a socket whose caller is not known yet: so many bytes, unfinished messages included, and so much time. Returns what lifts the bounds.
+ */
+export function boundUnknown(socket: WebSocket, raw: Duplex): () => void {
+  let bytes = 0;
+  const close = (message: string) => {
+    lift();
+    closeFor(socket, new CodelabError('UNAUTHORIZED', message));
+  };
+  const onData = (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > UNKNOWN_BYTES) close(`${UNKNOWN_BYTES / 1024} KiB came before a token: send it first`);
+  };
+  const timer = setTimeout(() => close(`No token came within ${UNKNOWN_MS / 1000} s`), UNKNOWN_MS);
+  const lift = () => {
+    clearTimeout(timer);
+    raw.off('data', onData);
+  };
+  raw.on('data', onData);
+  socket.once('close', lift);
+  return lift;
+}
+
+/** The token of tRPC's connectionParams, which come as the first message. Calls back once; with undefined where there is none. */
+export function onConnectionParams(socket: WebSocket, take: (token: string | undefined) => void): void {
+  socket.once('message', (data: RawData, isBinary: boolean) => {
+    let token: unknown;
+    try {
+      const message = JSON.parse(isBinary ? 'null' : String(data)) as {
+        method?: unknown;
+        data?: { token?: unknown };
+      } | null;
+      token = message?.method === 'connectionParams' ? message.data?.token : undefined;
+    } catch {}
+    take(typeof token === 'string' ? token : undefined);
+  });
+}

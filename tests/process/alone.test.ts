@@ -1,0 +1,72 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { freePorts, groupGone, makeCheckout, type Running, run } from '../support/checkout.ts';
+
+let checkout: Awaited<ReturnType<typeof makeCheckout>>;
+let env: Record<string, string>;
+let ports: Record<string, number>;
+let started: Running[] = [];
+beforeAll(async () => {
+  checkout = await makeCheckout();
+  const [gateway, runtime, llmProxy] = (await freePorts(3)) as [number, number, number];
+  ports = { gateway, 'agent-runtime': runtime, 'llm-proxy': llmProxy };
+  env = {
+    GATEWAY__PORT: String(gateway),
+    AGENT_RUNTIME__PORT: String(runtime),
+    LLM_PROXY__PORT: String(llmProxy),
+  };
+});
+afterEach(async () => {
+  for (const running of started) {
+    if (running.isGroupAlive()) running.signalGroup('SIGKILL');
+    await groupGone(running);
+  }
+  started = [];
+});
+afterAll(() => checkout.remove());
+
+const npm = (name: string, ...args: string[]) => {
+  const running = run('npm', args, { cwd: join(checkout.folder, 'packages', name), env });
+  started.push(running);
+  return running;
+};
+
+const needed: Array<[service: string, keys: string[]]> = [
+  ['gateway', ['GATEWAY__INTERNAL_API_KEY', 'AGENT_RUNTIME__INTERNAL_API_KEY']],
+  ['agent-runtime', ['AGENT_RUNTIME__INTERNAL_API_KEY', 'LLM_PROXY__INTERNAL_API_KEY']],
+  ['llm-proxy', ['LLM_PROXY__INTERNAL_API_KEY']],
+];
+
+describe('a checkout without .env', () => {
+  it.each(needed)('%s does not start, and says which line to put where', async (name, keys) => {
+    const running = npm(name, 'start');
+    expect(await running.exited).not.toBe(0);
+    const said = running.lines.join('\n');
+    expect(said).toContain(`${name} cannot start.`);
+    for (const key of keys) expect(said).toContain(`Put the line ${key}=<key> into ${join(checkout.folder, '.env')}`);
+    expect(said).toContain('openssl rand -hex 24');
+  });
+
+  it('npm run dev of one service says the same', async () => {
+    await npm('gateway', 'run', 'dev').line(/Put the line GATEWAY__INTERNAL_API_KEY=<key> into/);
+  });
+});
+
+describe('a checkout with .env', () => {
+  beforeAll(async () => {
+    const example = await readFile(join(checkout.folder, '.env.example'), 'utf8');
+    const filled = example.replace(/^(\w+__INTERNAL_API_KEY)=$/gm, (_, name) => `${name}=${name.toLowerCase()}-0123`);
+    await writeFile(join(checkout.folder, '.env'), filled);
+  });
+
+  it.each(needed.flatMap(([name]) => [['start'], ['run', 'dev']].map((args) => [name, args] as const)))(
+    '%s starts by itself: npm %j',
+    async (name, args) => {
+      const running = npm(name, ...args);
+      await running.line(/listens on/);
+      const health = await fetch(`http://127.0.0.1:${ports[name]}/health`);
+      expect(await health.json()).toMatchObject({ status: 'healthy', service: name });
+    },
+  );
+});
