@@ -28,7 +28,7 @@ const TAKE_UP_MS = 5_000;
 /** What people decide on the calls of a session, and what of it is remembered. All of it is called under the session's mutex. */
 export interface Decisions {
   decide(input: ApprovalDecide): Promise<{ status: 'resolved'; replayed: boolean }>;
-  pending(): Approval[];
+  pending(): Promise<Approval[]>;
   rules(): Promise<RememberedRule[]>;
   addRule(rule: Omit<RuleAdd, 'sessionId'>): Promise<RememberedRule>;
   deleteRule(ruleId: string): Promise<{ deleted: boolean }>;
@@ -91,11 +91,14 @@ export function createDecisions({ session, deps, active }: DecisionsOptions): De
     });
   };
 
-  /** What the store has of an approval that is not waiting here. After a restart it takes a moment until the calls are taken up. */
+  /** After a restart it takes a moment until the calls are known here. */
+  const takenUp = () => within(TAKE_UP_MS, active()?.takenUp ?? Promise.resolve());
+
+  /** What the store has of an approval that is not waiting here. */
   const knownDecision = async (callId: string): Promise<StoredApproval | undefined> => {
     if (active()?.calls.get(callId)?.approval?.isPending === true) return undefined;
     const known = await store.approval(sessionId, callId);
-    if (known?.pending === true) await within(TAKE_UP_MS, active()?.takenUp ?? Promise.resolve());
+    if (known?.pending === true) await takenUp();
     return known;
   };
 
@@ -181,10 +184,12 @@ export function createDecisions({ session, deps, active }: DecisionsOptions): De
       return { status: 'resolved', replayed: false };
     },
 
-    pending: () =>
-      [...(active()?.calls.values() ?? [])].flatMap(({ approval }) =>
+    async pending() {
+      await takenUp();
+      return [...(active()?.calls.values() ?? [])].flatMap(({ approval }) =>
         approval?.isPending === true ? [approval.approval] : [],
-      ),
+      );
+    },
 
     rules,
 

@@ -105,6 +105,16 @@ export function createEventLog(options: EventLogOptions): EventLog {
     bytes -= freed;
     budget.changed(self, -freed);
   };
+  /** After the turn in which it grew: a reader that keeps up gets what is larger than the whole log, too. */
+  const trim = () => {
+    isTrimming = false;
+    if (closed) return;
+    let count = 0;
+    for (let over = bytes - sessionBytes * 0.75; over > 0 && count < entries.length - 1; count++)
+      over -= (entries[count] as Entry).bytes;
+    drop(count);
+  };
+  let isTrimming = false;
   const self = { clear: () => drop(entries.length) };
 
   const wake = () => {
@@ -143,11 +153,9 @@ export function createEventLog(options: EventLogOptions): EventLog {
       entries.push(entry);
       bytes += entry.bytes;
       budget.changed(self, entry.bytes);
-      if (bytes > sessionBytes) {
-        let count = 0;
-        for (let over = bytes - sessionBytes * 0.75; over > 0 && count < entries.length - 1; count++)
-          over -= (entries[count] as Entry).bytes;
-        drop(count);
+      if (bytes > sessionBytes && !isTrimming) {
+        isTrimming = true;
+        setImmediate(trim);
       }
       wake();
       return idOf(lastSeq);

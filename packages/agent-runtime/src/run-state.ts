@@ -373,9 +373,9 @@ export async function createRunState({ session, deps, input, resumed }: RunState
       await caller.takeUp();
       return { status: 'cancelled' };
     }
+    const open = resumed === undefined ? [] : await caller.takeUp();
     if (resumed !== undefined) await goOn();
     if (resumes > MAX_RESUMES) {
-      await caller.takeUp();
       const error = new CodelabError('INTERNAL', 'The service was stopped in the middle of this run again and again.');
       return { status: 'failed', error: toWireError(error, requestId) };
     }
@@ -412,14 +412,14 @@ export async function createRunState({ session, deps, input, resumed }: RunState
         keepStep,
         makeCalls: caller.makeCalls,
       },
-      resumed === undefined ? [] : await caller.takeUp(),
+      open,
     );
   };
 
   const state: RunState = {
     run,
     calls,
-    takenUp: caller.takenUp,
+    takenUp: resumed === undefined ? Promise.resolve() : caller.takenUp,
     done: done.promise,
     get isWaiting() {
       const open = [...calls.values()];

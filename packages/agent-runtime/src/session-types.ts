@@ -67,7 +67,7 @@ export interface LiveSession {
   toolResult(input: ToolResult): Promise<{ status: 'accepted'; replayed: boolean }>;
   toolProgress(input: ToolProgress): { status: 'accepted' };
   decide(input: ApprovalDecide): Promise<{ status: 'resolved'; replayed: boolean }>;
-  approvals(): Approval[];
+  approvals(): Promise<Approval[]>;
   rules(): Promise<RememberedRule[]>;
   addRule(rule: Omit<RuleAdd, 'sessionId'>): Promise<RememberedRule>;
   deleteRule(ruleId: string): Promise<{ deleted: boolean }>;

@@ -8,6 +8,7 @@ const MAX_RESULT = 1024 * 1024;
 const MAX_REMEMBERED = 1_000;
 const WATCH_AGAIN_MS = 1_000;
 
+type Request = Extract<TrackedSessionEvent, { type: 'tool.requested' }>;
 type Outcome = { result: unknown } | { error: string };
 
 /** What a person says to a tool call. */
@@ -81,8 +82,7 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
   const take = (event: TrackedSessionEvent): void => {
     switch (event.type) {
       case 'tool.requested':
-        if (event.target === 'client' && event.clientId === clientId)
-          void run(event.callId, event.name, event.arguments);
+        if (event.target === 'client' && event.clientId === clientId) void run(event);
         break;
       case 'tool.finished':
         taken.get(event.callId)?.abort.abort();
@@ -108,7 +108,8 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
     waiting.delete(callId);
   };
 
-  const run = async (callId: string, name: string, args: Record<string, unknown>): Promise<void> => {
+  const run = async (request: Request): Promise<void> => {
+    const { callId } = request;
     const before = taken.get(callId);
     if (before !== undefined) {
       // It is asked for again because its result has not arrived: it is sent again, and nothing is done again.
@@ -118,7 +119,7 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
     const call: { abort: AbortController; outcome?: Outcome } = { abort: new AbortController() };
     taken.set(callId, call);
     if (taken.size > MAX_REMEMBERED) taken.delete(taken.keys().next().value as string);
-    call.outcome = await execute(callId, name, args, call.abort.signal);
+    call.outcome = await execute(request, call.abort.signal);
     if (!call.abort.signal.aborted) await deliver(callId, call.outcome);
   };
 
@@ -132,9 +133,7 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
   };
 
   const execute = async (
-    callId: string,
-    name: string,
-    args: Record<string, unknown>,
+    { callId, name, arguments: args, paths, denied }: Request,
     signal: AbortSignal,
   ): Promise<Outcome> => {
     try {
@@ -144,6 +143,8 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
         sessionId,
         callId,
         signal,
+        paths,
+        denied,
         progress(message, fraction) {
           connection
             .call((trpc, options) => trpc.tool.progress.mutate({ sessionId, callId, message, fraction }, options))

@@ -6,7 +6,9 @@ export function createApprovalRouter(sessions: Sessions) {
   return router({
     list: procedure
       .input(SessionRef)
-      .query(({ input }) => sessions.use(input.sessionId, (session) => ({ approvals: session.approvals() }))),
+      .query(({ input }) =>
+        sessions.use(input.sessionId, async (session) => ({ approvals: await session.approvals() })),
+      ),
     decide: procedure
       .input(ApprovalDecide)
       .mutation(({ input }) => sessions.use(input.sessionId, (session) => session.decide(input))),
