@@ -1,4 +1,4 @@
-// What `npm start`, `npm test`, `npm run dev` and `npm run chat` do first, on a clone that has nothing yet.
+// What `npm start`, `npm test`, `npm run dev` and `npm run chat` do first, on a clone that has nothing yet; `npm run setup` does it alone.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -61,4 +61,10 @@ export function writeEnv() {
   // Windows has no such modes; what is in a person's own folders is theirs.
   const readers = process.platform === 'win32' ? '' : ' (only you can read it)';
   process.stdout.write(`${isNew ? 'Wrote .env with random keys' : 'Filled in the keys of .env'}${readers}.\n`);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  install();
+  writeEnv();
+  build();
 }

@@ -162,6 +162,32 @@ describe('MCP servers of the configuration', () => {
     expect(states.at(-1)).toBe('running');
   });
 
+  it('may come up after a restart of the service: a call of theirs that waits for a person goes on waiting', async () => {
+    const gate = join(folder, 'gate');
+    const late = `const { existsSync } = require('node:fs');
+      const wait = () => (existsSync(process.argv[1]) ? import(process.argv[2]) : setTimeout(wait, 20));
+      wait();`;
+    await writeFile(gate, '');
+    await setUp({ paper: { command: process.execPath, args: ['-e', late, gate, script] } });
+    const session = await stack.client().sessions.create();
+    await ready(session, 'paper_change');
+    const run = session.send('go');
+    const call = await provider.next();
+    await call.tools({ name: 'paper_change', args: {} });
+    await call.finish('tool_calls');
+    for await (const event of session.events({ from: 'start' })) if (event.type === 'approval.requested') break;
+    await rm(gate);
+    await stack.restartRuntime();
+    const [approval] = await session.approvals();
+    expect(approval).toMatchObject({ name: 'paper_change', target: 'mcp' });
+    await session.decide(approval?.callId ?? '', { decision: 'allow' });
+    await writeFile(gate, '');
+    const next = await provider.next();
+    expect(conversationOf(next).at(-1)?.content).toBe('changed');
+    await next.finish();
+    expect(await run.finished()).toMatchObject({ status: 'completed' });
+  });
+
   it('may be other services over HTTP, such as another agent-runtime, and change with the file', async () => {
     const other = await startStack();
     try {

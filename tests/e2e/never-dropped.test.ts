@@ -213,7 +213,8 @@ describe('an attempt that breaks before it has said anything', () => {
   };
   const saidBy = ({ index, message, finish_reason: reason }: OpenAI.ChatCompletion.Choice) => {
     const { role, content, tool_calls: calls } = message;
-    return { index, reason, role, content, calls };
+    // An empty list of calls, as some providers open an answer with, is no call.
+    return { index, reason, role, content, calls: calls ?? [] };
   };
   const opening = (events: SseEvent[]) => {
     const said = events.findIndex((event) => event.data === '[DONE]' || !isNothing(event));

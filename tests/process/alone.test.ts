@@ -1,7 +1,7 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { freePorts, groupGone, makeCheckout, type Running, run } from '../support/checkout.ts';
+import { BUILD_MS, freePorts, groupGone, makeCheckout, type Running, run } from '../support/checkout.ts';
 
 let checkout: Awaited<ReturnType<typeof makeCheckout>>;
 let env: Record<string, string>;
@@ -53,12 +53,20 @@ describe('a checkout without .env', () => {
   });
 });
 
-describe('a checkout with .env', () => {
+describe('a checkout that is set up as VS Code does it before it starts a service', () => {
   beforeAll(async () => {
-    const example = await readFile(join(checkout.folder, '.env.example'), 'utf8');
-    const filled = example.replace(/^(\w+__INTERNAL_API_KEY)=$/gm, (_, name) => `${name}=${name.toLowerCase()}-0123`);
-    await writeFile(join(checkout.folder, '.env'), filled);
-  });
+    const read = async (name: string) => JSON.parse(await readFile(join(checkout.folder, '.vscode', name), 'utf8'));
+    const { configurations } = await read('launch.json');
+    const { tasks } = await read('tasks.json');
+    const wanted = new Set(
+      configurations.flatMap(({ preLaunchTask: label }: { preLaunchTask?: string }) => label ?? []),
+    );
+    expect(wanted.size).toBe(1);
+    const { type, script } = tasks.find(({ label }: { label: string }) => wanted.has(label));
+    expect(type).toBe('npm');
+    const setUp = run('npm', ['run', script], { cwd: checkout.folder });
+    expect(await setUp.exited, setUp.lines.join('\n')).toBe(0);
+  }, BUILD_MS);
 
   it.each(needed.flatMap(([name]) => [['start'], ['run', 'dev']].map((args) => [name, args] as const)))(
     '%s starts by itself: npm %j',

@@ -65,9 +65,11 @@ export function createCallMaker(context: RunContext): CallMaker {
     return [...context.agentNow().rules, ...remembered];
   };
 
-  const prepare = async (items: StoredItem[]): Promise<OpenCall[]> => {
+  const prepare = async (
+    items: StoredItem[],
+    tools = toolbox.toolsOf(session.stored.tools, context.agentNow()),
+  ): Promise<OpenCall[]> => {
     const agent = context.agentNow();
-    const tools = toolbox.toolsOf(session.stored.tools, agent);
     const { project } = session.session;
     const { approvalTimeoutMs } = settings;
     const onError = (err: unknown) => log.error({ err }, 'a tool call could not be checked');
@@ -92,7 +94,8 @@ export function createCallMaker(context: RunContext): CallMaker {
     const found = context.view.items.filter(
       ({ item }) => item.runId === runId && item.kind === 'tool_call' && item.status === 'in_progress',
     );
-    const prepared = await prepare(found);
+    const names = found.map(({ item }) => item.toolCall?.name ?? '');
+    const prepared = await prepare(found, toolbox.toolsAgain(session.stored.tools, context.agentNow(), names));
     for (const call of prepared) {
       session.opened(call.stored);
       calls.set(call.callId, call);

@@ -15,6 +15,7 @@ import type { JsonSchemaValidator } from '@modelcontextprotocol/sdk/validation/t
 import { z } from 'zod';
 import type { SchemaChecker } from './tools/schema-checker.ts';
 import type { Tool, ToolSource } from './tools/toolbox.ts';
+import { within } from './within.ts';
 
 const CONNECT_TIMEOUT_MS = 15_000;
 const PING_EVERY_MS = 20_000;
@@ -63,7 +64,7 @@ export interface McpServers extends ToolSource {
 
 /** Starts the MCP servers of the file, and keeps them running; again on each save. Throws `SettingsError` where the first version is wrong. */
 export function startMcpServers(file: string | undefined, schemas: SchemaChecker, log: Logger): McpServers {
-  if (file === undefined) return { tools: () => [], close: async () => {} };
+  if (file === undefined) return { tools: () => [], standIn: () => undefined, close: async () => {} };
   if (!existsSync(file)) throw new SettingsError([`AGENT_RUNTIME__MCP_CONFIG=${file}: there is no such file`]);
   const servers = new Map<string, { config: string; server: McpServer }>();
 
@@ -91,6 +92,14 @@ export function startMcpServers(file: string | undefined, schemas: SchemaChecker
   });
   return {
     tools: () => [...servers.values()].flatMap(({ server }) => server.tools()),
+    standIn(name) {
+      for (const [prefix, { server }] of servers)
+        if (name.startsWith(`${prefix}_`)) {
+          const tool = server.standIn(name.slice(prefix.length + 1));
+          if (tool !== undefined) return tool;
+        }
+      return undefined;
+    },
     async close() {
       watcher.close();
       await Promise.all([...servers.values()].map(({ server }) => server.close()));
@@ -111,6 +120,8 @@ function readConfig(file: string): z.infer<typeof McpConfig> {
 
 interface McpServer {
   tools(): Tool[];
+  /** `tool` is the server's own name of it. */
+  standIn(tool: string): Tool | undefined;
   close(): Promise<void>;
 }
 
@@ -119,7 +130,7 @@ function startServer(name: string, config: ServerConfig, schemas: SchemaChecker,
   const child = log.child({ mcpServer: name });
   let client: Client | undefined;
   /** What it had when it was last asked: while it is restarted its tools stay, and say so. */
-  let tools: Tool[] = [];
+  let tools: Tool[] | undefined;
   let isClosed = false;
   let failures = 0;
   let restart: NodeJS.Timeout | undefined;
@@ -220,6 +231,8 @@ function startServer(name: string, config: ServerConfig, schemas: SchemaChecker,
   const callOf =
     (tool: string): Extract<Tool, { target: 'mcp' }>['call'] =>
     async (args, { signal, timeoutMs }) => {
+      if (client === undefined && tools === undefined)
+        await within(Math.min(timeoutMs, CONNECT_TIMEOUT_MS), firstAttempt);
       if (client === undefined) throw new Error(`The MCP server "${name}" is not running: it is being started again.`);
       try {
         const result = await client.callTool({ name: tool, arguments: args }, undefined, {
@@ -243,9 +256,20 @@ function startServer(name: string, config: ServerConfig, schemas: SchemaChecker,
       }
     };
 
-  void start();
+  const firstAttempt = start();
   return {
-    tools: () => tools,
+    tools: () => tools ?? [],
+    standIn: (tool) =>
+      tools !== undefined
+        ? undefined
+        : {
+            name: `${name}_${tool}`,
+            description: '',
+            inputSchema: { type: 'object' },
+            kind: 'execute',
+            target: 'mcp',
+            call: callOf(tool),
+          },
     async close() {
       isClosed = true;
       clearTimeout(restart);

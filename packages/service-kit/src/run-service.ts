@@ -37,7 +37,8 @@ export async function runService(name: string, create: () => ServiceProcess): Pr
   process.on('SIGINT', () => stop('SIGINT'));
   if (process.channel !== undefined) {
     process.once('disconnect', () => stop('parent gone'));
-    process.send?.({ type: 'listening' });
+    // To one that has just gone it fails, and `disconnect` says so.
+    process.send?.({ type: 'listening' }, () => {});
   }
   process.on('uncaughtException', (err) => {
     log.fatal({ err }, 'uncaught exception');

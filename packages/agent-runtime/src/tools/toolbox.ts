@@ -22,12 +22,16 @@ export type Tool = ToolSpec &
 /** Tools that come and go with their servers. */
 export interface ToolSource {
   tools(): Tool[];
+  /** What calls a tool whose server has not said yet what it has, as after a restart; undefined where no server can have it. */
+  standIn(name: string): Tool | undefined;
 }
 
 /** All the tools there are, whoever runs them. */
 export interface Toolbox {
   /** The tools of a session, by name, as its agent may use them. Of two with one name agent-runtime's own comes first, then the client's. */
   toolsOf(announced: AnnouncedTool[], agent: Agent): Map<string, Tool>;
+  /** Those and, of `names`, the tools of MCP servers that are still starting: of calls that were made before a restart. */
+  toolsAgain(announced: AnnouncedTool[], agent: Agent, names: string[]): Map<string, Tool>;
   /** All the tools of a session, whatever its agent. */
   list(announced: AnnouncedTool[]): SessionTool[];
   /** Throws `VALIDATION` where one is named as one of ours, or has a schema that can't be used. */
@@ -57,14 +61,26 @@ export function createToolbox({ server, mcp, schemas }: ToolboxOptions): Toolbox
     return tools;
   };
 
+  const ofAgent = (tools: Map<string, Tool>, agent: Agent): Map<string, Tool> => {
+    if (agent.tools === undefined) return tools;
+    const wanted = agent.tools.map(toNameTest);
+    return new Map([...tools].filter(([name]) => wanted.some((isWanted) => isWanted(name))));
+  };
+
   return {
     toolsOf(announced, agent) {
       // While the model is asked, there is time.
       if (announced.length > 0) schemas.warmUp();
+      return ofAgent(all(announced), agent);
+    },
+
+    toolsAgain(announced, agent, names) {
       const tools = all(announced);
-      if (agent.tools === undefined) return tools;
-      const wanted = agent.tools.map(toNameTest);
-      return new Map([...tools].filter(([name]) => wanted.some((isWanted) => isWanted(name))));
+      for (const name of names) {
+        const tool = tools.has(name) ? undefined : mcp.standIn(name);
+        if (tool !== undefined) tools.set(name, tool);
+      }
+      return ofAgent(tools, agent);
     },
 
     list: (announced) =>
