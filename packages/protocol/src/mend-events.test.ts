@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { CodelabError } from './errors.ts';
 import type { NewSessionEvent, SessionEvent } from './event.ts';
 import type { Item } from './item.ts';
 import { createEventMender, type History, mendEvents } from './mend-events.ts';
@@ -256,6 +257,24 @@ it('an input that is cancelled within what was lost is told to be', async () => 
   const types: string[] = [];
   for await (const event of mendEvents(events(), history, 'in0')) types.push(event.type);
   expect(types).toEqual(['stream.reset', 'stream.synced', 'input.cancelled']);
+});
+
+it('an input that has not arrived yet when a reset comes is followed all the same', async () => {
+  const unknown: History = {
+    ...historyAt(() => ({ items: [], ended: new Set(), delivered: new Map(), running: undefined })),
+    input: async () => {
+      throw new CodelabError('NOT_FOUND');
+    },
+  };
+  async function* events() {
+    yield { type: 'stream.reset', reason: 'restarted', items: [], seq: 1, ts: 0 } as unknown as SessionEvent;
+    yield { type: 'stream.synced', state: 'idle', seq: 2, ts: 0 } as unknown as SessionEvent;
+    for (const { event } of tellAll([[{ texts: ['hi'], isKept: true }]]))
+      yield { ...event, seq: 3, ts: 0 } as unknown as SessionEvent;
+  }
+  let last = '';
+  for await (const event of mendEvents(events(), unknown, 'in0')) last = event.type;
+  expect(last).toBe('run.finished');
 });
 
 it('a gap in a text is filled as soon as it is seen', async () => {

@@ -14,6 +14,10 @@ import {
 import { toCodelabError } from './error-shape.ts';
 import type { SseMessage } from './sse.ts';
 
+/** How long agent-runtime may be out of reach, as long as for events. */
+const LOST_AFTER_MS = 30_000;
+const ASK_AGAIN_MS = 200;
+
 /** What a caller's subscription yields, without the ids that tRPC's clients get. `T` is what the procedure tracks. */
 export async function* untracked<T>(tracked: AsyncIterable<unknown>): AsyncGenerator<T> {
   for await (const [, value] of tracked as AsyncIterable<[string, T]>) yield value;
@@ -32,12 +36,26 @@ export interface HistoryCaller {
   input: { get(input: { sessionId: string; inputId: string }): ReturnType<History['input']> };
 }
 
+/** A session's history. Where it is out of reach it is asked again for as long as the events are waited for. */
 export function historyOf(caller: HistoryCaller, sessionId: string): History {
   return {
-    items: (cursor) => caller.session.items({ sessionId, limit: 200, ...(cursor === undefined ? {} : { cursor }) }),
-    run: (runId) => caller.run.get({ sessionId, runId }),
-    input: (inputId) => caller.input.get({ sessionId, inputId }),
+    items: (cursor) =>
+      patiently(() => caller.session.items({ sessionId, limit: 200, ...(cursor === undefined ? {} : { cursor }) })),
+    run: (runId) => patiently(() => caller.run.get({ sessionId, runId })),
+    input: (inputId) => patiently(() => caller.input.get({ sessionId, inputId })),
   };
+}
+
+async function patiently<T>(ask: () => Promise<T>): Promise<T> {
+  const until = Date.now() + LOST_AFTER_MS;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (toCodelabError(error).code !== 'OVERLOADED' || Date.now() > until) throw error;
+      await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+    }
+  }
 }
 
 /** One input, and where its answer is read from. */
