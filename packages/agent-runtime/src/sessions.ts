@@ -1,9 +1,11 @@
 import {
   CodelabError,
+  eventBytes,
   type Input,
   type InputSend,
   type InputSent,
   type ItemPage,
+  type NewSessionEvent,
   newId,
   type Run,
   type Session,
@@ -15,16 +17,18 @@ import {
   type TrackedEvent,
 } from '@codelab/protocol';
 import { parseCursor, toCursor } from './cursor.ts';
-import { createLogBudget } from './event-log.ts';
+import { createLogBudget } from './events/log-budget.ts';
 import { hash } from './hash.ts';
-import { createLiveSession } from './live-session.ts';
 import { createMutex, type Mutex } from './mutex.ts';
 import { createProbation } from './probation.ts';
+import { createSessionActor } from './session/actor.ts';
 import type { LiveSession, SessionDeps } from './session-types.ts';
+import { toEventData } from './store/rows.ts';
 import type { StoredSession } from './store/store.ts';
 
 /** When sessions are taken up again that could not be. */
 const RECOVER_AGAIN_MS = 2_000;
+const EVICT_EVERY_MS = 3_600_000;
 
 export interface ReadEventsOptions {
   signal: AbortSignal | undefined;
@@ -62,6 +66,13 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
   const mutexes = new Map<string, Mutex>();
   let lastNumber = await store.lastSessionNumber();
   let recovering = Promise.resolve();
+  const evictOldEvents = () => {
+    const before = Date.now() - settings.eventsMaxAgeMs;
+    store
+      .commit([writes.evictEventsBefore(before)])
+      .catch((err) => deps.log.warn({ err, event: 'events.evict' }, 'old events could not be evicted'));
+  };
+  const evicting = setInterval(evictOldEvents, EVICT_EVERY_MS).unref();
 
   const get = (sessionId: string): Promise<LiveSession> => {
     const known = live.get(sessionId);
@@ -97,7 +108,7 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
   const load = async (sessionId: string): Promise<LiveSession> => {
     const found = await store.session(sessionId);
     if (found === undefined) throw new CodelabError('NOT_FOUND', `There is no session "${sessionId}".`);
-    const session = await createLiveSession(found, deps);
+    const session = await createSessionActor(found, deps);
     // What is unfinished while we stop is left to the next process.
     if (lifecycle.draining.aborted) return session;
     try {
@@ -119,13 +130,22 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
     }
   };
 
-  const insert = async (stored: StoredSession, copy?: { from: string; upTo: number }): Promise<Session> => {
+  const insert = async (
+    stored: Omit<StoredSession, 'seq' | 'eventBytes'>,
+    copy?: { from: string; upTo: number },
+  ): Promise<Session> => {
     const { session } = stored;
+    const { sessionId } = session;
+    const event: NewSessionEvent = { type: 'session.updated', session };
+    const bytes = eventBytes(event);
+    // What was copied has no events here: a reader from the start finds a gap, and begins with the history.
+    const seq = copy === undefined ? 1 : 2;
+    const data = toEventData(event);
     await store.commit([
-      writes.session(stored),
-      ...(copy === undefined ? [] : [writes.copyItems(copy.from, session.sessionId, copy.upTo)]),
+      writes.session({ ...stored, seq, eventBytes: bytes }, newId('commit')),
+      writes.events(sessionId, [{ seq, ts: session.createdAt.getTime(), bytes, totalBytes: bytes, data }]),
+      ...(copy === undefined ? [] : [writes.copyItems(copy.from, sessionId, copy.upTo)]),
     ]);
-    await use(session.sessionId, ({ log }) => log.append({ type: 'session.updated', session }));
     return session;
   };
 
@@ -281,6 +301,7 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
     },
 
     recover() {
+      evictOldEvents();
       recovering = (async () => {
         let left = await store.unfinishedSessions();
         for (;;) {
@@ -301,6 +322,7 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
     },
 
     async stop() {
+      clearInterval(evicting);
       await recovering.catch(() => {});
       await Promise.all([...live.values()].map(async (loading) => (await loading.catch(() => undefined))?.suspend()));
       await Promise.race([store.idle(), new Promise((resolve) => setTimeout(resolve, 2_000).unref())]);

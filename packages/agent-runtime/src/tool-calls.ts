@@ -2,7 +2,6 @@ import {
   type Approval,
   type ApprovalOutcome,
   type Item,
-  type NewSessionEvent,
   normalizePath,
   type Resolution,
   type Rule,
@@ -10,10 +9,10 @@ import {
 } from '@codelab/protocol';
 import { jsonDepthExceeds, MAX_JSON_DEPTH } from '@codelab/service-kit';
 import type { Agent } from './agents.ts';
-import { createDeferred, type Deferred } from './deferred.ts';
 import { changesOf } from './patch.ts';
 import { type Act, deniedPaths, judge, rememberedResource } from './rules.ts';
-import type { StoredItem } from './store/store.ts';
+import type { PreparedCall } from './session/run-machine.ts';
+import type { CallState } from './session/state.ts';
 import type { Tool, Toolbox } from './tools/toolbox.ts';
 
 /** The model is given this much of a result; the rest by reference. UTF-16 code units. */
@@ -27,34 +26,6 @@ export interface CallEnd {
   outcome: ToolOutcome;
   /** What the model is told. */
   text: string;
-}
-
-export interface Decided {
-  decision: ApprovalOutcome;
-  feedback?: string;
-}
-
-/** A call of the model's that has no result yet. */
-export interface OpenCall {
-  callId: string;
-  name: string;
-  stored: StoredItem;
-  /** Undefined where the call could not be prepared: `end` says why. */
-  tool: Tool | undefined;
-  args: Record<string, unknown>;
-  /** Known before anything ran: a mistake of the model's, or a rule that denies. */
-  end: CallEnd | undefined;
-  approval: { approval: Approval; decided: Deferred<Decided>; isPending: boolean } | undefined;
-  /** As it was announced to the client. */
-  request: Extract<NewSessionEvent, { type: 'tool.requested' }> | undefined;
-  /** Moves the deadline of a client's call. */
-  extend: (() => void) | undefined;
-  /** Its tool is at work. */
-  isRunning: boolean;
-  isFinished: boolean;
-  /** What is being stored of it: its result, or a decision. */
-  storing: Promise<void> | undefined;
-  finished: Deferred<void>;
 }
 
 export interface PrepareOptions {
@@ -72,31 +43,18 @@ export interface PrepareOptions {
 }
 
 /**
- * A call as the model wrote it, checked: its tool, its arguments, and whether somebody must be asked. Never rejects: what can't be checked fails this call alone,
- * whatever it is, and so does not come back with the run.
+ * Checks a call as the model wrote it: its tool, its arguments, and whether somebody must be asked. Never rejects: what can't be checked
+ * fails this call alone, whatever it is, and so does not come back with the run.
  */
-export async function prepareCall(stored: StoredItem, options: PrepareOptions): Promise<OpenCall> {
-  const { item } = stored;
+export async function prepareCall(item: Item, options: PrepareOptions): Promise<PreparedCall> {
   const { callId, name } = item.toolCall as NonNullable<Item['toolCall']>;
-  const call: OpenCall = {
+  const fail = (text: string, outcome: ToolOutcome = 'failed'): PreparedCall => ({
     callId,
-    name,
-    stored,
     tool: undefined,
     args: {},
-    end: undefined,
+    end: { outcome, text },
     approval: undefined,
-    request: undefined,
-    extend: undefined,
-    isRunning: false,
-    isFinished: false,
-    storing: undefined,
-    finished: createDeferred(),
-  };
-  const fail = (text: string, outcome: ToolOutcome = 'failed'): OpenCall => {
-    call.end = { outcome, text };
-    return call;
-  };
+  });
 
   const tool = options.tools.get(name);
   if (tool === undefined)
@@ -110,19 +68,15 @@ export async function prepareCall(stored: StoredItem, options: PrepareOptions): 
     if (typeof act === 'string') return fail(act);
     const verdict = judge(act, options.rules);
     if (verdict.effect === 'deny') return fail(denial(verdict.reason), 'denied');
-    call.args = args;
-    call.tool = tool;
-    if (verdict.effect === 'ask')
-      call.approval = {
-        isPending: true,
-        decided: createDeferred(),
-        approval: toApproval(tool, act, { callId, args, reason: verdict.reason, options }),
-      };
+    const approval =
+      verdict.effect === 'ask'
+        ? toApproval(tool, act, { callId, args, reason: verdict.reason, options })
+        : undefined;
+    return { callId, tool, args, end: undefined, approval };
   } catch (error) {
     options.onError(error);
     return fail('This call could not be checked, and was not made. Do it another way.');
   }
-  return call;
 }
 
 interface Asked {
@@ -224,19 +178,47 @@ export function shorten(text: string, resultId: string): { shown: string; isWhol
   return { shown: text.slice(0, SHOWN_HEAD) + note + text.slice(-SHOWN_TAIL), isWhole: false };
 }
 
-/** How an approval ends now. */
-export function resolutionOf(decision: ApprovalOutcome, by: string): Resolution {
-  return { decision, by, decidedAt: Date.now() };
+/** Returns how an approval ends at `now`. */
+export function resolutionOf(decision: ApprovalOutcome, by: string, now: number): Resolution {
+  return { decision, by, decidedAt: now };
 }
 
-/** Makes it part of the item, which is stored with the call's end. */
-export function keepResolution({ item }: StoredItem, decision: Resolution): void {
-  if (item.toolCall !== undefined) item.toolCall = { ...item.toolCall, decision };
+/** Returns the item with the decision on its call, which is stored with the call's end too. */
+export function withResolution(item: Item, decision: Resolution, args?: Record<string, unknown>): Item {
+  if (item.toolCall === undefined) return item;
+  return {
+    ...item,
+    toolCall: { ...item.toolCall, decision, ...(args === undefined ? {} : { arguments: args }) },
+  };
 }
 
-export function rejection({ decision, feedback }: Decided): CallEnd {
+/** Returns what the model is told of a call that somebody did not allow. */
+export function rejection({ decision, feedback }: { decision: ApprovalOutcome; feedback?: string | undefined }): CallEnd {
   if (decision === 'timed_out')
     return { outcome: 'rejected', text: 'Nobody decided on this call in time: it was not made.' };
   const why = feedback === undefined || feedback === '' ? '' : ` They say: ${feedback}`;
   return { outcome: 'rejected', text: `The person rejected this call: it was not made.${why}` };
+}
+
+/** Returns the files that a call has changed, where it tells. */
+export function changesMadeBy({
+  name,
+  args,
+  tool,
+}: Pick<CallState, 'name' | 'args' | 'tool'>): NonNullable<Item['fileChange']>['changes'] | undefined {
+  if (tool?.kind !== 'write' && tool?.kind !== 'delete') return undefined;
+  if (name === 'apply_patch') {
+    const changes = changesOf(args.patch);
+    return typeof changes === 'string' ? undefined : changes;
+  }
+  const path = tool.resource === undefined ? undefined : args[tool.resource];
+  if (typeof path !== 'string') return undefined;
+  return [{ path, change: tool.kind === 'delete' ? 'delete' : 'modify', hunks: [] }];
+}
+
+export function lateEnd(timeoutMs: number): CallEnd {
+  return {
+    outcome: 'timed_out',
+    text: `The tool did not answer within ${Math.round(timeoutMs / 100) / 10} s. It may still be running.`,
+  };
 }

@@ -10,6 +10,7 @@ import {
   type Resolution,
   type Run,
   type Session,
+  type SessionEvent,
   type ThinkingBlock,
   type ToolKind,
   type ToolSpec,
@@ -43,6 +44,21 @@ export interface StoredSession {
   session: Session;
   createdWith: string;
   tools: AnnouncedTool[];
+  /** The number of the newest event. */
+  seq: number;
+  /** Of all events so far. */
+  eventBytes: number;
+}
+
+/** An event as it is stored: `item.completed` without its item, which is stored as such. */
+export interface StoredEvent {
+  seq: number;
+  /** Milliseconds since 1970. */
+  ts: number;
+  bytes: number;
+  /** Of all events of the session up to this one. */
+  totalBytes: number;
+  data: string;
 }
 
 export interface StoredInput {
@@ -117,9 +133,12 @@ export interface Store extends Writer {
     sessionId: string,
     options: { before?: number; limit: number; bytes?: number },
   ): Promise<{ items: StoredItem[]; more: boolean }>;
+  /** Items that are in progress, in order. */
+  openItems(sessionId: string): Promise<StoredItem[]>;
   /** The newest summary, where the history was compacted. */
   lastCompaction(sessionId: string): Promise<StoredItem | undefined>;
-  runItems(sessionId: string, runId: string, since: number): Promise<StoredItem[]>;
+  /** The events behind the number `after`, in order, limited by count and by bytes; at least one where there is one. */
+  events(sessionId: string, options: { after: number; limit: number; bytes?: number }): Promise<SessionEvent[]>;
   approvals(sessionId: string): Promise<Approval[]>;
   approval(sessionId: string, callId: string): Promise<StoredApproval | undefined>;
   rules(sessionId: string, project: string): Promise<RememberedRule[]>;
@@ -296,6 +315,18 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
         return { items: found.map(rows.item), more: sizes.length > count };
       }),
 
+    openItems: (sessionId) =>
+      read(async () => {
+        const found = await db
+          .selectFrom('items')
+          .selectAll()
+          .where('session_id', '=', sessionId)
+          .where('open', '=', 1)
+          .orderBy('position')
+          .execute();
+        return found.map(rows.item);
+      }),
+
     lastCompaction: (sessionId) =>
       read(async () => {
         const row = await db
@@ -309,16 +340,43 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
         return row && rows.item(row);
       }),
 
-    runItems: (sessionId, runId, since) =>
+    events: (sessionId, { after, limit, bytes = PAGE_BYTES }) =>
       read(async () => {
-        const found = await db
-          .selectFrom('items')
-          .selectAll()
+        const sizes = await db
+          .selectFrom('session_events')
+          .select(['seq', 'bytes'])
           .where('session_id', '=', sessionId)
-          .where('position', '>', since)
-          .orderBy('position')
+          .where('seq', '>', after)
+          .orderBy('seq')
+          .limit(limit)
           .execute();
-        return found.map(rows.item).filter(({ item }) => item.runId === runId);
+        let count = 0;
+        for (let left = bytes; count < sizes.length; count++) {
+          left -= (sizes[count] as { bytes: number }).bytes;
+          if (left < 0 && count > 0) break;
+        }
+        const last = sizes[count - 1];
+        if (last === undefined) return [];
+        const found = await db
+          .selectFrom('session_events')
+          .select(['session_id', 'seq', 'ts', 'data'])
+          .where('session_id', '=', sessionId)
+          .where('seq', '>', after)
+          .where('seq', '<=', last.seq)
+          .orderBy('seq')
+          .execute();
+        const itemIds = found.flatMap((row) => rows.itemIdOf(row) ?? []);
+        const items =
+          itemIds.length === 0
+            ? []
+            : await db
+                .selectFrom('items')
+                .selectAll()
+                .where('session_id', '=', sessionId)
+                .where('item_id', 'in', itemIds)
+                .execute();
+        const byId = new Map(items.map((row) => [row.item_id, rows.item(row).item]));
+        return found.flatMap((row) => rows.event(row, byId) ?? []);
       }),
 
     approvals: (sessionId) =>

@@ -1,16 +1,17 @@
 import { itemBytes, type RememberedRule, type Session } from '@codelab/protocol';
-import { type Kysely, sql } from 'kysely';
+import { type CompiledQuery, type Kysely, sql } from 'kysely';
 import type { Database } from './schema.ts';
 import type {
   AnnouncedTool,
   StoredApproval,
+  StoredEvent,
   StoredInput,
   StoredItem,
   StoredRun,
   StoredSession,
   StoredStep,
 } from './store.ts';
-import type { Write } from './writer.ts';
+import type { Statement, Write } from './writer.ts';
 
 /** The new row's columns, in place of those that are there: a value is bound once, however large it is. */
 function taken<C extends string>(...columns: C[]) {
@@ -18,13 +19,32 @@ function taken<C extends string>(...columns: C[]) {
     Object.fromEntries(columns.map((column) => [column, ref(`excluded.${column}`)])) as never;
 }
 
+/** The statement fails the transaction with `Conflict` where it changes no row. */
+function expectingOneRow(statement: CompiledQuery): Statement {
+  return { ...statement, expectRows: 1 };
+}
+
+/** One step of a session's numbering. `from`, `to`: the number of the last event before and after. */
+export interface Advance {
+  sessionId: string;
+  from: number;
+  to: number;
+  commitId: string;
+  /** Of all events so far. */
+  eventBytes: number;
+}
+
 export type Writes = ReturnType<typeof createWrites>;
 
 /** The changes, each of which may be made twice. */
 export function createWrites(db: Kysely<Database>) {
   return {
-    session({ session, number, createdWith, tools }: StoredSession): Write {
+    /** A session with its first event. The same commit again changes nothing; another one fails with `Conflict`. */
+    session({ session, number, createdWith, tools, seq, eventBytes }: StoredSession, commitId: string): Write {
       const row = {
+        last_seq: seq,
+        last_commit: commitId,
+        event_bytes: eventBytes,
         session_id: session.sessionId,
         number,
         project: session.project,
@@ -36,9 +56,65 @@ export function createWrites(db: Kysely<Database>) {
         db
           .insertInto('sessions')
           .values(row)
-          .onConflict((c) => c.column('session_id').doUpdateSet(taken('data', 'tools', 'project')))
+          .onConflict((c) =>
+            c
+              .column('session_id')
+              .doUpdateSet(taken('last_commit'))
+              .where('sessions.last_commit', '=', commitId),
+          )
+          .compile(),
+      ].map(expectingOneRow);
+    },
+
+    /**
+     * Moves the session's last event from `from` to `to`. Fails with `Conflict` where another commit came between; the same commit
+     * again changes nothing.
+     */
+    advance({ sessionId, from, to, commitId, eventBytes }: Advance): Write {
+      return [
+        db
+          .updateTable('sessions')
+          .set({ last_seq: to, last_commit: commitId, event_bytes: eventBytes })
+          .where('session_id', '=', sessionId)
+          .where(({ or, eb }) => or([eb('last_seq', '=', from), eb('last_commit', '=', commitId)]))
+          .compile(),
+      ].map(expectingOneRow);
+    },
+
+    events(sessionId: string, events: StoredEvent[]): Write {
+      if (events.length === 0) return [];
+      return [
+        db
+          .insertInto('session_events')
+          .values(
+            events.map(({ seq, ts, bytes, totalBytes, data }) => ({
+              session_id: sessionId,
+              seq,
+              ts,
+              bytes,
+              total_bytes: totalBytes,
+              data,
+            })),
+          )
+          .onConflict((c) => c.columns(['session_id', 'seq']).doNothing())
           .compile(),
       ];
+    },
+
+    /** Evicts the session's oldest events: those up to which `totalBytes` were stored. */
+    evictEvents(sessionId: string, totalBytes: number): Write {
+      return [
+        db
+          .deleteFrom('session_events')
+          .where('session_id', '=', sessionId)
+          .where('total_bytes', '<=', totalBytes)
+          .compile(),
+      ];
+    },
+
+    /** Evicts events that are older than `ts`, of all sessions. */
+    evictEventsBefore(ts: number): Write {
+      return [db.deleteFrom('session_events').where('ts', '<', ts).compile()];
     },
 
     sessionData(session: Session): Write {
@@ -63,7 +139,7 @@ export function createWrites(db: Kysely<Database>) {
 
     /** Usage stays: it was spent. Rules of a project too. */
     deleteSession(sessionId: string): Write {
-      const tables = ['results', 'rules', 'approvals', 'items', 'runs', 'inputs', 'sessions'] as const;
+      const tables = ['session_events', 'results', 'rules', 'approvals', 'items', 'runs', 'inputs', 'sessions'] as const;
       return tables.map((table) => db.deleteFrom(table).where('session_id', '=', sessionId).compile());
     },
 

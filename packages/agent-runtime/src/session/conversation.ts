@@ -1,6 +1,7 @@
 import { type Attachment, itemBytes } from '@codelab/protocol';
-import type { AttachmentsOf, View } from './context.ts';
-import type { Store, StoredItem } from './store/store.ts';
+import type { AttachmentsOf, View } from '../context.ts';
+import type { Store, StoredItem } from '../store/store.ts';
+import type { Row } from './draft.ts';
 
 /** The view is loaded back to its last summary, or this far. */
 const PAGE_ITEMS = 500;
@@ -8,20 +9,18 @@ const LOADED_BYTES = 4 * 1024 * 1024;
 /** The model is shown the newest attachments, up to this: what crosses a wire has its limits. Characters. */
 const ATTACHMENTS_LENGTH = 6 * 1024 * 1024;
 
-/** What the model sees of a session, loaded when it is first asked, then kept up to date by whoever adds to it. */
-export interface ViewCache {
+/** The conversation of a session as the model sees it: loaded when it is first asked for, then kept up to date. */
+export interface Conversation {
   get(): Promise<View>;
-  /** As far as it is loaded. */
-  readonly loaded: View | undefined;
-  replace(view: View): void;
-  /** It is loaded anew when it is next asked for. */
+  /** Takes in what was committed. */
+  apply(rows: Row[]): void;
+  /** Drops it: it is loaded anew when it is next asked for. */
   forget(): void;
   attachments: AttachmentsOf;
-  keepAttachments(inputId: string, files: Attachment[] | undefined): void;
 }
 
-export function createViewCache(store: Store, sessionId: string): ViewCache {
-  let view: View | undefined;
+export function createConversation(store: Store, sessionId: string): Conversation {
+  let view: Promise<View> | undefined;
   /** In order of arrival. */
   const kept = new Map<string, { files: Attachment[]; length: number }>();
   let length = 0;
@@ -65,20 +64,40 @@ export function createViewCache(store: Store, sessionId: string): ViewCache {
   };
 
   return {
-    async get() {
-      view ??= await load();
+    get() {
+      if (view === undefined) {
+        const loading = load();
+        view = loading;
+        loading.catch(() => {
+          if (view === loading) view = undefined;
+        });
+      }
       return view;
     },
-    get loaded() {
-      return view;
-    },
-    replace(next) {
-      view = next;
+    apply(rows) {
+      for (const row of rows)
+        if (row[0] === 'input' && row[1].input.status === 'delivered')
+          keepAttachments(row[1].input.inputId, row[1].attachments);
+      const items = rows.flatMap((row) => (row[0] === 'item' ? [row[2]] : []));
+      if (items.length > 0) view = view?.then((known) => withItems(known, items));
     },
     forget() {
       view = undefined;
     },
     attachments: (inputId) => kept.get(inputId)?.files,
-    keepAttachments,
   };
+}
+
+/** Returns the view with items that are new, or stand in the place of older ones. */
+export function withItems(view: View, items: StoredItem[]): View {
+  let next: View = { ...view, items: [...view.items] };
+  for (const stored of items) {
+    const index = next.items.findLastIndex(({ position }) => position <= stored.position);
+    if (next.items[index]?.position === stored.position) next.items[index] = stored;
+    else next.items.splice(index + 1, 0, stored);
+    const smaller = stored.hidden?.view;
+    if (smaller !== undefined)
+      next = { summary: undefined, ...smaller, items: next.items.filter(({ position }) => position > smaller.upTo) };
+  }
+  return next;
 }

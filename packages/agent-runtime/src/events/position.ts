@@ -1,0 +1,61 @@
+import { type LiveStep, liveItemId } from './live-step.ts';
+
+/** How far an item of a live step was read. */
+export interface ShownItem {
+  /** In UTF-16 code units. */
+  length: number;
+}
+
+/**
+ * Where a reader is: behind the event `seq`, and so far in the step that was being said then.
+ * Format: `<seq>`, or `<seq>~<step>~<kinds>~<offsets>`, with the kinds of the step's items that were begun (`i2c1`: two items and a
+ * call) and how far those were read that were not over (`1:25,2:7`: 25 code units of the second).
+ */
+export interface Position {
+  seq: number;
+  step?: { id: string; shown: Map<string, ShownItem> };
+}
+
+/** Those that are not over, as far back as an id may tell. */
+const MOST_OFFSETS = 16;
+
+export function formatPosition(seq: number, step: LiveStep | undefined, shown: ReadonlyMap<string, ShownItem>): string {
+  if (step === undefined) return String(seq);
+  let kinds = '';
+  let count = 0;
+  const offsets: string[] = [];
+  for (const [index, { item, isSealed, length }] of step.items.entries()) {
+    const read = shown.get(item.itemId);
+    if (read === undefined) break;
+    const kind = item.kind === 'tool_call' ? 'c' : 'i';
+    const same = kinds.endsWith(kind);
+    if (same) count++;
+    else {
+      kinds += `${count > 0 ? count : ''}${kind}`;
+      count = 1;
+    }
+    if (!isSealed || read.length < length) offsets.push(`${index}:${read.length}`);
+  }
+  if (kinds === '') return String(seq);
+  return `${seq}~${step.id}~${kinds}${count}~${offsets.slice(-MOST_OFFSETS).join(',')}`;
+}
+
+/** Returns undefined for what is no position of ours. */
+export function parsePosition(text: string): Position | undefined {
+  const [, seq, id, kinds, offsets] = /^(\d{1,15})(?:~([a-z0-9]{1,40})~([ic0-9]{1,200})~([\d:,]*))?$/.exec(text) ?? [];
+  if (seq === undefined) return undefined;
+  if (id === undefined) return { seq: Number(seq) };
+  const shown = new Map<string, ShownItem>();
+  const ids: string[] = [];
+  for (const [, kind, count] of (kinds ?? '').matchAll(/([ic])(\d{1,4})/g))
+    for (let n = 0; n < Number(count); n++) {
+      const itemId = liveItemId(id, ids.length, kind === 'c');
+      ids.push(itemId);
+      shown.set(itemId, { length: Number.POSITIVE_INFINITY });
+    }
+  for (const [, index, length] of (offsets ?? '').matchAll(/(\d{1,5}):(\d{1,12})/g)) {
+    const itemId = ids[Number(index)];
+    if (itemId !== undefined) shown.set(itemId, { length: Number(length) });
+  }
+  return { seq: Number(seq), step: { id, shown } };
+}
