@@ -25,6 +25,7 @@ import { createSessionActor } from './session/actor.ts';
 import type { LiveSession, SessionDeps } from './session-types.ts';
 import { toEventData } from './store/rows.ts';
 import type { StoredSession } from './store/store.ts';
+import { Conflict } from './store/writer.ts';
 
 /** When sessions are taken up again that could not be. */
 const RECOVER_AGAIN_MS = 2_000;
@@ -133,7 +134,7 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
   const insert = async (
     stored: Omit<StoredSession, 'seq' | 'eventBytes'>,
     copy?: { from: string; upTo: number },
-  ): Promise<Session> => {
+  ): Promise<{ session: Session; replayed: boolean }> => {
     const { session } = stored;
     const { sessionId } = session;
     const event: NewSessionEvent = { type: 'session.updated', session };
@@ -141,12 +142,20 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
     // What was copied has no events here: a reader from the start finds a gap, and begins with the history.
     const seq = copy === undefined ? 1 : 2;
     const data = toEventData(event);
-    await store.commit([
-      writes.session({ ...stored, seq, eventBytes: bytes }, newId('commit')),
-      writes.events(sessionId, [{ seq, ts: session.createdAt.getTime(), bytes, totalBytes: bytes, data }]),
-      ...(copy === undefined ? [] : [writes.copyItems(copy.from, sessionId, copy.upTo)]),
-    ]);
-    return session;
+    try {
+      await store.commit([
+        writes.session({ ...stored, seq, eventBytes: bytes }, newId('commit')),
+        writes.events(sessionId, [{ seq, ts: session.createdAt.getTime(), bytes, totalBytes: bytes, data }]),
+        ...(copy === undefined ? [] : [writes.copyItems(copy.from, sessionId, copy.upTo)]),
+      ]);
+    } catch (error) {
+      if (!(error instanceof Conflict)) throw error;
+      // An earlier try was stored after all, later than its caller waited.
+      const before = await madeBefore(sessionId, stored.createdWith);
+      if (before === undefined) throw new CodelabError('OVERLOADED', undefined, { retryAfterMs: 1000 });
+      return { session: before, replayed: true };
+    }
+    return { session, replayed: false };
   };
 
   /** The session of that id, where it was made with the same values. Throws `IDEMPOTENCY_MISMATCH`. */
@@ -190,7 +199,7 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
         createdAt: now,
         updatedAt: now,
       };
-      return { session: await insert({ session, number: ++lastNumber, createdWith, tools: [] }), replayed: false };
+      return insert({ session, number: ++lastNumber, createdWith, tools: [] });
     });
 
   return {
@@ -217,10 +226,7 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
           updatedAt: now,
         };
         const copy = { from: sessionId, upTo: last?.position ?? Number.MAX_SAFE_INTEGER };
-        return {
-          session: await insert({ session, number: ++lastNumber, createdWith, tools: found.tools }, copy),
-          replayed: false,
-        };
+        return insert({ session, number: ++lastNumber, createdWith, tools: found.tools }, copy);
       }),
 
     async list({ cursor, limit }) {

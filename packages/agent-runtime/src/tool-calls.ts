@@ -69,9 +69,7 @@ export async function prepareCall(item: Item, options: PrepareOptions): Promise<
     const verdict = judge(act, options.rules);
     if (verdict.effect === 'deny') return fail(denial(verdict.reason), 'denied');
     const approval =
-      verdict.effect === 'ask'
-        ? toApproval(tool, act, { callId, args, reason: verdict.reason, options })
-        : undefined;
+      verdict.effect === 'ask' ? toApproval(tool, act, { callId, args, reason: verdict.reason, options }) : undefined;
     return { callId, tool, args, end: undefined, approval };
   } catch (error) {
     options.onError(error);
@@ -193,7 +191,13 @@ export function withResolution(item: Item, decision: Resolution, args?: Record<s
 }
 
 /** Returns what the model is told of a call that somebody did not allow. */
-export function rejection({ decision, feedback }: { decision: ApprovalOutcome; feedback?: string | undefined }): CallEnd {
+export function rejection({
+  decision,
+  feedback,
+}: {
+  decision: ApprovalOutcome;
+  feedback?: string | undefined;
+}): CallEnd {
   if (decision === 'timed_out')
     return { outcome: 'rejected', text: 'Nobody decided on this call in time: it was not made.' };
   const why = feedback === undefined || feedback === '' ? '' : ` They say: ${feedback}`;

@@ -23,4 +23,3 @@ export function createLogBudget(limitBytes = TOTAL_BYTES): LogBudget {
     },
   };
 }
-

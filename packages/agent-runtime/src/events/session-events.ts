@@ -7,8 +7,8 @@ import {
   type SessionState,
   type TrackedEvent,
 } from '@codelab/protocol';
-import type { LogBudget } from './log-budget.ts';
 import type { LiveItem, LiveStep } from './live-step.ts';
+import type { LogBudget } from './log-budget.ts';
 import { formatPosition, parsePosition, type ShownItem } from './position.ts';
 
 const SESSION_BYTES = 8 * 1024 * 1024;

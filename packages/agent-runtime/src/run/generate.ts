@@ -82,10 +82,7 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
   const ask = (view: View, of: SessionState): AsyncGenerator<CompletionChunk, void, undefined> => {
     const { system, tools } = instructions(of);
     const messages = [...system, ...toMessages(view, host.attachments)];
-    return llm.stream(
-      { model: modelNow(of), messages, ...(tools.length > 0 ? { tools } : {}) },
-      { signal, requestId },
-    );
+    return llm.stream({ model: modelNow(of), messages, ...(tools.length > 0 ? { tools } : {}) }, { signal, requestId });
   };
 
   const askAhead = (view: View) => {
@@ -235,7 +232,9 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
       work().catch(async (err) => {
         if (isDropped) return;
         log.error({ err }, 'the run broke off');
-        await host.submit({ type: 'fail', runId, error: err }).catch((error) => log.error({ err: error }, 'its end could not be stored'));
+        await host
+          .submit({ type: 'fail', runId, error: err })
+          .catch((error) => log.error({ err: error }, 'its end could not be stored'));
       });
     },
     abort(how) {

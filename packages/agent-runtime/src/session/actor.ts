@@ -1,8 +1,8 @@
 import {
   type Attachment,
   CodelabError,
-  type Input as Message,
   type ItemPage,
+  type Input as Message,
   type NewSessionEvent,
   newId,
   type RememberedRule,
@@ -147,7 +147,14 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
     for (const event of batch.events)
       if (event.type === 'run.finished')
         log.info(
-          { sessionId, runId: event.runId, status: event.status, code: event.error?.code, usage: event.usage, event: 'run.finished' },
+          {
+            sessionId,
+            runId: event.runId,
+            status: event.status,
+            code: event.error?.code,
+            usage: event.usage,
+            event: 'run.finished',
+          },
           'run finished',
         );
     reconcile();
@@ -214,7 +221,10 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
           decided = await decideNow(input as { type: InputName } & Inputs[InputName]);
         } catch (error) {
           if (!(error instanceof CodelabError) || error.code !== 'OVERLOADED') throw error;
-          log.warn({ err: error.message, sessionId, event: 'state.unreadable' }, 'the session cannot be read now: trying again');
+          log.warn(
+            { err: error.message, sessionId, event: 'state.unreadable' },
+            'the session cannot be read now: trying again',
+          );
           await new Promise((resolve) => setTimeout(resolve, RELOAD_MS));
           continue;
         }
@@ -359,7 +369,11 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
 
   const later = (input: Input): void => {
     submit(input).catch((err) => {
-      if (!isGone) log.error({ err, sessionId, input: input.type, event: 'input.lost' }, 'what is to be done could not be decided');
+      if (!isGone)
+        log.error(
+          { err, sessionId, input: input.type, event: 'input.lost' },
+          'what is to be done could not be decided',
+        );
     });
   };
 
@@ -421,7 +435,10 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
       const before = await store.input(sessionId, inputId);
       if (before !== undefined) {
         if (before.sentWith !== sentWith)
-          throw new CodelabError('IDEMPOTENCY_MISMATCH', `The input "${inputId}" was sent before, with another content.`);
+          throw new CodelabError(
+            'IDEMPOTENCY_MISMATCH',
+            `The input "${inputId}" was sent before, with another content.`,
+          );
         const { status, runId } = before.input;
         return { inputId, status, replayed: true, eventId: before.eventId, ...(runId === undefined ? {} : { runId }) };
       }
@@ -476,9 +493,13 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
       stored.then(() => true),
     );
     if (answered !== true)
-      throw new CodelabError('OVERLOADED', 'The database cannot be written now: the stop is on its way. Sending the same again is safe.', {
-        retryAfterMs: 1000,
-      });
+      throw new CodelabError(
+        'OVERLOADED',
+        'The database cannot be written now: the stop is on its way. Sending the same again is safe.',
+        {
+          retryAfterMs: 1000,
+        },
+      );
   };
 
   const toolResult: LiveSession['toolResult'] = ({ callId, result, error }) =>
@@ -595,6 +616,14 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
       }),
 
     async cancelRun(runId) {
+      // What is being begun is stopped as well.
+      if (state.run === undefined && (runId === undefined || runId === generation?.runId)) {
+        generation?.abort('keep');
+        await within(
+          ANSWER_MS,
+          mutex(async () => {}),
+        );
+      }
       const active = state.run?.run.runId;
       if (active !== undefined && (runId === undefined || runId === active)) {
         await stop(active);

@@ -80,7 +80,11 @@ function toOutcome(
     decision,
     edited,
     dropHunks = [],
-  }: { decision: ApprovalDecide['decision']; edited: ApprovalDecide['arguments']; dropHunks: ApprovalDecide['dropHunks'] },
+  }: {
+    decision: ApprovalDecide['decision'];
+    edited: ApprovalDecide['arguments'];
+    dropHunks: ApprovalDecide['dropHunks'];
+  },
 ): { outcome: ApprovalOutcome; args?: Record<string, unknown> | undefined } {
   if (decision === 'edit') return { outcome: decision, args: edited };
   if (decision !== 'allow' || dropHunks.length === 0) return { outcome: decision };
@@ -116,7 +120,11 @@ async function checkArguments(
 }
 
 /** Returns the rule as it is remembered. Throws `VALIDATION` where there is no room for it. */
-export function checkRule(session: Session, added: Omit<RuleAdd, 'sessionId'>, known: RememberedRule[]): RememberedRule {
+export function checkRule(
+  session: Session,
+  added: Omit<RuleAdd, 'sessionId'>,
+  known: RememberedRule[],
+): RememberedRule {
   const rule = toRule(session, added);
   if (isFull(known) && !known.some(({ ruleId }) => ruleId === rule.ruleId))
     throw new CodelabError(

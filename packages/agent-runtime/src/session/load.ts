@@ -42,7 +42,11 @@ export async function loadState(found: StoredSession, deps: LoadDeps): Promise<S
 }
 
 /** The open calls of a step that is stored, with what was decided on them. */
-async function loadCalls({ session, tools: announced }: StoredSession, runId: string, deps: LoadDeps): Promise<CallState[]> {
+async function loadCalls(
+  { session, tools: announced }: StoredSession,
+  runId: string,
+  deps: LoadDeps,
+): Promise<CallState[]> {
   const { store, agents, toolbox, log } = deps;
   const { sessionId, project } = session;
   const open = (await store.openItems(sessionId)).filter(

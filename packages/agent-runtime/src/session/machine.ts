@@ -1,9 +1,9 @@
 import {
   type ApprovalOutcome,
   CodelabError,
-  type Input as Message,
   type InputSent,
   type Item,
+  type Input as Message,
   type RememberedRule,
   type Session,
   type Usage,
@@ -56,7 +56,12 @@ export interface Inputs {
   addRule: { rule: RememberedRule };
   expire: { callId: string };
   /** `isClient`: it comes from outside, and must be of a call that runs there. */
-  finishCall: { callId: string; end: CallEnd; effects?: Omit<ServerToolResult, 'result'> | undefined; isClient?: boolean };
+  finishCall: {
+    callId: string;
+    end: CallEnd;
+    effects?: Omit<ServerToolResult, 'result'> | undefined;
+    isClient?: boolean;
+  };
   endStep: { runId: string; step: number; answer: ModelStep; prepared: PreparedCall[]; isAborted: boolean };
   /** An answer broke off and is asked for again: `discarded` was shown of it. */
   retryStep: { runId: string; discarded: string[]; notice: string };

@@ -1,6 +1,6 @@
 import { addUsage, CodelabError, type Item, noUsage, type Run, type ToolOutcome, toWireError } from '@codelab/protocol';
-import type { ModelStep } from '../run/model-step.ts';
 import { judge } from '../rules.ts';
+import type { ModelStep } from '../run/model-step.ts';
 import type { StoredInput, StoredItem } from '../store/store.ts';
 import {
   type CallEnd,
@@ -150,7 +150,8 @@ export function endStep(draft: Draft, step: ModelStep, prepared: PreparedCall[],
       const isOpen = each.item.status === 'in_progress';
       const last = isOpen ? { ...each, item: cancelled(each.item) } : each;
       draft.put('item', sessionId, last);
-      if (each.item.kind === 'tool_call') draft.emit({ type: 'item.started', item: { ...each.item, status: 'in_progress' } });
+      if (each.item.kind === 'tool_call')
+        draft.emit({ type: 'item.started', item: { ...each.item, status: 'in_progress' } });
       if (isOpen) draft.emit({ type: 'tool.finished', callId: each.item.itemId, outcome: 'cancelled' });
       draft.emit({ type: 'item.completed', item: last.item });
     }
@@ -178,13 +179,7 @@ export function endStep(draft: Draft, step: ModelStep, prepared: PreparedCall[],
   advance(draft);
 }
 
-function endOf(
-  draft: Draft,
-  step: ModelStep,
-  calls: Item[],
-  isCancelled: boolean,
-  times: number,
-): RunEnd | undefined {
+function endOf(draft: Draft, step: ModelStep, calls: Item[], isCancelled: boolean, times: number): RunEnd | undefined {
   const hasSteers = draft.state.queue.some(({ whenBusy }) => whenBusy === 'steer');
   const { finishReason, error } = step;
   // A stop wins over what it broke.
@@ -309,8 +304,7 @@ function execute(draft: Draft, call: Extract<CallState, { is: 'ready' }>): void 
   // Between being asked for and being made a rule may have come.
   const act = toAct(tool, args, project);
   const verdict = typeof act === 'string' ? undefined : judge(act, [...draft.env.rules]);
-  if (verdict?.effect === 'deny')
-    return finishCall(draft, call, { outcome: 'denied', text: denial(verdict.reason) });
+  if (verdict?.effect === 'deny') return finishCall(draft, call, { outcome: 'denied', text: denial(verdict.reason) });
   const request: ToolRequested = {
     type: 'tool.requested',
     runId: draft.state.run?.run.runId ?? '',
@@ -381,8 +375,7 @@ export function finishCall(
   const changes = end.outcome === 'succeeded' ? changesMadeBy(call) : undefined;
   if (changes !== undefined) draft.addItem('file_change', { fileChange: { callId: call.callId, changes } });
   const { switchTo } = effects;
-  if (switchTo !== undefined && switchTo.agent !== agent)
-    switchAgent(draft, switchTo.agent, switchTo.reason, 'model');
+  if (switchTo !== undefined && switchTo.agent !== agent) switchAgent(draft, switchTo.agent, switchTo.reason, 'model');
   const run = draft.state.run as RunState;
   draft.setRun({ calls: run.calls.filter(({ callId }) => callId !== call.callId) });
   if (run.attempts > 0) {

@@ -56,9 +56,7 @@ export type CallState =
     });
 
 export function isWaiting(run: RunState): boolean {
-  return (
-    run.calls.some(({ is }) => is === 'awaiting_approval') && !run.calls.some(({ is }) => is === 'executing')
-  );
+  return run.calls.some(({ is }) => is === 'awaiting_approval') && !run.calls.some(({ is }) => is === 'executing');
 }
 
 /** Returns what watchers are told of a session's state. */

@@ -40,7 +40,10 @@ export function startSqliteWriter(path: string): SqliteWriter {
         if (failure !== undefined) return reject(failure);
         const id = ++lastId;
         waiting.set(id, { resolve, reject });
-        worker.postMessage({ id, statements: statements.map(({ sql, parameters, expectRows }) => ({ sql, parameters, expectRows })) });
+        worker.postMessage({
+          id,
+          statements: statements.map(({ sql, parameters, expectRows }) => ({ sql, parameters, expectRows })),
+        });
       }),
     async close() {
       await worker.terminate();

@@ -99,10 +99,7 @@ export function createWriter(database: Pick<OpenDatabase, 'transact'>, log: Logg
         await transact([job]);
         settle(job);
       } catch (error) {
-        settle(
-          job,
-          isTransient(error) ? unavailable(error) : permanent(error),
-        );
+        settle(job, isTransient(error) ? unavailable(error) : permanent(error));
       }
     }
   };

@@ -57,10 +57,7 @@ export function createWrites(db: Kysely<Database>) {
           .insertInto('sessions')
           .values(row)
           .onConflict((c) =>
-            c
-              .column('session_id')
-              .doUpdateSet(taken('last_commit'))
-              .where('sessions.last_commit', '=', commitId),
+            c.column('session_id').doUpdateSet(taken('last_commit')).where('sessions.last_commit', '=', commitId),
           )
           .compile(),
       ].map(expectingOneRow);
@@ -139,7 +136,16 @@ export function createWrites(db: Kysely<Database>) {
 
     /** Usage stays: it was spent. Rules of a project too. */
     deleteSession(sessionId: string): Write {
-      const tables = ['session_events', 'results', 'rules', 'approvals', 'items', 'runs', 'inputs', 'sessions'] as const;
+      const tables = [
+        'session_events',
+        'results',
+        'rules',
+        'approvals',
+        'items',
+        'runs',
+        'inputs',
+        'sessions',
+      ] as const;
       return tables.map((table) => db.deleteFrom(table).where('session_id', '=', sessionId).compile());
     },
 
