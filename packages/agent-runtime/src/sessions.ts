@@ -21,7 +21,7 @@ import { createLogBudget } from './events/log-budget.ts';
 import { hash } from './hash.ts';
 import { createMutex, type Mutex } from './mutex.ts';
 import { createProbation } from './probation.ts';
-import { createSessionActor } from './session/actor.ts';
+import { createLiveSession } from './session/live-session.ts';
 import type { LiveSession, SessionDeps } from './session-types.ts';
 import { toEventData } from './store/rows.ts';
 import type { StoredSession } from './store/store.ts';
@@ -109,7 +109,7 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
   const load = async (sessionId: string): Promise<LiveSession> => {
     const found = await store.session(sessionId);
     if (found === undefined) throw new CodelabError('NOT_FOUND', `There is no session "${sessionId}".`);
-    const session = await createSessionActor(found, deps);
+    const session = await createLiveSession(found, deps);
     // What is unfinished while we stop is left to the next process.
     if (lifecycle.draining.aborted) return session;
     try {

@@ -85,7 +85,6 @@ export function createLiveStep({ id, runId, step, onChange }: LiveStepOptions): 
   };
 }
 
-/** Returns the item with its text so far. */
-export function toItem({ item, pieces }: LiveItem): Item {
+function toItem({ item, pieces }: LiveItem): Item {
   return { ...item, text: pieces.join('') };
 }

@@ -51,12 +51,14 @@ export function modelOf(run: Pick<RunState, 'input'>, draft: Pick<Draft, 'state'
 export function beginNext(draft: Draft): void {
   const { queue, run } = draft.state;
   const [next, ...rest] = queue;
-  if (next === undefined || run !== undefined || draft.env.isDraining) return draft.stateChanged();
-  draft.state = { ...draft.state, queue: rest };
-  beginRun(draft, next);
+  if (next === undefined || run !== undefined || draft.env.isDraining) draft.stateChanged();
+  else {
+    draft.state = { ...draft.state, queue: rest };
+    beginRun(draft, next);
+  }
 }
 
-export function beginRun(draft: Draft, input: StoredInput): void {
+function beginRun(draft: Draft, input: StoredInput): void {
   const { session } = draft.state.stored;
   const agent = draft.env.agents.find(input.agent ?? session.agent).name;
   const begun: RunState = {
@@ -128,11 +130,13 @@ function generate(draft: Draft): void {
       deliver(draft, steer);
     }
   }
-  if (run.isCancelled) return endRun(draft, { status: 'cancelled' });
-  if (steps >= draft.env.settings.maxSteps)
-    return endRun(draft, { status: 'limit', notice: `Stopped after ${steps} steps. Send a message to go on.` });
-  draft.stateChanged();
-  draft.emit({ type: 'step.started', runId, model: modelOf(run, draft) });
+  if (run.isCancelled) endRun(draft, { status: 'cancelled' });
+  else if (steps >= draft.env.settings.maxSteps)
+    endRun(draft, { status: 'limit', notice: `Stopped after ${steps} steps. Send a message to go on.` });
+  else {
+    draft.stateChanged();
+    draft.emit({ type: 'step.started', runId, model: modelOf(run, draft) });
+  }
 }
 
 /** Stores one answer of the model: its calls are made next, or the run is over. `isAborted`: it was stopped in the middle. */
@@ -156,7 +160,8 @@ export function endStep(draft: Draft, step: ModelStep, prepared: PreparedCall[],
       draft.emit({ type: 'item.completed', item: last.item });
     }
     draft.emit(stepFinished(draft, step));
-    return endRun(draft, end);
+    endRun(draft, end);
+    return;
   }
 
   for (const { item } of stored.values())
@@ -277,18 +282,25 @@ function noTool(tool: Tool | undefined): CallEnd | undefined {
 export function advance(draft: Draft): void {
   for (;;) {
     const { run } = draft.state;
-    if (run === undefined || run.isHeld) return draft.stateChanged();
+    if (run === undefined || run.isHeld) break;
     const settled = run.calls.find((call) => call.is === 'settled');
     if (settled?.is === 'settled') {
       finishCall(draft, settled, settled.end);
       continue;
     }
-    if (run.isCancelled) return run.calls.length > 0 ? endRun(draft, { status: 'cancelled' }) : draft.stateChanged();
-    if (run.calls.length === 0) return generate(draft);
+    if (run.isCancelled) {
+      if (run.calls.length > 0) endRun(draft, { status: 'cancelled' });
+      break;
+    }
+    if (run.calls.length === 0) {
+      generate(draft);
+      break;
+    }
     const next = run.calls.find((call, index) => call.is === 'ready' && isItsTurn(run.calls, index));
-    if (next?.is !== 'ready') return draft.stateChanged();
+    if (next?.is !== 'ready') break;
     execute(draft, next);
   }
+  draft.stateChanged();
 }
 
 /** Reads run side by side; the rest one after the other, as the model wrote it. */
@@ -304,7 +316,10 @@ function execute(draft: Draft, call: Extract<CallState, { is: 'ready' }>): void 
   // Between being asked for and being made a rule may have come.
   const act = toAct(tool, args, project);
   const verdict = typeof act === 'string' ? undefined : judge(act, [...draft.env.rules]);
-  if (verdict?.effect === 'deny') return finishCall(draft, call, { outcome: 'denied', text: denial(verdict.reason) });
+  if (verdict?.effect === 'deny') {
+    finishCall(draft, call, { outcome: 'denied', text: denial(verdict.reason) });
+    return;
+  }
   const request: ToolRequested = {
     type: 'tool.requested',
     runId: draft.state.run?.run.runId ?? '',
