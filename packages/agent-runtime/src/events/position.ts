@@ -17,7 +17,7 @@ export interface Position {
 }
 
 /** Those that are not over, as far back as an id may tell. */
-const MOST_OFFSETS = 16;
+const MOST_OFFSETS = 8;
 
 export function formatPosition(seq: number, step: LiveStep | undefined, shown: ReadonlyMap<string, ShownItem>): string {
   if (step === undefined) return String(seq);

@@ -1,0 +1,55 @@
+import { expect, it } from 'vitest';
+import { createLiveStep } from './live-step.ts';
+import { formatPosition, parsePosition } from './position.ts';
+
+it('names the event, the items of the step that were begun, and how far those were read that are not over', () => {
+  const live = createLiveStep({ id: 'abc', runId: 'run', step: 1, onChange() {} });
+  live.open('reasoning', {});
+  live.add(0, 'hm');
+  live.seal(0);
+  live.open('assistant_message', {});
+  live.add(1, 'hello');
+  live.open('tool_call', { name: 'x' });
+  const shown = new Map([
+    ['item_abc.0', { length: 2 }],
+    ['item_abc.1', { length: 3 }],
+    ['call_abc.2', { length: 0 }],
+  ]);
+  const position = formatPosition(12, live, shown);
+  expect(position).toBe('12~abc~i2c1~1:3,2:0');
+  expect(parsePosition(position)).toEqual({
+    seq: 12,
+    step: {
+      id: 'abc',
+      shown: new Map([
+        ['item_abc.0', { length: Number.POSITIVE_INFINITY }],
+        ['item_abc.1', { length: 3 }],
+        ['call_abc.2', { length: 0 }],
+      ]),
+    },
+  });
+});
+
+it('is the number alone where nothing is being said', () => {
+  const live = createLiveStep({ id: 'abc', runId: 'run', step: 1, onChange() {} });
+  expect(formatPosition(7, undefined, new Map())).toBe('7');
+  expect(formatPosition(7, live, new Map())).toBe('7');
+  expect(parsePosition('7')).toEqual({ seq: 7 });
+});
+
+it('fits into a cursor however many calls a step makes', () => {
+  const live = createLiveStep({ id: 'a'.repeat(25), runId: 'run', step: 1, onChange() {} });
+  const shown = new Map<string, { length: number }>();
+  for (let index = 0; index < 500; index++) {
+    live.open('tool_call', { name: 'x' });
+    live.add(index, 'x'.repeat(1_000));
+    shown.set(`call_${'a'.repeat(25)}.${index}`, { length: 1_000 });
+  }
+  const position = formatPosition(2 ** 50, live, shown);
+  expect(position.length).toBeLessThanOrEqual(200);
+  expect(parsePosition(position)?.step?.shown.size).toBe(500);
+});
+
+it.each(['', 'rubbish', '1~', '1~a', '-1', '1~a~x1~', '0123456789ab-3'])('%j is none', (text) => {
+  expect(parsePosition(text)).toBeUndefined();
+});
