@@ -11,10 +11,10 @@ const Glob = z.string().min(1).max(MAX_GLOB_LENGTH);
 
 /** What may be done without asking, and what not at all. PROTOCOL.md §10. */
 export const Rule = z.object({
-  /** A tool's name; `*` stands for any run of characters. */
-  tool: Glob,
-  /** A glob over what the tool works on: a path, a command. A leading `!` turns it round. Default: everything. */
-  resource: Glob.default('**'),
+  tool: Glob.describe("A tool's name; `*` stands for any run of characters."),
+  resource: Glob.default('**').describe(
+    'A glob over what the tool works on: a path, a command. A leading `!` turns it round. Default: everything.',
+  ),
   effect: RuleEffect,
 });
 export type Rule = z.infer<typeof Rule>;
@@ -36,8 +36,7 @@ export const FileChange = z.object({
   change: z.enum(['create', 'modify', 'delete']),
   hunks: z.array(
     z.object({
-      /** Counts the hunks of the whole patch, from 0: what `dropHunks` names. */
-      hunk: z.int().nonnegative(),
+      hunk: z.int().nonnegative().describe('Counts the hunks of the whole patch, from 0: what `dropHunks` names.'),
       header: z.string(),
       lines: z.array(z.string()),
     }),
@@ -58,14 +57,11 @@ export const Approval = z.object({
   arguments: JsonObject,
   kind: ToolKind,
   target: ToolTarget,
-  /** Why somebody is asked, for a person. */
-  reason: z.string(),
+  reason: z.string().describe('Why somebody is asked, for a person.'),
   options: z.array(ApprovalOption),
-  /** Of a patch: what it would change. */
-  changes: z.array(FileChange).optional(),
+  changes: z.array(FileChange).optional().describe('Of a patch: what it would change.'),
   createdAt: z.date(),
-  /** When it counts as rejected. */
-  deadline: z.date(),
+  deadline: z.date().describe('When it counts as rejected.'),
 });
 export type Approval = z.infer<typeof Approval>;
 
@@ -74,21 +70,30 @@ export const ApprovalDecide = z
     sessionId: SessionId,
     callId: CallId,
     decision: ApprovalDecision,
-    /** Remembers a yes as a rule. */
-    scope: DecisionScope.default('once'),
-    /** The glob of that rule. Default: as `options` says. */
-    resource: Glob.optional(),
-    /** Of `edit`: the arguments to use instead. */
-    arguments: JsonObject.optional(),
-    /** Of a patch, with `allow`: the hunks to leave out. */
-    dropHunks: z.array(z.int().nonnegative()).max(10_000).optional(),
-    /** Why, for the model. */
-    feedback: z.string().max(32_768).optional(),
-    /** Who decided, for those who watch. */
-    by: z.string().min(1).max(128).default('user'),
+    scope: DecisionScope.default('once').describe('Remembers a yes as a rule.'),
+    resource: Glob.optional().describe('The glob of that rule. Default: as `options` says.'),
+    arguments: JsonObject.optional().describe('Of `edit`: the arguments to use instead.'),
+    dropHunks: z
+      .array(z.int().nonnegative())
+      .max(10_000)
+      .optional()
+      .describe('Of a patch, with `allow`: the hunks to leave out.'),
+    feedback: z.string().max(32_768).optional().describe('Why, for the model.'),
+    by: z.string().min(1).max(128).default('user').describe('Who decided, for those who watch.'),
   })
   .refine((value) => value.decision !== 'edit' || value.arguments !== undefined, {
     message: 'edit needs arguments',
     path: ['arguments'],
   });
 export type ApprovalDecide = z.infer<typeof ApprovalDecide>;
+
+export const ApprovalDecided = z.object({
+  status: z.literal('resolved'),
+  replayed: z.boolean().describe('Whether it had been decided like this before.'),
+});
+
+export const ApprovalList = z.object({ approvals: z.array(Approval) });
+
+export const RuleAdded = z.object({ rule: RememberedRule });
+
+export const RuleList = z.object({ rules: z.array(RememberedRule) });

@@ -4,17 +4,15 @@ import { CallId, ClientId, InputId, ItemId, RunId } from './ids.ts';
 import { Input } from './input.ts';
 import { Item } from './item.ts';
 import { JsonObject } from './json-object.ts';
-import { EventError, RunStatus, Usage } from './run.ts';
+import { EventError, RunEnd, Usage } from './run.ts';
 import { Session, SessionState } from './session.ts';
 import { ApprovalOutcome, ToolOutcome, ToolTarget } from './tool.ts';
 
 function event<const T extends string, S extends z.ZodRawShape>(type: T, shape: S) {
   return z.object({
     type: z.literal(type),
-    /** Strictly increases within a session; gaps are normal. */
-    seq: z.int().nonnegative(),
-    /** Milliseconds since 1970. */
-    ts: z.number(),
+    seq: z.int().nonnegative().describe('Strictly increases within a session; gaps are normal.'),
+    ts: z.number().describe('Milliseconds since 1970.'),
     ...shape,
   });
 }
@@ -29,7 +27,11 @@ export const SessionEvent = z.discriminatedUnion('type', [
   event('run.started', { runId: RunId, inputId: InputId, agent: z.string(), model: z.string() }),
   event('step.started', { runId: RunId, model: z.string() }),
   event('item.started', { item: Item }),
-  event('item.delta', { itemId: ItemId, text: z.string(), offset: z.int().nonnegative() }),
+  event('item.delta', {
+    itemId: ItemId,
+    text: z.string(),
+    offset: z.int().nonnegative().describe('How many UTF-16 code units of the item came before.'),
+  }),
   event('item.completed', { item: Item }),
   /** An item that was being shown is given up: it is not in the history. */
   event('item.discarded', { itemId: ItemId, reason: z.enum(['retried', 'restarted']) }),
@@ -37,7 +39,7 @@ export const SessionEvent = z.discriminatedUnion('type', [
     runId: RunId,
     model: z.string(),
     usage: Usage,
-    costUsd: z.number().optional(),
+    costUsd: z.number().optional().describe('Of models that have a price. US dollars.'),
     finishReason: z.string(),
   }),
   event('tool.requested', {
@@ -46,25 +48,27 @@ export const SessionEvent = z.discriminatedUnion('type', [
     name: z.string(),
     arguments: JsonObject,
     target: ToolTarget,
-    /** Of a client tool: who announced it, and so runs it. */
-    clientId: ClientId.optional(),
-    /** Milliseconds since 1970. */
-    deadline: z.number(),
-    /** The paths that the rules were asked about, as they are meant; none where it works on none. */
-    paths: z.array(z.string()).optional(),
-    /** Globs of the paths that rules deny to this tool: it leaves out what it comes upon of them. */
-    denied: z.array(z.string()).optional(),
+    clientId: ClientId.optional().describe('Of a client tool: who announced it, and so runs it.'),
+    deadline: z.number().describe('Milliseconds since 1970.'),
+    paths: z
+      .array(z.string())
+      .optional()
+      .describe('The paths that the rules were asked about, as they are meant; none where it works on none.'),
+    denied: z
+      .array(z.string())
+      .optional()
+      .describe('Globs of the paths that rules deny to this tool: it leaves out what it comes upon of them.'),
   }),
-  event('tool.progress', { callId: CallId, message: z.string(), fraction: z.number().optional() }),
+  event('tool.progress', { callId: CallId, message: z.string(), fraction: z.number().optional().describe('0 to 1.') }),
   event('tool.finished', { callId: CallId, outcome: ToolOutcome }),
   event('approval.requested', { approval: Approval }),
   event('approval.resolved', { callId: CallId, decision: ApprovalOutcome, by: z.string() }),
   event('agent.switched', { from: z.string(), to: z.string(), reason: z.string() }),
   event('run.finished', {
     runId: RunId,
-    status: RunStatus.exclude(['running']),
+    status: RunEnd,
     usage: Usage,
-    costUsd: z.number().optional(),
+    costUsd: z.number().optional().describe('Of models that have a price. US dollars.'),
     error: EventError.optional(),
   }),
   event('stream.synced', SessionState.shape),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { InputId, RunId, SessionId } from './ids.ts';
+import { JsonValue } from './json-value.ts';
 import { ModelName } from './session.ts';
 
 /** Tokens. `cachedTokens` are part of `inputTokens`, `reasoningTokens` of `outputTokens`. */
@@ -18,23 +19,25 @@ export const EventError = z.object({
   retryable: z.boolean(),
   requestId: z.string(),
   retryAfterMs: z.number().optional(),
-  details: z.unknown().optional(),
+  details: JsonValue.optional(),
 });
 
-export const RunStatus = z.enum(['running', 'completed', 'cancelled', 'failed', 'limit']);
+const RunStatus = z.enum(['running', 'completed', 'cancelled', 'failed', 'limit']);
+
+export const RunEnd = RunStatus.exclude(['running']).describe(
+  'How a run ended. `limit`: the model had no room for more, or the run too many steps.',
+);
 
 export const Run = z.object({
   runId: RunId,
   sessionId: SessionId,
-  /** The input that it began with. */
-  inputId: InputId,
+  inputId: InputId.describe('The input that it began with.'),
   agent: z.string(),
   model: ModelName,
   status: RunStatus,
   steps: z.int().nonnegative(),
   usage: Usage,
-  /** Of models that have a price. US dollars. */
-  costUsd: z.number().nonnegative().optional(),
+  costUsd: z.number().nonnegative().optional().describe('Of models that have a price. US dollars.'),
   error: EventError.optional(),
   startedAt: z.date(),
   finishedAt: z.date().optional(),
@@ -46,14 +49,14 @@ export const RunRef = z.object({ sessionId: SessionId, runId: RunId });
 export const RunCancel = z.object({ sessionId: SessionId, runId: RunId.optional() });
 export type RunCancel = z.infer<typeof RunCancel>;
 
+export const RunCancelled = z.object({ status: z.enum(['cancelling', 'already_finished']) });
+
 export const UsageGet = z.object({ sessionId: SessionId.optional() });
 export type UsageGet = z.infer<typeof UsageGet>;
 
-/** What was used, by one session or by all. */
-export interface UsageReport {
-  usage: Usage;
-  /** US dollars, of the steps whose model has a price. */
-  costUsd: number;
-  steps: number;
-  byModel: Array<{ model: string; usage: Usage; costUsd: number; steps: number }>;
-}
+const cost = { costUsd: z.number().describe('US dollars, of the steps whose model has a price.'), steps: z.int() };
+
+export const UsageReport = z
+  .object({ usage: Usage, ...cost, byModel: z.array(z.object({ model: z.string(), usage: Usage, ...cost })) })
+  .describe('What was used, by one session or by all.');
+export type UsageReport = z.infer<typeof UsageReport>;

@@ -39,12 +39,13 @@ export const Session = z.object({
   sessionId: SessionId,
   title: Title,
   agent: AgentName,
-  /** `default`: the agent's, else the service's. */
-  model: ModelName,
+  model: ModelName.describe("`default`: the agent's, else the service's."),
   project: Project,
   metadata: Metadata,
-  /** Of a fork: where it came from. */
-  forkedFrom: z.object({ sessionId: SessionId, itemId: ItemId.optional() }).optional(),
+  forkedFrom: z
+    .object({ sessionId: SessionId, itemId: ItemId.optional() })
+    .optional()
+    .describe('Of a fork: where it came from.'),
   createdAt: z.date(),
   updatedAt: z.date(),
 });
@@ -68,14 +69,24 @@ export const SessionCreate = z.object({
 });
 export type SessionCreate = z.infer<typeof SessionCreate>;
 
+export const SessionMade = z.object({
+  session: Session,
+  replayed: z.boolean().describe("Whether there was a session of this id, and this answer is the first one's."),
+});
+
+export const SessionPage = z.object({
+  sessions: z.array(Session).describe('Newest first.'),
+  nextCursor: z.string().exactOptional().describe('Set while there are older sessions: pass it as `cursor`.'),
+});
+
+export const Deleted = z.object({ deleted: z.boolean().describe('Whether there was one.') });
+
 export const SessionRef = z.object({ sessionId: SessionId });
 
 export const SessionFork = z.object({
   sessionId: SessionId,
-  /** The last item that the fork has. Default: the newest. */
-  itemId: ItemId.optional(),
-  /** The fork's id. Made by the client, so that forking again is harmless. */
-  newSessionId: SessionId.optional(),
+  itemId: ItemId.optional().describe('The last item that the fork has. Default: the newest.'),
+  newSessionId: SessionId.optional().describe("The fork's id. Made by the client, so that forking again is harmless."),
   title: Title.optional(),
 });
 export type SessionFork = z.infer<typeof SessionFork>;
@@ -99,11 +110,14 @@ export type SessionItems = z.infer<typeof SessionItems>;
 
 export const SessionEvents = z.object({
   sessionId: SessionId,
-  /** The id of the last event that the reader has. What follows it is sent. */
-  lastEventId: z.string().max(200).nullish(),
-  /** Where to begin without a `lastEventId`. */
-  from: z.enum(['now', 'start']).default('now'),
-  /** Without a `lastEventId`: begin where this input is accepted, and wait for it where it is still on its way. */
-  inputId: InputId.optional(),
+  lastEventId: z
+    .string()
+    .max(200)
+    .nullish()
+    .describe('The id of the last event that the reader has. What follows it is sent.'),
+  from: z.enum(['now', 'start']).default('now').describe('Where to begin without a `lastEventId`.'),
+  inputId: InputId.optional().describe(
+    'Without a `lastEventId`: begin where this input is accepted, and wait for it where it is still on its way.',
+  ),
 });
 export type SessionEvents = z.infer<typeof SessionEvents>;

@@ -1,6 +1,6 @@
 import {
-  AgentSwitch,
   ApprovalDecide,
+  contract,
   InputRef,
   InputSend,
   RuleAdd,
@@ -213,7 +213,7 @@ export const restRoutes: RestRoute[] = [
     method: 'POST',
     path: '/api/v1/sessions/{sessionId}/agent',
     summary: 'Switch the agent',
-    input: AgentSwitch,
+    input: contract.agent.switch.input,
     call: (caller, input) => caller.agent.switch(input),
   }),
   route({
