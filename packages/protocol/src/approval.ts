@@ -21,7 +21,9 @@ export type Rule = z.infer<typeof Rule>;
 
 const RuleScope = z.enum(['session', 'project']);
 
-export const RememberedRule = Rule.extend({ ruleId: RuleId, scope: RuleScope, createdAt: z.date() });
+export const RememberedRule = Rule.extend({ ruleId: RuleId, scope: RuleScope, createdAt: z.date() }).describe(
+  'What may be done without asking (`allow`), and what not at all (`deny`). Of commands a rule is a convenience, not a boundary: the same thing can be said in a hundred ways.',
+);
 export type RememberedRule = z.infer<typeof RememberedRule>;
 
 export const RuleAdd = Rule.extend({ sessionId: SessionId, scope: RuleScope.default('session') });
@@ -31,17 +33,19 @@ export const RuleRef = z.object({ sessionId: SessionId, ruleId: RuleId });
 export type RuleRef = z.infer<typeof RuleRef>;
 
 /** One file of a patch, in hunks that a person may leave out. */
-export const FileChange = z.object({
-  path: z.string(),
-  change: z.enum(['create', 'modify', 'delete']),
-  hunks: z.array(
-    z.object({
-      hunk: z.int().nonnegative().describe('Counts the hunks of the whole patch, from 0: what `dropHunks` names.'),
-      header: z.string(),
-      lines: z.array(z.string()),
-    }),
-  ),
-});
+export const FileChange = z
+  .object({
+    path: z.string(),
+    change: z.enum(['create', 'modify', 'delete']),
+    hunks: z.array(
+      z.object({
+        hunk: z.int().nonnegative().describe('Counts the hunks of the whole patch, from 0: what `dropHunks` names.'),
+        header: z.string(),
+        lines: z.array(z.string()).describe('Each begins with a space, `+` or `-`.'),
+      }),
+    ),
+  })
+  .describe('One file of a patch, in hunks that a person may leave out.');
 export type FileChange = z.infer<typeof FileChange>;
 
 const DecisionScope = z.enum(['once', 'session', 'project']);
@@ -50,19 +54,25 @@ const DecisionScope = z.enum(['once', 'session', 'project']);
 const ApprovalOption = z.object({ scope: DecisionScope, resource: z.string().optional() });
 
 /** A tool call that waits for a person. */
-export const Approval = z.object({
-  callId: CallId,
-  runId: RunId,
-  name: z.string(),
-  arguments: JsonObject,
-  kind: ToolKind,
-  target: ToolTarget,
-  reason: z.string().describe('Why somebody is asked, for a person.'),
-  options: z.array(ApprovalOption),
-  changes: z.array(FileChange).optional().describe('Of a patch: what it would change.'),
-  createdAt: z.date(),
-  deadline: z.date().describe('When it counts as rejected.'),
-});
+export const Approval = z
+  .object({
+    callId: CallId,
+    runId: RunId,
+    name: z.string(),
+    arguments: JsonObject,
+    kind: ToolKind,
+    target: ToolTarget,
+    reason: z.string().describe('Why somebody is asked, for a person.'),
+    options: z
+      .array(ApprovalOption)
+      .describe(
+        'What may be chosen, and the glob that a remembered yes would stand for. Only `once`: this is asked for each time.',
+      ),
+    changes: z.array(FileChange).optional().describe('Of a patch: what it would change.'),
+    createdAt: z.date(),
+    deadline: z.date().describe('When it counts as rejected.'),
+  })
+  .describe('A tool call that waits for a person.');
 export type Approval = z.infer<typeof Approval>;
 
 export const ApprovalDecide = z

@@ -84,7 +84,7 @@ const session = {
   }),
   events: subscription({
     summary: "Follow the session's events (server-sent events, resumed by Last-Event-ID)",
-    notes: '§4, §5.',
+    notes: 'PROTOCOL.md §4, §5.',
     input: SessionEvents,
     output: SessionEvent,
     errors: ['NOT_FOUND'],
@@ -186,7 +186,7 @@ const approval = {
   }),
   decide: mutation({
     summary: 'Allow, edit or reject a tool call',
-    notes: '§10.',
+    notes: 'PROTOCOL.md §10.',
     input: ApprovalDecide,
     output: ApprovalDecided,
     errors: ['NOT_FOUND', 'APPROVAL_ALREADY_RESOLVED'],

@@ -36,8 +36,9 @@ export { Attachment, Content, Input, InputRef, InputSend, type InputSent } from 
 export { Item, type ItemKind, type ItemPage, PlanEntry } from './item.ts';
 export {
   LegacyClientFrame,
-  type LegacyErrorFrame,
-  type LegacyTokenFrame,
+  LegacyErrorFrame,
+  LegacyTokenFrame,
+  MessageAnswer,
   MessageBody,
   MessageStreamBody,
 } from './legacy.ts';
@@ -68,6 +69,7 @@ export {
   subscription,
 } from './procedure.ts';
 export { Run, RunCancel, RunRef, Usage, UsageGet, type UsageReport } from './run.ts';
+export { schemas } from './schemas.ts';
 export { sendNow } from './send-now.ts';
 export {
   ModelName,

@@ -43,7 +43,10 @@ export const Attachment = z
     // Else the provider says so, of a run that fails.
     message: 'data does not begin as a file of its mimeType does: it is something else, or broken',
     path: ['data'],
-  });
+  })
+  .describe(
+    'A file that comes with a message: PNG, JPEG, GIF, WebP and PDF as `data` in base64, everything else as `text`.',
+  );
 export type Attachment = z.infer<typeof Attachment>;
 
 /** What to do with an input while a run is active. */
@@ -51,26 +54,30 @@ const WhenBusy = z.enum(['queue', 'steer', 'interrupt', 'reject']);
 
 const InputStatus = z.enum(['queued', 'delivered', 'cancelled']);
 
-export const Input = z.object({
-  inputId: InputId,
-  sessionId: SessionId,
-  content: Content,
-  attachments: z.array(AttachmentInfo).optional(),
-  model: ModelName.optional().describe("Overrides the session's model for this input."),
-  status: InputStatus,
-  runId: RunId.optional().describe('The run that it was delivered to.'),
-  createdAt: z.date(),
-});
+export const Input = z
+  .object({
+    inputId: InputId,
+    sessionId: SessionId,
+    content: Content,
+    attachments: z.array(AttachmentInfo).optional(),
+    model: ModelName.optional().describe("Overrides the session's model for this input."),
+    status: InputStatus,
+    runId: RunId.optional().describe('The run that it was delivered to.'),
+    createdAt: z.date(),
+  })
+  .describe('A message as the service keeps it.');
 export type Input = z.infer<typeof Input>;
 
 export const InputSend = z.object({
   sessionId: SessionId,
-  inputId: InputId,
+  inputId: InputId.describe('Your name for this message; sending again with the same one is harmless.'),
   content: Content,
   attachments: z.array(Attachment).max(20, 'at most 20 attachments').optional(),
   agent: AgentName.optional().describe('Switches the session to this agent first.'),
   model: ModelName.optional(),
-  whenBusy: WhenBusy.default('queue'),
+  whenBusy: WhenBusy.default('queue').describe(
+    'What to do while another run is active. `queue`: wait for it; `steer`: into that run, before its next step; `interrupt`: cancel it and go on with this; `reject`: refuse with `SESSION_BUSY`.',
+  ),
   createSession: z.boolean().default(false).describe('Create the session if there is none with this id.'),
 });
 export type InputSend = z.infer<typeof InputSend>;

@@ -4,23 +4,27 @@ import { JsonValue } from './json-value.ts';
 import { ModelName } from './session.ts';
 
 /** Tokens. `cachedTokens` are part of `inputTokens`, `reasoningTokens` of `outputTokens`. */
-export const Usage = z.object({
-  inputTokens: z.int().nonnegative(),
-  outputTokens: z.int().nonnegative(),
-  cachedTokens: z.int().nonnegative(),
-  reasoningTokens: z.int().nonnegative(),
-});
+export const Usage = z
+  .object({
+    inputTokens: z.int().nonnegative(),
+    outputTokens: z.int().nonnegative(),
+    cachedTokens: z.int().nonnegative(),
+    reasoningTokens: z.int().nonnegative(),
+  })
+  .describe('Tokens. `cachedTokens` are part of `inputTokens`, `reasoningTokens` of `outputTokens`.');
 export type Usage = z.infer<typeof Usage>;
 
 /** An error inside an event: PROTOCOL.md §7. */
-export const EventError = z.object({
-  code: z.string(),
-  message: z.string(),
-  retryable: z.boolean(),
-  requestId: z.string(),
-  retryAfterMs: z.number().optional(),
-  details: JsonValue.optional(),
-});
+export const EventError = z
+  .object({
+    code: z.string(),
+    message: z.string(),
+    retryable: z.boolean(),
+    requestId: z.string(),
+    retryAfterMs: z.number().optional().describe('Milliseconds.'),
+    details: JsonValue.optional(),
+  })
+  .describe('An error inside an event; its `code` is one of the catalogue.');
 
 const RunStatus = z.enum(['running', 'completed', 'cancelled', 'failed', 'limit']);
 
@@ -28,20 +32,22 @@ export const RunEnd = RunStatus.exclude(['running']).describe(
   'How a run ended. `limit`: the model had no room for more, or the run too many steps.',
 );
 
-export const Run = z.object({
-  runId: RunId,
-  sessionId: SessionId,
-  inputId: InputId.describe('The input that it began with.'),
-  agent: z.string(),
-  model: ModelName,
-  status: RunStatus,
-  steps: z.int().nonnegative(),
-  usage: Usage,
-  costUsd: z.number().nonnegative().optional().describe('Of models that have a price. US dollars.'),
-  error: EventError.optional(),
-  startedAt: z.date(),
-  finishedAt: z.date().optional(),
-});
+export const Run = z
+  .object({
+    runId: RunId,
+    sessionId: SessionId,
+    inputId: InputId.describe('The input that it began with.'),
+    agent: z.string(),
+    model: ModelName,
+    status: RunStatus,
+    steps: z.int().nonnegative(),
+    usage: Usage,
+    costUsd: z.number().nonnegative().optional().describe('Of models that have a price. US dollars.'),
+    error: EventError.optional(),
+    startedAt: z.date(),
+    finishedAt: z.date().optional(),
+  })
+  .describe('What the agent did for one or more messages, until it was idle again.');
 export type Run = z.infer<typeof Run>;
 
 export const RunRef = z.object({ sessionId: SessionId, runId: RunId });

@@ -35,36 +35,42 @@ const Metadata = z
 /** What sessions share their remembered rules by: a folder, a repository's name. Up to 500 characters. */
 const Project = z.string().max(500, 'project must have at most 500 characters');
 
-export const Session = z.object({
-  sessionId: SessionId,
-  title: Title,
-  agent: AgentName,
-  model: ModelName.describe("`default`: the agent's, else the service's."),
-  project: Project,
-  metadata: Metadata,
-  forkedFrom: z
-    .object({ sessionId: SessionId, itemId: ItemId.optional() })
-    .optional()
-    .describe('Of a fork: where it came from.'),
-  createdAt: z.date(),
-  updatedAt: z.date(),
-});
+export const Session = z
+  .object({
+    sessionId: SessionId,
+    title: Title.describe('Empty until somebody names it.'),
+    agent: AgentName.describe('Who answers.'),
+    model: ModelName.describe("`provider/model`, or `default`: the agent's, else the service's."),
+    project: Project.describe('What sessions share their remembered rules by.'),
+    metadata: Metadata.describe('Your own labels.'),
+    forkedFrom: z
+      .object({ sessionId: SessionId, itemId: ItemId.optional() })
+      .optional()
+      .describe('Of a fork: where it came from.'),
+    createdAt: z.date(),
+    updatedAt: z.date(),
+  })
+  .describe('One conversation.');
 export type Session = z.infer<typeof Session>;
 
 /** Whether the agent is at work (`waiting`: for a person's decision), and how many inputs wait behind it. */
 export const SessionState = z.object({
-  state: z.enum(['idle', 'running', 'waiting']),
+  state: z.enum(['idle', 'running', 'waiting']).describe("`waiting`: for a person's decision."),
   runId: RunId.optional(),
-  queued: z.int().nonnegative(),
+  queued: z.int().nonnegative().describe('How many messages wait behind the active run.'),
 });
 export type SessionState = z.infer<typeof SessionState>;
 
 export const SessionCreate = z.object({
-  sessionId: SessionId.optional(),
+  sessionId: SessionId.optional().describe(
+    'Your name for it, 2 to 128 characters of `A-Z a-z 0-9 _ . : -`. Creating it again with the same values returns the same one.',
+  ),
   title: Title.optional(),
-  agent: AgentName.optional(),
-  model: ModelName.optional(),
-  project: Project.optional(),
+  agent: AgentName.optional().describe("Who answers. Default: the service's."),
+  model: ModelName.optional().describe("Default: the agent's, else the service's."),
+  project: Project.optional().describe(
+    "What sessions share their remembered rules by: the workspace's folder, a repository's name.",
+  ),
   metadata: Metadata.optional(),
 });
 export type SessionCreate = z.infer<typeof SessionCreate>;

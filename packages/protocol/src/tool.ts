@@ -14,7 +14,9 @@ export const MAX_TOOLS = 128;
 export const MAX_TOOLS_BYTES = 1024 * 1024;
 
 /** What a tool does to the world: it decides whether a person is asked. Default rules: `read` is allowed, the rest asks. */
-export const ToolKind = z.enum(['read', 'write', 'delete', 'execute']);
+export const ToolKind = z
+  .enum(['read', 'write', 'delete', 'execute'])
+  .describe('`read` is allowed by default; the others ask.');
 export type ToolKind = z.infer<typeof ToolKind>;
 
 /** Letters, digits, `_` and `-`, at most 64: what every provider takes. */
@@ -41,23 +43,25 @@ const InputSchema = z
   });
 
 /** A tool as the model and the rules see it. */
-export const ToolSpec = z.object({
-  name: ToolName,
-  description: z.string().max(8192, 'description must have at most 8,192 characters').default(''),
-  inputSchema: InputSchema,
-  kind: ToolKind.default('execute'),
-  resource: z
-    .string()
-    .max(100)
-    .optional()
-    .describe('Which argument names what the tool works on, such as `path`: rules match it.'),
-  timeoutMs: z
-    .int()
-    .min(1)
-    .max(3_600_000)
-    .optional()
-    .describe('How long a call may take. Milliseconds, 1 to 3,600,000; default `AGENT_RUNTIME__TOOL_TIMEOUT_MS`.'),
-});
+export const ToolSpec = z
+  .object({
+    name: ToolName,
+    description: z.string().max(8192, 'description must have at most 8,192 characters').default(''),
+    inputSchema: InputSchema,
+    kind: ToolKind.default('execute'),
+    resource: z
+      .string()
+      .max(100)
+      .optional()
+      .describe('Which argument names what the tool works on, such as `path`: rules match it.'),
+    timeoutMs: z
+      .int()
+      .min(1)
+      .max(3_600_000)
+      .optional()
+      .describe('How long a call may take. Milliseconds, 1 to 3,600,000; default `AGENT_RUNTIME__TOOL_TIMEOUT_MS`.'),
+  })
+  .describe('A tool as the model and the rules see it.');
 export type ToolSpec = z.infer<typeof ToolSpec>;
 
 /** What a tool counts for in `MAX_TOOLS_BYTES`. */
@@ -66,7 +70,9 @@ export function toolBytes({ description, inputSchema }: ToolSpec): number {
 }
 
 /** Where a tool runs: in the IDE, in agent-runtime, in an MCP server. */
-export const ToolTarget = z.enum(['client', 'server', 'mcp']);
+export const ToolTarget = z
+  .enum(['client', 'server', 'mcp'])
+  .describe('Where a tool runs: in the IDE, in the service, in an MCP server.');
 export type ToolTarget = z.infer<typeof ToolTarget>;
 
 export const ToolOutcome = z.enum(['succeeded', 'failed', 'rejected', 'denied', 'timed_out', 'cancelled']);
@@ -74,31 +80,37 @@ export type ToolOutcome = z.infer<typeof ToolOutcome>;
 
 export const ApprovalDecision = z.enum(['allow', 'edit', 'reject']);
 /** `cancelled` and `timed_out`: nobody decided in time. */
-export const ApprovalOutcome = z.enum([...ApprovalDecision.options, 'cancelled', 'timed_out']);
+export const ApprovalOutcome = z
+  .enum([...ApprovalDecision.options, 'cancelled', 'timed_out'])
+  .describe('`cancelled`, `timed_out`: nobody decided.');
 export type ApprovalOutcome = z.infer<typeof ApprovalOutcome>;
 
 /** How an approval ended. */
-export const Resolution = z.object({
-  decision: ApprovalOutcome,
-  by: z.string().describe('As whoever decided has named themselves; `rule` and `service` where nobody did.'),
-  decidedAt: z.number().describe('Milliseconds since 1970.'),
-});
+export const Resolution = z
+  .object({
+    decision: ApprovalOutcome,
+    by: z.string().describe('As whoever decided has named themselves; `rule` and `service` where nobody did.'),
+    decidedAt: z.number().describe('Milliseconds since 1970.'),
+  })
+  .describe('How an approval ended.');
 export type Resolution = z.infer<typeof Resolution>;
 
 /** What an item of kind `tool_call` says besides its text, which is the arguments as the model wrote them. */
-export const ToolCallInfo = z.object({
-  callId: CallId,
-  name: z.string(),
-  arguments: JsonObject.optional().describe('As they are used: parsed, and edited where a person did.'),
-  target: ToolTarget.optional(),
-  outcome: ToolOutcome.optional(),
-  result: z.string().optional().describe('What the model was given.'),
-  resultId: z
-    .string()
-    .optional()
-    .describe('Names the whole result, where `result` is only a part of it: `tool.readResult`.'),
-  decision: Resolution.optional().describe('What was decided where somebody was asked.'),
-});
+export const ToolCallInfo = z
+  .object({
+    callId: CallId,
+    name: z.string(),
+    arguments: JsonObject.optional().describe('As they are used: parsed, and edited where a person did.'),
+    target: ToolTarget.optional(),
+    outcome: ToolOutcome.optional(),
+    result: z.string().optional().describe('What the model was given.'),
+    resultId: z
+      .string()
+      .optional()
+      .describe('Names the whole result, where `result` is only a part of it: `tool.readResult`.'),
+    decision: Resolution.optional().describe('What was decided where somebody was asked.'),
+  })
+  .describe('What an item of kind `tool_call` says besides its text, which is the arguments as the model wrote them.');
 export type ToolCallInfo = z.infer<typeof ToolCallInfo>;
 
 export const ToolAnnounce = z.object({
@@ -145,7 +157,7 @@ export const ToolResultRead = z.object({
 export type ToolResultRead = z.infer<typeof ToolResultRead>;
 
 /** A tool of a session, with where it runs. */
-export const SessionTool = ToolSpec.extend({ target: ToolTarget });
+export const SessionTool = ToolSpec.extend({ target: ToolTarget }).describe('A tool of a session, with where it runs.');
 export type SessionTool = z.infer<typeof SessionTool>;
 
 export const ToolList = z.object({ tools: z.array(SessionTool) });
