@@ -137,7 +137,7 @@ const run = {
 const tool = {
   announce: mutation({
     summary: 'Announce the tools that a client runs',
-    notes: 'All the tools of that client, at most 128.',
+    notes: 'All the tools of that client.',
     input: ToolAnnounce,
     output: ToolsAnnounced,
     errors: ['NOT_FOUND'],
@@ -168,7 +168,7 @@ const tool = {
   }),
   readResult: query({
     summary: 'Read a part of a large tool result',
-    notes: 'In UTF-16 code units.',
+    notes: '`offset`, `limit` and `length` count UTF-16 code units.',
     input: ToolResultRead,
     output: ResultPart,
     errors: ['NOT_FOUND'],
