@@ -38,7 +38,7 @@ async function loadProtocol() {
   }
 }
 
-/** As `npm run format` would leave it. @param {string} path @param {string} text */
+/** Returns the text as `npm run format` would leave it. @param {string} path @param {string} text */
 function formatted(path, text) {
   const { command, args } = packageCommand(root, '@biomejs/biome', ['format', `--stdin-file-path=${path}`], 'biome');
   const { status, stdout, stderr } = spawnSync(command, args, { cwd: root, input: text, encoding: 'utf8' });

@@ -3,7 +3,7 @@
 /** @typedef {import('zod').ZodType} Schema */
 /** @typedef {typeof import('../packages/protocol/src/index.ts')} Protocol */
 
-/** Of more fields than this only the name is told: the section of that thing has them. */
+/** Limits the fields that are told: of an answer with more only the name is. */
 const MAX_FIELDS = 5;
 const MAX_CHOICES = 3;
 
@@ -81,7 +81,7 @@ function fieldsOf(shape, direction) {
     .join(', ')}}`;
 }
 
-/** A field as `limit? ≤ 200 = 50`. @param {string} name @param {Schema} field @param {'input' | 'output'} direction */
+/** Writes a field as `limit? ≤ 200 = 50`. @param {string} name @param {Schema} field @param {'input' | 'output'} direction */
 function fieldOf(name, field, direction) {
   const isOptional = (direction === 'input' ? field._zod.optin : field._zod.optout) !== undefined;
   const { inner, fallback } = unwrapped(field);
@@ -100,7 +100,7 @@ function fieldOf(name, field, direction) {
   ].join('');
 }
 
-/** The largest number, or the length of the longest list, where there is one. @param {Schema} schema @returns {number | undefined} */
+/** Returns the largest number, or the length of the longest list, where there is one. @param {Schema} schema @returns {number | undefined} */
 function limitOf(schema) {
   const { type, checks = [] } = schema._zod.def;
   if (type === 'number') return /** @type {{ maxValue?: number }} */ (/** @type {unknown} */ (schema)).maxValue;
@@ -109,7 +109,7 @@ function limitOf(schema) {
   return defs.find(({ check }) => check === 'max_length')?.maximum;
 }
 
-/** What is in the wrappers of a field, and the default that one of them gives. @param {Schema} field */
+/** Takes the wrappers off a field, and returns the default that one of them gives. @param {Schema} field */
 function unwrapped(field) {
   let inner = field;
   /** @type {unknown} */

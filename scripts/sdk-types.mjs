@@ -5,7 +5,7 @@
 /** @typedef {{ print(schema: Schema, direction: Direction): string, textOf(schema: Schema): string | undefined }} Printer */
 /** @typedef {typeof import('../packages/protocol/src/index.ts')} Protocol */
 
-/** What the SDK calls them, where that is not what the protocol does. */
+/** Names them as the SDK does, where the protocol has another name. */
 const NAMES = /** @type {Record<string, string>} */ ({
   Session: 'SessionInfo',
   SessionCreate: 'CreateSessionOptions',
@@ -44,11 +44,11 @@ ${comment("What went wrong. The list may grow: treat a code you don't know by `r
     .map((code) => `'${code}'`)
     .join(' | ')};
 
-${comment('What each procedure takes and answers: the types of `client.call`.')}export interface Procedures {
+${comment('Says what each procedure takes and answers: the types of `client.call`.')}export interface Procedures {
 ${signatures.join('\n')}
 }
 
-/** Which procedures only look, and which change something. */
+/** Says which procedures only look, and which change something. */
 export const procedureTypes = {
 ${calls.map(({ name, procedure }) => `'${name}': '${procedure.type}',`).join('\n')}
 } as const satisfies Record<keyof Procedures, 'query' | 'mutation'>;
@@ -70,10 +70,10 @@ function comment(text) {
 /** @param {Record<string, Schema>} schemas those that have a name */
 function createPrinter(schemas) {
   const names = new Map(Object.entries(schemas).map(([name, schema]) => [schema, NAMES[name] ?? name]));
-  /** Declarations that something refers to, by their names. @type {Map<string, string>} */
+  /** Has the declarations that something refers to, by their names. @type {Map<string, string>} */
   const declared = new Map();
 
-  /** A schema that only was described anew is the same type. @param {Schema} schema @returns {Schema | undefined} */
+  /** Finds the named schema that a schema is; one that only was described anew is the same type. @param {Schema} schema @returns {Schema | undefined} */
   const namedOf = (schema) => {
     /** @type {Schema | undefined} */
     let at = schema;
@@ -81,10 +81,10 @@ function createPrinter(schemas) {
     return at;
   };
 
-  /** What is said of a named type is said where it is declared. @param {Schema} schema */
+  /** Returns what is to be said of a schema here; of a named one that is said where it is declared. @param {Schema} schema */
   const textOf = (schema) => (schema.description === namedOf(schema)?.description ? undefined : schema.description);
 
-  /** @param {Schema} schema @param {Direction} direction @returns {string} */
+  /** Returns a schema's type, without declaring anything. @param {Schema} schema @param {Direction} direction @returns {string} */
   const refer = (schema, direction) => {
     const named = namedOf(schema);
     // Any JSON is unknown to TypeScript too.
@@ -190,7 +190,7 @@ function arrayOf(type) {
   return /^\w+$/.test(type) ? `${type}[]` : `Array<${type}>`;
 }
 
-/** An object of any keys, as its JSON Schema says. @param {Schema} schema */
+/** Prints an object of any keys, as its JSON Schema says. @param {Schema} schema */
 function printFree(schema) {
   const { type, properties, additionalProperties } = /** @type {import('zod').GlobalMeta} */ (schema.meta() ?? {});
   const values = /** @type {{ type?: string } | undefined} */ (additionalProperties)?.type ?? 'unknown';

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { SessionEvent } from '../../packages/protocol/src/index.ts';
 import { type DescribedClient, describedClient } from '../support/described.ts';
+import type { FakeProvider } from '../support/fake-provider.ts';
 import { useStory } from '../support/story.ts';
 
 const story = useStory();
@@ -58,29 +59,29 @@ const toolsOfClient = [
   { name: 'apply_patch', inputSchema: { type: 'object' }, kind: 'write' },
 ];
 
-it('a whole story over REST is as /openapi.json says, each answer and each event to the last field', async () => {
-  const { stack, provider } = story;
-  const client = await describedClient(stack);
-  const sessionId = 'story';
-  const made = await client.call('POST /api/v1/sessions', {
-    sessionId,
-    title: 'A story',
-    metadata: { a: '1' },
-    project: '/work',
-  });
-  expect(made).toMatchObject({ replayed: false, session: { title: 'A story' } });
-  const { seen, until } = follow(client, sessionId);
-  await until('stream.synced');
-  await client.call(`PATCH ${inSession}`, { sessionId, title: 'The story' });
-  await client.call(`PUT ${inSession}/tools`, { sessionId, clientId: 'c1', tools: toolsOfClient });
-  await client.call(`GET ${inSession}/tools`, { sessionId });
-  const result = (callId: string, given: object) =>
-    client.call(`POST ${inSession}/calls/{callId}/result`, { sessionId, callId, ...given });
-  const again = (callId: string, given: object) =>
-    client.refused(`POST ${inSession}/calls/{callId}/result`, { sessionId, callId, ...given });
-  const decide = (callId: string, given: object) =>
-    client.call(`POST ${inSession}/approvals/{callId}`, { sessionId, callId, ...given });
+const sessionId = 'story';
 
+/** Joins who tells the story with what was seen of it. */
+type Telling = ReturnType<typeof follow> & { client: DescribedClient; provider: FakeProvider };
+
+/** Returns how the client of the story answers calls and approvals. */
+function answersOf({ client }: Telling) {
+  const path = (callId: string, given: object) => ({ sessionId, callId, ...given });
+  return {
+    result: (callId: string, given: object) =>
+      client.call(`POST ${inSession}/calls/{callId}/result`, path(callId, given)),
+    resultRefused: (callId: string, given: object) =>
+      client.refused(`POST ${inSession}/calls/{callId}/result`, path(callId, given)),
+    decide: (callId: string, given: object) => client.call(`POST ${inSession}/approvals/{callId}`, path(callId, given)),
+    decideRefused: (callId: string, given: object) =>
+      client.refused(`POST ${inSession}/approvals/{callId}`, path(callId, given)),
+  };
+}
+
+/** A step that is asked for again, thinks, plans, and reads a file in the IDE. */
+async function read(telling: Telling): Promise<void> {
+  const { client, provider, until } = telling;
+  const { result, resultRefused } = answersOf(telling);
   await client.call(`POST ${inSession}/inputs`, {
     sessionId,
     inputId: 'in1',
@@ -109,7 +110,7 @@ it('a whole story over REST is as /openapi.json says, each answer and each event
   });
   await until('tool.progress');
   await result(reading.callId, { result: { deep: [null, 1, true, { a: 'x'.repeat(40_000) }] } });
-  expect(await again(reading.callId, { error: 'no' })).toEqual({ code: 'TOOL_CALL_FINISHED', status: 409 });
+  expect(await resultRefused(reading.callId, { error: 'no' })).toEqual({ code: 'TOOL_CALL_FINISHED', status: 409 });
   const { item } = await until('item.completed', (event) => event.item.toolCall?.resultId !== undefined);
   await client.call(`GET ${inSession}/results/{resultId}`, {
     sessionId,
@@ -117,18 +118,20 @@ it('a whole story over REST is as /openapi.json says, each answer and each event
     offset: 5,
     limit: 10,
   });
+}
 
+/** A step whose calls a person decides on. */
+async function write(telling: Telling): Promise<void> {
+  const { client, provider, until } = telling;
+  const { result, decide, decideRefused } = answersOf(telling);
   const writing = await provider.next();
   await writing.tools({ name: 'write_file', args: { path: 'b.txt' } }, { name: 'apply_patch', args: { patch: PATCH } });
   await writing.finish('tool_calls');
   const asked = await until('approval.requested', ({ approval }) => approval.name === 'write_file');
   expect((await client.call(`GET ${inSession}/approvals`, { sessionId })).approvals.length).toBeGreaterThan(0);
   await decide(asked.approval.callId, { decision: 'edit', arguments: { path: 'c.txt' }, scope: 'project', by: 'me' });
-  const { callId } = asked.approval;
-  const otherwise = { sessionId, callId, decision: 'reject' };
-  expect((await client.refused(`POST ${inSession}/approvals/{callId}`, otherwise)).code).toBe(
-    'APPROVAL_ALREADY_RESOLVED',
-  );
+  const otherwise = await decideRefused(asked.approval.callId, { decision: 'reject' });
+  expect(otherwise.code).toBe('APPROVAL_ALREADY_RESOLVED');
   await until('tool.requested', ({ name }) => name === 'write_file');
   await result(asked.approval.callId, { error: 'the disk is full' });
   const patch = await until('approval.requested', ({ approval }) => approval.name === 'apply_patch');
@@ -137,7 +140,10 @@ it('a whole story over REST is as /openapi.json says, each answer and each event
   await until('tool.requested', ({ name }) => name === 'apply_patch');
   await result(patch.approval.callId, { result: 'done' });
   await until('item.completed', (event) => event.item.kind === 'file_change');
+}
 
+/** Messages that wait, are taken back, fail and are cancelled. */
+async function sendMore({ client, provider, until }: Telling): Promise<void> {
   await client.call(`POST ${inSession}/inputs`, { sessionId, inputId: 'in2', content: 'and then' });
   await client.call(`GET ${inSession}/inputs/{inputId}`, { sessionId, inputId: 'in2' });
   await client.call(`POST ${inSession}/inputs/{inputId}/cancel`, { sessionId, inputId: 'in2' });
@@ -160,7 +166,10 @@ it('a whole story over REST is as /openapi.json says, each answer and each event
   await provider.next();
   await client.call(`POST ${inSession}/cancel`, { sessionId });
   await until('run.finished', ({ status }) => status === 'cancelled');
+}
 
+/** Rules, a reader whose cursor is gone, and what is read of it all. */
+async function readBack({ client, seen }: Telling): Promise<void> {
   const rule = { tool: 'read_file', resource: 'x/**', effect: 'deny' };
   const added = await client.call(`POST ${inSession}/rules`, { sessionId, ...rule });
   expect((await client.call(`GET ${inSession}/rules`, { sessionId })).rules).toHaveLength(2);
@@ -175,13 +184,38 @@ it('a whole story over REST is as /openapi.json says, each answer and each event
   await client.call(`POST ${inSession}/fork`, { sessionId, newSessionId: 'fork', title: 'Another' });
   expect((await client.call(`GET ${inSession}`, { sessionId: 'fork' })).forkedFrom.sessionId).toBe(sessionId);
   for (const path of ['sessions', 'agents', 'models', 'usage']) await client.call(`GET /api/v1/${path}`);
+}
 
+async function sayAsOlderClientsDo({ client }: Telling): Promise<void> {
   await client.call('POST /api/v1/sessions', { sessionId: 'older', model: 'builtin/echo' });
   const message = { session_id: 'older', message: 'hi' };
   expect((await client.call('POST /api/v1/message', message)).message).toBe('You said: hi');
   const frames = [];
   for await (const frame of client.events('POST /api/v1/message', { ...message, stream: true })) frames.push(frame);
   expect(frames.at(-1)).toMatchObject({ is_final: true });
+}
+
+it('a whole story over REST is as /openapi.json says, each answer and each event to the last field', async () => {
+  const { stack, provider } = story;
+  const client = await describedClient(stack);
+  const made = await client.call('POST /api/v1/sessions', {
+    sessionId,
+    title: 'A story',
+    metadata: { a: '1' },
+    project: '/work',
+  });
+  expect(made).toMatchObject({ replayed: false, session: { title: 'A story' } });
+  const telling: Telling = { ...follow(client, sessionId), client, provider };
+  await telling.until('stream.synced');
+  await client.call(`PATCH ${inSession}`, { sessionId, title: 'The story' });
+  await client.call(`PUT ${inSession}/tools`, { sessionId, clientId: 'c1', tools: toolsOfClient });
+  await client.call(`GET ${inSession}/tools`, { sessionId });
+
+  await read(telling);
+  await write(telling);
+  await sendMore(telling);
+  await readBack(telling);
+  await sayAsOlderClientsDo(telling);
 
   expect((await client.refused(`GET ${inSession}`, { sessionId: 'none' })).status).toBe(404);
   expect((await client.refused('GET /api/v1/sessions', { limit: 0 })).status).toBe(400);
@@ -190,5 +224,5 @@ it('a whole story over REST is as /openapi.json says, each answer and each event
 
   expect([...client.called].sort()).toEqual(client.operations.sort());
   const types = SessionEvent.options.map((option) => option.shape.type.value);
-  expect([...new Set(seen.map(({ type }) => type))].sort()).toEqual(types.sort());
+  expect([...new Set(telling.seen.map(({ type }) => type))].sort()).toEqual(types.sort());
 });

@@ -4,11 +4,11 @@ import { keys, type Stack } from './stack.ts';
 // biome-ignore lint/suspicious/noExplicitAny: bodies are looked into by the tests
 type Any = any;
 
-/** A client of gateway's REST that believes `/openapi.json` and nothing else. */
+/** Calls gateway's REST as `/openapi.json` says, and believes nothing else. */
 export interface DescribedClient {
-  /** The operations of the document, as `GET /api/v1/sessions`. */
+  /** Lists the operations of the document, as `GET /api/v1/sessions`. */
   operations: string[];
-  /** Those that were called and answered with success. */
+  /** Has the operations that were answered with success. */
   called: Set<string>;
   /**
    * Calls an operation, and returns the body of its answer.
@@ -105,7 +105,7 @@ export async function describedClient(stack: Stack): Promise<DescribedClient> {
   };
 }
 
-/** A copy of a document in which an object has the fields that its schema names, and no others. */
+/** Copies a document so that an object has the fields that its schema names, and no others. */
 function closed(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(closed);
   if (typeof value !== 'object' || value === null) return value;

@@ -26,7 +26,7 @@ export const RememberedRule = Rule.extend({ ruleId: RuleId, scope: RuleScope, cr
 );
 export type RememberedRule = z.infer<typeof RememberedRule>;
 
-export const RuleAdd = z.object({ sessionId: SessionId, ...Rule.shape, scope: RuleScope.default('session') });
+export const RuleAdd = Rule.extend({ sessionId: SessionId, scope: RuleScope.default('session') });
 export type RuleAdd = z.infer<typeof RuleAdd>;
 
 export const RuleRef = z.object({ sessionId: SessionId, ruleId: RuleId });

@@ -251,8 +251,8 @@ const usage = {
 };
 
 /**
- * Says of each procedure what it takes, answers and refuses with, and its way over REST: agent-runtime implements it, gateway forwards it, REST,
- * `/openapi.json`, the types of the SDK and the tables of PROTOCOL.md are made from it.
+ * Says of each procedure what it takes, answers and refuses with, and its way over REST. agent-runtime implements it, gateway forwards
+ * it; REST, `/openapi.json`, the types of the SDK and the tables of PROTOCOL.md are made from it.
  */
 export const contract = {
   session,

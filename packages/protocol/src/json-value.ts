@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 const itself = { $ref: '#/components/schemas/JsonValue' };
 
-/** Any JSON, carried as it came. As a JSON Schema it names itself, as a component of `/openapi.json`. */
+/** Takes any JSON, as it came. As a JSON Schema it names itself, as a component of `/openapi.json`. */
 export const JsonValue = z.unknown().meta({
   description: 'Any JSON.',
   anyOf: [

@@ -75,7 +75,7 @@ export const LegacyClientFrame = z.discriminatedUnion(
 );
 export type LegacyClientFrame = z.infer<typeof LegacyClientFrame>;
 
-/** What `POST /api/v1/message` answers, where it is not a stream. */
+/** Is the answer of `POST /api/v1/message`, where it is not a stream. */
 export const MessageAnswer = z.object({
   session_id: z.string(),
   message_id: z.string(),

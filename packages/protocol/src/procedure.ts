@@ -3,7 +3,7 @@ import type { ErrorCode } from './errors.ts';
 
 export type ProcedureType = 'query' | 'mutation' | 'subscription';
 
-/** The codes that every procedure can answer with. */
+/** Lists the codes that every procedure can answer with. */
 export const commonErrors = [
   'VALIDATION',
   'UNAUTHORIZED',
@@ -14,41 +14,41 @@ export const commonErrors = [
   'OVERLOADED',
 ] as const satisfies ErrorCode[];
 
-/** A way to a procedure over REST: the path, the query and the body together are its input. */
+/** Leads to a procedure over REST: the path, the query and the body together are its input. */
 export interface RestRoute {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  /** With `{name}` for the fields that come from the path. */
+  /** Has `{name}` for each field that comes from the path. */
   path: string;
-  /** Of success. Default: 200. */
+  /** Tells success. Default: 200. */
   status?: number;
-  /** What this route does, where the procedure has several. */
+  /** Says what this route does, where the procedure has several. Default: the procedure's. */
   summary?: string;
-  /** Fields of the input that this route does not take. */
+  /** Names fields of the input that this route does not take. */
   without?: readonly string[];
 }
 
-/** One procedure, as every door has it. */
+/** Describes one procedure, as every door has it. */
 export interface Procedure<
   T extends ProcedureType = ProcedureType,
   I extends z.ZodObject | undefined = z.ZodObject | undefined,
   O extends z.ZodType = z.ZodType,
 > {
   type: T;
-  /** What it does, in a few words that begin with a verb. */
+  /** Says what it does, in a few words that begin with a verb. */
   summary: string;
-  /** What is to be known besides. */
+  /** Says what is to be known besides, in whole sentences. */
   notes?: string;
-  /** Its fields, besides the `requestId` that each may have. Undefined: it takes nothing. */
+  /** Has its fields, without the `requestId` that each may have. Undefined: it takes nothing. */
   input: I;
-  /** What it answers; of a subscription each of the events. */
+  /** Is what it answers; of a subscription each of the events. */
   output: O;
-  /** The codes that it can answer with, besides `commonErrors`. */
+  /** Lists the codes that it can answer with, besides `commonErrors`. */
   errors: ReadonlyArray<Exclude<ErrorCode, (typeof commonErrors)[number]>>;
-  /** Its routes, or why it has none. */
+  /** Lists its routes, or says why it has none. */
   rest: readonly RestRoute[] | string;
 }
 
-/** Procedures by name, in groups: `contract.session.create` is `session.create`. */
+/** Has procedures by name, in groups: `contract.session.create` is `session.create`. */
 export type Contract = Record<string, Record<string, Procedure>>;
 
 type Definition<I extends z.ZodObject | undefined, O extends z.ZodType> = Omit<

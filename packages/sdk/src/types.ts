@@ -670,7 +670,7 @@ export type ErrorCode =
   | 'PROVIDER_STREAM_LOST'
   | 'INTERNAL';
 
-/** What each procedure takes and answers: the types of `client.call`. */
+/** Says what each procedure takes and answers: the types of `client.call`. */
 export interface Procedures {
   /** Create a session. */
   'session.create': { input: CreateSessionOptions; output: SessionMade };
@@ -870,12 +870,12 @@ export interface Procedures {
   /** Add a rule. */
   'rule.add': {
     input: {
-      sessionId: string;
       /** A tool's name; `*` stands for any run of characters. */
       tool: string;
       /** A glob over what the tool works on: a path, a command. A leading `!` turns it round. Default: everything. */
       resource?: string | undefined;
       effect: 'allow' | 'deny' | 'ask';
+      sessionId: string;
       scope?: 'session' | 'project' | undefined;
     };
     output: RuleAdded;
@@ -910,7 +910,7 @@ export interface Procedures {
   };
 }
 
-/** Which procedures only look, and which change something. */
+/** Says which procedures only look, and which change something. */
 export const procedureTypes = {
   'session.create': 'mutation',
   'session.get': 'query',

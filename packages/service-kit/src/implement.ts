@@ -13,27 +13,27 @@ import { procedure, type RootTypes, router, type ServiceContext, streamFailed } 
 type Flat<T> = { [K in keyof T]: T[K] };
 type RequestIdField = z.input<typeof Traced>;
 
-/** What a caller gives: the fields of the contract, and a `requestId` if it likes. */
+/** Has the fields of the contract, and a `requestId` for a caller that has one. */
 type InputOf<P> =
   P extends Procedure<ProcedureType, infer I>
     ? I extends z.ZodObject
       ? Flat<z.input<I> & RequestIdField>
       : Flat<RequestIdField> | undefined
     : never;
-/** What a handler gets of it: parsed, with its defaults. */
+/** Has the input as a handler gets it: parsed, with its defaults. */
 type ParsedOf<P> =
   P extends Procedure<ProcedureType, infer I>
     ? (I extends z.ZodObject ? z.output<I> : unknown) & RequestIdField
     : never;
 type OutputOf<P> = P extends Procedure<ProcedureType, z.ZodObject | undefined, infer O> ? z.output<O> : never;
 
-/** An event of a subscription, with the id to go on from. */
+/** Carries an event of a subscription with the id to go on from. */
 export interface TrackedOutput<E> {
   id: string;
   event: E;
 }
 
-/** What a handler is called with. */
+/** Carries what a handler is called with. */
 export interface HandlerCall<I> {
   input: I;
   ctx: ServiceContext;
@@ -48,7 +48,7 @@ export type Handler<P> = (
   ? AsyncIterable<TrackedOutput<OutputOf<P>>>
   : OutputOf<P> | Promise<OutputOf<P>>;
 
-/** A handler for each procedure of a contract. */
+/** Has a handler for each procedure of a contract. */
 export type Handlers<C extends Contract> = { [G in keyof C]: { [N in keyof C[G]]: Handler<C[G][N]> } };
 
 interface Built<P> {
@@ -69,7 +69,7 @@ type ProcedureOf<P> =
         ? TRPCSubscriptionProcedure<Built<P>>
         : never;
 
-/** The router of a contract: what its clients may call, and with which types. */
+/** Has each procedure of a contract, with the types that its clients are told of. */
 export type ContractRouter<C extends Contract> = TRPCBuiltRouter<
   RootTypes,
   { [G in keyof C]: { [N in keyof C[G]]: ProcedureOf<C[G][N]> } }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** A JSON Schema of draft 2020-12. https://json-schema.org/draft/2020-12 */
+/** Is a JSON Schema of draft 2020-12. https://json-schema.org/draft/2020-12 */
 export interface JsonSchema {
   properties?: Record<string, JsonSchema>;
   required?: string[];
@@ -17,11 +17,11 @@ export function refTo(name: string): JsonSchema {
 }
 
 export interface JsonSchemasOptions {
-  /** Those that others refer to, by the name that they have as components. */
+  /** Has the schemas that others refer to, by their names as components. */
   named: Record<string, z.ZodType>;
-  /** What callers send, by any names. */
+  /** Has what callers send, by any names. */
   inputs: Record<string, z.ZodType>;
-  /** What they are answered. */
+  /** Has what they are answered, by any names. */
   outputs: Record<string, z.ZodType>;
 }
 
@@ -31,7 +31,7 @@ export interface JsonSchemasOptions {
  */
 export function toJsonSchemas({ named, inputs, outputs }: JsonSchemasOptions): {
   components: Schemas;
-  /** In full: a route takes some of the fields from the path, some from the query or the body. */
+  /** Stand in full, as a route takes some of the fields from the path and the others from elsewhere. */
   inputs: Schemas;
   outputs: Schemas;
 } {
@@ -52,7 +52,7 @@ export function toJsonSchemas({ named, inputs, outputs }: JsonSchemasOptions): {
   };
 }
 
-/** Returns those of `components` that `root` refers to, and those that they refer to. */
+/** Returns the components that `root` refers to, and the ones that they refer to. */
 export function reachable(components: Schemas, root: unknown): Schemas {
   const found = new Set<string>();
   const visit = (value: unknown): void => {
@@ -66,7 +66,7 @@ export function reachable(components: Schemas, root: unknown): Schemas {
   return Object.fromEntries(Object.entries(components).filter(([name]) => found.has(name)));
 }
 
-/** The key under which the others are converted, all in one. */
+/** Names the object under which the others are converted, all in one. */
 const OTHERS = '*';
 
 function convert(named: Record<string, z.ZodType>, others: Record<string, z.ZodType>, io: 'input' | 'output') {

@@ -25,10 +25,9 @@ export function openApiRoute({ version }: { version: string }) {
   };
 }
 
-/** Schemas of the doors that are no procedures, beside those of the procedures, by their names. */
 const MESSAGE = '/api/v1/message';
 
-/** Makes the OpenAPI document of a contract's routes and of `/api/v1/message`. Every schema in it says what it is. */
+/** Builds the OpenAPI document of a contract's routes and of `/api/v1/message`. No schema in it is empty. */
 export function createDocument(contract: Contract, version: string) {
   const routes = restRoutesOf(contract);
   const { components, inputs, outputs } = toJsonSchemas({
@@ -78,7 +77,7 @@ export function createDocument(contract: Contract, version: string) {
   };
 }
 
-/** Each event of the union, by a name of its own: `session.updated` is `SessionUpdatedEvent`. */
+/** Names each event of the union: `session.updated` is `SessionUpdatedEvent`. */
 function eventSchemas(): Record<string, z.ZodType> {
   return Object.fromEntries(
     SessionEvent.options.map((option) => [
@@ -125,7 +124,7 @@ function operation({ name, procedure, route }: ProcedureRoute, input: JsonSchema
   };
 }
 
-/** What a route can refuse with, by status, and what every route can. */
+/** Describes the errors that a route can answer with, by status, and those that every route can. */
 function errorResponses(codes: readonly ErrorCode[]): Record<string, object> {
   const statuses = new Set(codes.map((code) => errorCatalogue[code].status));
   return {

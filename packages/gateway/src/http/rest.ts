@@ -11,17 +11,17 @@ export interface RouteOptions {
 
 export interface RestOptions extends Pick<RouteOptions, 'makeContext'> {
   contract: Contract;
-  /** The router of that contract. */
+  /** Implements that contract. */
   router: { createCaller(context: ServiceContext): object };
 }
 
-/** A route with what it is a route to. */
+/** Ties a route to its procedure. */
 export interface ProcedureRoute {
-  /** Of the procedure, such as `session.get`. */
+  /** Names the procedure, such as `session.get`. */
   name: string;
   procedure: Procedure;
   route: RestRoute;
-  /** What the path, the query and the body together must be. */
+  /** Has the fields of the path, the query and the body together. */
   input: z.ZodObject;
 }
 
@@ -39,7 +39,7 @@ function inputFor({ input = z.object({}) }: Procedure, { without = [] }: RestRou
   return without.length === 0 ? input : z.object(shape);
 }
 
-/** Returns how Fastify writes a route's path: `:name` for `{name}`. */
+/** Returns a route's path as Fastify writes it: `:name` for `{name}`. */
 export function toUrl({ path }: RestRoute): string {
   return path.replace(/\{(\w+)\}/g, ':$1');
 }
@@ -66,13 +66,13 @@ export function restPlugin({ contract, router, makeContext }: RestOptions) {
   };
 }
 
-/** A caller has the procedures under their groups. */
+/** Finds a procedure of a caller, which has them in groups. */
 function procedureOf(caller: object, name: string): (input: object) => Promise<unknown> {
   const [group = '', procedure = ''] = name.split('.');
   return (caller as Record<string, Record<string, (input: object) => Promise<unknown>>>)[group]?.[procedure] as never;
 }
 
-/** The path, the query and the body as one. A query has only strings: what its schema wants as a number becomes one. */
+/** Joins the path, the query and the body. A query has only strings: what its schema wants as a number becomes one. */
 function inputOf(request: FastifyRequest, schema: z.ZodObject): unknown {
   const query = Object.fromEntries(
     Object.entries(request.query as Record<string, string>)
