@@ -40,7 +40,7 @@ async function loadProtocol() {
 
 /** Returns the text as `npm run format` would leave it. @param {string} path @param {string} text */
 function formatted(path, text) {
-  const { command, args } = packageCommand(root, '@biomejs/biome', ['format', `--stdin-file-path=${path}`], 'biome');
+  const { command, args } = packageCommand(root, '@biomejs/biome', ['format', `--stdin-file-path=${path}`]);
   const { status, stdout, stderr } = spawnSync(command, args, { cwd: root, input: text, encoding: 'utf8' });
   if (status !== 0) throw new Error(`Biome does not take ${path}:\n${stderr}`);
   return stdout;

@@ -32,7 +32,6 @@ export type RuleAdd = z.infer<typeof RuleAdd>;
 export const RuleRef = z.object({ sessionId: SessionId, ruleId: RuleId });
 export type RuleRef = z.infer<typeof RuleRef>;
 
-/** One file of a patch, in hunks that a person may leave out. */
 export const FileChange = z
   .object({
     path: z.string(),
@@ -53,7 +52,6 @@ const DecisionScope = z.enum(['once', 'session', 'project']);
 /** What the person may choose, and what would be remembered: there is no `session` and no `project` where a yes can only be for once. */
 const ApprovalOption = z.object({ scope: DecisionScope, resource: z.string().optional() });
 
-/** A tool call that waits for a person. */
 export const Approval = z
   .object({
     callId: CallId,

@@ -18,7 +18,6 @@ function event<const T extends string, S extends z.ZodRawShape>(type: T, shape: 
   return description === undefined ? schema : schema.describe(description);
 }
 
-/** What happens in a session: the one union that IDEs see. PROTOCOL.md §4. */
 export const SessionEvent = z
   .discriminatedUnion('type', [
     event('session.updated', { session: Session }),

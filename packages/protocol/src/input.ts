@@ -15,7 +15,6 @@ export const Content = z
 
 const MAX_ATTACHMENT_BYTES = 6 * 1024 * 1024;
 
-/** A file that comes with a message: images and PDFs as base64, everything else as text. */
 export const Attachment = z
   .object({
     name: z.string().min(1).max(500),

@@ -25,7 +25,6 @@ export const ItemKind = z.enum([
 ]);
 export type ItemKind = z.infer<typeof ItemKind>;
 
-/** One entry of what a person sees of a session. */
 export const Item = z
   .object({
     itemId: ItemId,

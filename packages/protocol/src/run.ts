@@ -3,7 +3,6 @@ import { InputId, RunId, SessionId } from './ids.ts';
 import { JsonValue } from './json-value.ts';
 import { ModelName } from './session.ts';
 
-/** Tokens. `cachedTokens` are part of `inputTokens`, `reasoningTokens` of `outputTokens`. */
 export const Usage = z
   .object({
     inputTokens: z.int().nonnegative(),
@@ -14,7 +13,6 @@ export const Usage = z
   .describe('Tokens. `cachedTokens` are part of `inputTokens`, `reasoningTokens` of `outputTokens`.');
 export type Usage = z.infer<typeof Usage>;
 
-/** An error inside an event: PROTOCOL.md §7. */
 export const EventError = z
   .object({
     code: z.string(),

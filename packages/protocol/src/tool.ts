@@ -13,10 +13,11 @@ export const MAX_TOOLS = 128;
 /** Of their descriptions and schemas together. */
 export const MAX_TOOLS_BYTES = 1024 * 1024;
 
-/** What a tool does to the world: it decides whether a person is asked. Default rules: `read` is allowed, the rest asks. */
 export const ToolKind = z
   .enum(['read', 'write', 'delete', 'execute'])
-  .describe('`read` is allowed by default; the others ask.');
+  .describe(
+    'What a tool does to the world: it decides whether a person is asked. `read` is allowed by default; the others ask.',
+  );
 export type ToolKind = z.infer<typeof ToolKind>;
 
 /** Letters, digits, `_` and `-`, at most 64: what every provider takes. */
@@ -42,7 +43,6 @@ const InputSchema = z
     additionalProperties: { $ref: '#/components/schemas/JsonValue' },
   });
 
-/** A tool as the model and the rules see it. */
 export const ToolSpec = z
   .object({
     name: ToolName,
@@ -69,7 +69,6 @@ export function toolBytes({ description, inputSchema }: ToolSpec): number {
   return utf8Length(description) + utf8Length(JSON.stringify(inputSchema));
 }
 
-/** Where a tool runs: in the IDE, in agent-runtime, in an MCP server. */
 export const ToolTarget = z
   .enum(['client', 'server', 'mcp'])
   .describe('Where a tool runs: in the IDE, in the service, in an MCP server.');
@@ -79,13 +78,11 @@ export const ToolOutcome = z.enum(['succeeded', 'failed', 'rejected', 'denied', 
 export type ToolOutcome = z.infer<typeof ToolOutcome>;
 
 export const ApprovalDecision = z.enum(['allow', 'edit', 'reject']);
-/** `cancelled` and `timed_out`: nobody decided in time. */
 export const ApprovalOutcome = z
   .enum([...ApprovalDecision.options, 'cancelled', 'timed_out'])
   .describe('`cancelled`, `timed_out`: nobody decided.');
 export type ApprovalOutcome = z.infer<typeof ApprovalOutcome>;
 
-/** How an approval ended. */
 export const Resolution = z
   .object({
     decision: ApprovalOutcome,
@@ -95,7 +92,6 @@ export const Resolution = z
   .describe('How an approval ended.');
 export type Resolution = z.infer<typeof Resolution>;
 
-/** What an item of kind `tool_call` says besides its text, which is the arguments as the model wrote them. */
 export const ToolCallInfo = z
   .object({
     callId: CallId,
@@ -156,7 +152,6 @@ export const ToolResultRead = z.object({
 });
 export type ToolResultRead = z.infer<typeof ToolResultRead>;
 
-/** A tool of a session, with where it runs. */
 export const SessionTool = ToolSpec.extend({ target: ToolTarget }).describe('A tool of a session, with where it runs.');
 export type SessionTool = z.infer<typeof SessionTool>;
 

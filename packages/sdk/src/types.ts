@@ -264,7 +264,7 @@ export interface ToolSpecInput {
   timeoutMs?: number | undefined;
 }
 
-/** `read` is allowed by default; the others ask. */
+/** What a tool does to the world: it decides whether a person is asked. `read` is allowed by default; the others ask. */
 export type ToolKind = 'read' | 'write' | 'delete' | 'execute';
 
 export interface ToolsAnnounced {

@@ -32,7 +32,7 @@ export function createDocument(contract: Contract, version: string) {
   const routes = restRoutesOf(contract);
   const { components, inputs, outputs } = toJsonSchemas({
     named: { ...schemas, ...eventSchemas() },
-    inputs: { ...Object.fromEntries(routes.map((each) => [keyOf(each), each.input])), [MESSAGE]: MessageBody },
+    inputs: { ...Object.fromEntries(routes.map(({ id, input }) => [id, input])), [MESSAGE]: MessageBody },
     outputs: {
       ...Object.fromEntries(proceduresOf(contract).map(({ name, procedure }) => [name, procedure.output])),
       [MESSAGE]: MessageAnswer,
@@ -44,7 +44,7 @@ export function createDocument(contract: Contract, version: string) {
     const { path, method } = each.route;
     paths[path] = {
       ...paths[path],
-      [method.toLowerCase()]: operation(each, inputs[keyOf(each)] ?? {}, outputs[each.name] ?? {}),
+      [method.toLowerCase()]: operation(each, inputs[each.id] ?? {}, outputs[each.name] ?? {}),
     };
   }
   paths[MESSAGE] = {
@@ -87,19 +87,14 @@ function eventSchemas(): Record<string, z.ZodType> {
   );
 }
 
-/** Tells the routes of one procedure apart. */
-function keyOf({ name, route }: ProcedureRoute): string {
-  return `${name} ${route.path}`;
-}
-
-function operation({ name, procedure, route }: ProcedureRoute, input: JsonSchema, output: JsonSchema) {
+function operation({ id, procedure, route }: ProcedureRoute, input: JsonSchema, output: JsonSchema) {
   const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, field]) => field as string);
   const rest = Object.entries(input.properties ?? {}).filter(([field]) => !inPath.includes(field));
   const required = (input.required ?? []).filter((field) => !inPath.includes(field));
   const hasBody = route.method !== 'GET' && route.method !== 'DELETE';
   const isStream = procedure.type === 'subscription';
   return {
-    operationId: (route.without ?? []).length === 0 || isStream ? name : `${name}.all`,
+    operationId: id,
     summary: route.summary ?? procedure.summary,
     ...(procedure.notes === undefined ? {} : { description: procedure.notes }),
     parameters: [

@@ -19,6 +19,8 @@ export interface RestOptions extends Pick<RouteOptions, 'makeContext'> {
 export interface ProcedureRoute {
   /** Names the procedure, such as `session.get`. */
   name: string;
+  /** Names the route: as the procedure its first one, and `usage.get.2` a second. */
+  id: string;
   procedure: Procedure;
   route: RestRoute;
   /** Has the fields of the path, the query and the body together. */
@@ -30,7 +32,13 @@ export function restRoutesOf(contract: Contract): ProcedureRoute[] {
   return proceduresOf(contract).flatMap(({ name, procedure }) =>
     typeof procedure.rest === 'string'
       ? []
-      : procedure.rest.map((route) => ({ name, procedure, route, input: inputFor(procedure, route) })),
+      : procedure.rest.map((route, index) => ({
+          name,
+          id: index === 0 ? name : `${name}.${index + 1}`,
+          procedure,
+          route,
+          input: inputFor(procedure, route),
+        })),
   );
 }
 
