@@ -128,3 +128,23 @@ it('switch_agent switches, says so, and sends its content', async () => {
   expect(await client.next()).toMatchObject({ type: 'error', code: 'VALIDATION' });
   client.socket.close();
 });
+
+it('a message that is sent while agent-runtime is away is answered once it is back, with no error', async () => {
+  const client = await connect('away');
+  client.send({ type: 'user_message', content: 'one', message_id: 'm1' });
+  const first = await story.provider.next();
+  await first.text('1');
+  await first.finish();
+  const shown: unknown[] = [];
+  while (shown.length < 3) shown.push(await client.next());
+  expect(shown.at(-1)).toMatchObject({ is_final: true });
+  await story.stack.restartRuntime(async () => client.send({ type: 'user_message', content: 'two', message_id: 'm2' }));
+  const second = await story.provider.next();
+  await second.text('2');
+  await second.finish();
+  expect([await client.next(), await client.next(), await client.next()]).toEqual([
+    { status: 'received', message_id: 'm2' },
+    { type: 'assistant_message', token: '2', is_final: false },
+    { type: 'assistant_message', token: '', is_final: true },
+  ]);
+});

@@ -1,4 +1,3 @@
-import { CodelabError } from './errors.ts';
 import type { NewSessionEvent, SessionEvent } from './event.ts';
 import type { Input } from './input.ts';
 import type { Item, ItemPage } from './item.ts';
@@ -14,7 +13,6 @@ export interface History {
   /** The newest items, or those older than the page whose `nextCursor` this is. Oldest first. */
   items(cursor?: string): Promise<Page>;
   run(runId: string): Promise<Pick<Run, 'status' | 'usage' | 'costUsd' | 'error'>>;
-  /** Throws `NOT_FOUND` where it has not arrived. */
   input(inputId: string): Promise<Pick<Input, 'status' | 'runId'>>;
 }
 
@@ -154,10 +152,8 @@ export function createEventMender<E extends SessionEvent>(
     wasReset = false;
     const made: NewSessionEvent[] = [];
     for (const inputId of [...expected]) {
-      const known = await history.input(inputId).catch(undefinedIfUnknown);
-      // It waits, or is on its way.
-      if (known === undefined || known.status === 'queued') continue;
-      const { status, runId } = known;
+      const { status, runId } = await history.input(inputId);
+      if (status === 'queued') continue;
       expected.delete(inputId);
       if (status === 'cancelled') made.push({ type: 'input.cancelled', inputId });
       else if (runId !== undefined) {
@@ -260,10 +256,6 @@ export async function* mendEvents<E extends SessionEvent>(
     const mended = mender.push(event);
     yield* mended instanceof Promise ? await mended : mended;
   }
-}
-
-function undefinedIfUnknown(error: unknown): undefined {
-  if (!(error instanceof CodelabError) || error.code !== 'NOT_FOUND') throw error;
 }
 
 /** An event that was missed, as if it had come with `at`. */

@@ -58,7 +58,20 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
   let watching: Promise<void> | undefined;
   const tools = createLegacyToolFrames();
   const frames = createLegacyFrames();
-  const mender = createEventMender<SessionEvent>(historyOf(caller, sessionId), { runsOf: 'session' });
+  const history = historyOf(caller, sessionId);
+  const sending = new Set<string>();
+  const mender = createEventMender<SessionEvent>(
+    {
+      ...history,
+      // One that is on its way is waited for, as one that waits.
+      input: (inputId) =>
+        history.input(inputId).catch((error) => {
+          if (!sending.has(inputId) || toCodelabError(error).code !== 'NOT_FOUND') throw error;
+          return { status: 'queued' };
+        }),
+    },
+    { runsOf: 'session' },
+  );
   let isPrepared = false;
   const watch = (lastEventId?: string): Promise<void> =>
     new Promise((ready) => {
@@ -104,12 +117,15 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
       if (known.size > MAX_KNOWN) known.delete(known.values().next().value as string);
       mender.expect(inputId);
     }
+    sending.add(inputId);
     try {
       return (await caller.input.send({ sessionId, inputId, content, createSession: true, requestId })).eventId;
     } catch (error) {
       mender.forget(inputId);
       known.delete(inputId);
       throw error;
+    } finally {
+      sending.delete(inputId);
     }
   };
 
