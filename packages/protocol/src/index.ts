@@ -1,4 +1,4 @@
-export { type AgentInfo, type AgentList, AgentSwitch } from './agent.ts';
+export type { AgentInfo, AgentList, AgentSwitch } from './agent.ts';
 export { type AnswerStream, createAnswerStream, createAnswerText } from './answer.ts';
 export {
   Approval,
@@ -17,6 +17,7 @@ export {
   FinishReason,
   ThinkingBlock,
 } from './completion.ts';
+export { contract } from './contract.ts';
 export {
   CodelabError,
   type CodelabErrorOptions,
@@ -35,8 +36,9 @@ export { Attachment, Content, Input, InputRef, InputSend, type InputSent } from 
 export { Item, type ItemKind, type ItemPage, PlanEntry } from './item.ts';
 export {
   LegacyClientFrame,
-  type LegacyErrorFrame,
-  type LegacyTokenFrame,
+  LegacyErrorFrame,
+  LegacyTokenFrame,
+  MessageAnswer,
   MessageBody,
   MessageStreamBody,
 } from './legacy.ts';
@@ -55,7 +57,19 @@ export { Model, type ModelList } from './model.ts';
 export { newId } from './new-id.ts';
 export { patchExcess } from './patch-limits.ts';
 export { compilePathGlob, isOutside, normalizePath, type PathTest, withoutEscapes } from './paths.ts';
+export {
+  type Contract,
+  commonErrors,
+  mutation,
+  type Procedure,
+  type ProcedureType,
+  proceduresOf,
+  query,
+  type RestRoute,
+  subscription,
+} from './procedure.ts';
 export { Run, RunCancel, RunRef, Usage, UsageGet, type UsageReport } from './run.ts';
+export { schemas } from './schemas.ts';
 export { sendNow } from './send-now.ts';
 export {
   ModelName,
