@@ -1,6 +1,7 @@
 import { on } from 'node:events';
 import { expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import type { TrackedSessionEvent } from '../../packages/sdk/src/index.ts';
 import { keys } from '../support/stack.ts';
 import { useStory } from '../support/story.ts';
 
@@ -127,9 +128,14 @@ it('deleting a session ends its run and what waits in its queue', async () => {
     ),
   );
   // Once the watchers are there.
-  for await (const event of session.events({ from: 'start' }))
-    if (event.type === 'session.state' && event.queued === 1) break;
+  const events = session.events({ from: 'start' })[Symbol.asyncIterator]();
+  const until = async (isIt: (event: TrackedSessionEvent) => boolean) => {
+    for (let next = await events.next(); !next.done; next = await events.next()) if (isIt(next.value)) return true;
+    return false;
+  };
+  expect(await until((event) => event.type === 'session.state' && event.queued === 1)).toBe(true);
   await session.delete();
+  expect(await until(({ type }) => type === 'session.deleted')).toBe(true);
   await call.aborted;
   for (const outcome of await Promise.all(outcomes)) expect(['cancelled', 'NOT_FOUND']).toContain(outcome);
   await expect(client.sessions.get(session.id)).rejects.toMatchObject({ code: 'NOT_FOUND' });

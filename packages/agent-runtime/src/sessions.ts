@@ -247,8 +247,10 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
         try {
           await session.end();
           await store.commit([writes.deleteSession(sessionId)]);
+          session.log.close({ type: 'session.deleted', sessionId });
           return { deleted: true };
         } finally {
+          session.log.close();
           // Where it could not be deleted, it is loaded anew.
           if (live.get(sessionId) === loading) live.delete(sessionId);
         }

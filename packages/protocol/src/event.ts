@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Approval } from './approval.ts';
-import { CallId, ClientId, InputId, ItemId, RunId } from './ids.ts';
+import { CallId, ClientId, InputId, ItemId, RunId, SessionId } from './ids.ts';
 import { Input } from './input.ts';
 import { Item } from './item.ts';
 import { JsonObject } from './json-object.ts';
@@ -11,7 +11,7 @@ import { ApprovalOutcome, ToolOutcome, ToolTarget } from './tool.ts';
 function event<const T extends string, S extends z.ZodRawShape>(type: T, shape: S, description?: string) {
   const schema = z.object({
     type: z.literal(type),
-    seq: z.int().nonnegative().describe('Strictly increases within a session; gaps are normal.'),
+    seq: z.int().nonnegative().describe('The number of the newest stored event, this one or the one before it. Never decreases within a session.'),
     ts: z.number().describe('Milliseconds since 1970.'),
     ...shape,
   });
@@ -21,6 +21,7 @@ function event<const T extends string, S extends z.ZodRawShape>(type: T, shape: 
 export const SessionEvent = z
   .discriminatedUnion('type', [
     event('session.updated', { session: Session }),
+    event('session.deleted', { sessionId: SessionId }, 'Nothing comes after it.'),
     event('session.state', SessionState.shape),
     event('input.accepted', { input: Input }),
     event('input.delivered', { inputId: InputId, runId: RunId }),

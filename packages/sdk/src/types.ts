@@ -416,15 +416,24 @@ export interface UsageReport {
 export type SessionEvent =
   | {
       type: 'session.updated';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
       session: SessionInfo;
     }
+  /** Nothing comes after it. */
+  | {
+      type: 'session.deleted';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      sessionId: string;
+    }
   | {
       type: 'session.state';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
@@ -436,7 +445,7 @@ export type SessionEvent =
     }
   | {
       type: 'input.accepted';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
@@ -444,7 +453,7 @@ export type SessionEvent =
     }
   | {
       type: 'input.delivered';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
@@ -453,7 +462,7 @@ export type SessionEvent =
     }
   | {
       type: 'input.cancelled';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
@@ -461,7 +470,7 @@ export type SessionEvent =
     }
   | {
       type: 'run.started';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
@@ -472,7 +481,7 @@ export type SessionEvent =
     }
   | {
       type: 'step.started';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
@@ -481,7 +490,7 @@ export type SessionEvent =
     }
   | {
       type: 'item.started';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
@@ -489,7 +498,7 @@ export type SessionEvent =
     }
   | {
       type: 'item.delta';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
@@ -501,7 +510,7 @@ export type SessionEvent =
   /** Authoritative: the whole item. */
   | {
       type: 'item.completed';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
@@ -510,7 +519,7 @@ export type SessionEvent =
   /** An item that was shown is given up: the agent says it again. It is not in the history. */
   | {
       type: 'item.discarded';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
@@ -519,7 +528,7 @@ export type SessionEvent =
     }
   | {
       type: 'step.finished';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
@@ -532,7 +541,7 @@ export type SessionEvent =
     }
   | {
       type: 'tool.requested';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
@@ -552,7 +561,7 @@ export type SessionEvent =
     }
   | {
       type: 'tool.progress';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
@@ -563,7 +572,7 @@ export type SessionEvent =
     }
   | {
       type: 'tool.finished';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
@@ -572,7 +581,7 @@ export type SessionEvent =
     }
   | {
       type: 'approval.requested';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
@@ -580,7 +589,7 @@ export type SessionEvent =
     }
   | {
       type: 'approval.resolved';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
@@ -591,7 +600,7 @@ export type SessionEvent =
     }
   | {
       type: 'agent.switched';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
@@ -601,7 +610,7 @@ export type SessionEvent =
     }
   | {
       type: 'run.finished';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
@@ -615,7 +624,7 @@ export type SessionEvent =
   /** What follows is live. */
   | {
       type: 'stream.synced';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
@@ -628,7 +637,7 @@ export type SessionEvent =
   /** Replace what you show by this. */
   | {
       type: 'stream.reset';
-      /** Strictly increases within a session; gaps are normal. */
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;

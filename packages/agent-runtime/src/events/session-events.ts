@@ -312,6 +312,7 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
     },
 
     close(event) {
+      if (closed) return;
       closed = true;
       last = event;
       budget.changed(self, -bytes);

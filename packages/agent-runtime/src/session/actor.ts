@@ -59,7 +59,8 @@ export interface SessionActor {
   close(): void;
   /** Leaves everything as it is stored, for the next process. */
   suspend(): Promise<void>;
-  quit(): void;
+  /** Ends what is at work. Its events are left open. */
+  leave(): void;
 }
 
 export async function createSessionActor(found: StoredSession, deps: SessionDeps): Promise<SessionActor> {
@@ -311,14 +312,15 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
     onOnlyWaiting: () => suspendNow(),
   });
 
-  const quit = () => {
+  const leave = () => {
     isGone = true;
     clearTimeout(reloading);
     effects.quit();
-    events.close();
   };
   const suspendNow = () => {
-    if (!isGone) quit();
+    if (isGone) return;
+    leave();
+    events.close();
   };
 
   return {
@@ -351,7 +353,7 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
       );
       suspendNow();
     },
-    quit,
+    leave,
   };
 }
 

@@ -170,7 +170,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
         await effects.over();
       }
       await actor.idle();
-      actor.quit();
+      actor.leave();
     },
 
     suspend: actor.suspend,
