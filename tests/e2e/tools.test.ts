@@ -538,3 +538,19 @@ it('a fork has what was said up to an item, and goes its own way', async () => {
   expect((await session.items()).items).toHaveLength(4);
   expect(fork.info.forkedFrom).toMatchObject({ sessionId: session.id });
 });
+
+it('a fork begins with the rules of the original, and what becomes of them then is its own affair', async () => {
+  const { session } = await makeSession();
+  await session.rules.add({ tool: 'write_file', effect: 'allow' });
+  await session.rules.add({ tool: 'write_file', resource: 'secret/**', effect: 'deny' });
+  const before = await session.rules.list();
+  const fork = await session.fork();
+  const copied = await fork.rules.list();
+  expect(copied).toMatchObject(before.map(({ tool, resource, effect }) => ({ tool, resource, effect })));
+  expect(await fork.rules.add({ tool: 'write_file', effect: 'allow' })).toMatchObject({ ruleId: copied[0]?.ruleId });
+  for (const { ruleId } of before) await fork.rules.delete(ruleId);
+  expect(await fork.rules.list()).toHaveLength(2);
+  for (const { ruleId } of copied) await fork.rules.delete(ruleId);
+  expect(await fork.rules.list()).toEqual([]);
+  expect(await session.rules.list()).toEqual(before);
+});

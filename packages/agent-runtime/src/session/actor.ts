@@ -349,7 +349,10 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
       if (call.is === 'awaiting_approval' && !approvalTimers.has(call.callId))
         approvalTimers.set(call.callId, expireAt(call.callId, call.approval.deadline));
     }
-    if (run.isHeld) return holdRun(run);
+    if (run.isHeld) {
+      holdRun(run);
+      return;
+    }
     if (run.isCancelled) {
       if (generation !== undefined) generation.abort('keep');
       else later({ type: 'resume', runId: run.run.runId, countsAttempt: false });
@@ -670,7 +673,7 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
     deleteRule: (ruleId) =>
       command(async () => {
         if (!(await remembered()).some((rule) => rule.ruleId === ruleId)) return { deleted: false };
-        await store.commit([store.writes.deleteRule(ruleId)]);
+        await store.commit([store.writes.deleteRule(ruleId, sessionId, state.stored.session.project)]);
         return { deleted: true };
       }),
 

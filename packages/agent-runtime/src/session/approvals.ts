@@ -139,6 +139,13 @@ function isFull(rules: RememberedRule[]): boolean {
   return rules.length >= MAX_RULES || rules.reduce((sum, { resource }) => sum + resource.length, 0) > MAX_RULES_LENGTH;
 }
 
+/** Returns a session's own rules as another's: each has an id of its own, so that neither is deleted with the other. */
+export function copyRules(to: Session, rules: RememberedRule[]): RememberedRule[] {
+  return rules
+    .filter(({ scope }) => scope === 'session')
+    .map(({ createdAt, ...rule }) => ({ ...toRule(to, rule), createdAt }));
+}
+
 /** The same rule, remembered twice, is one. */
 function toRule({ sessionId, project }: Session, rule: Omit<RuleAdd, 'sessionId'>): RememberedRule {
   const { tool, resource, effect, scope } = rule;

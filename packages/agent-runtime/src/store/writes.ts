@@ -161,8 +161,6 @@ export function createWrites(db: Kysely<Database>) {
         where session_id = ${from} and status = 'delivered' on conflict do nothing`,
         sql`insert into results (session_id, result_id, data)
         select ${to}, result_id, data from results where session_id = ${from} on conflict do nothing`,
-        sql`insert into rules (rule_id, session_id, project, data)
-        select rule_id || '.' || ${to}, ${to}, null, data from rules where session_id = ${from} on conflict do nothing`,
       ].map((statement) => statement.compile(db));
     },
 
@@ -283,8 +281,15 @@ export function createWrites(db: Kysely<Database>) {
       ];
     },
 
-    deleteRule(ruleId: string): Write {
-      return [db.deleteFrom('rules').where('rule_id', '=', ruleId).compile()];
+    /** Deletes a rule where it is one of the session, or of its project. */
+    deleteRule(ruleId: string, sessionId: string, project: string): Write {
+      return [
+        db
+          .deleteFrom('rules')
+          .where('rule_id', '=', ruleId)
+          .where(({ or, eb }) => or([eb('session_id', '=', sessionId), eb('project', '=', project)]))
+          .compile(),
+      ];
     },
 
     result(sessionId: string, resultId: string, text: string): Write {
