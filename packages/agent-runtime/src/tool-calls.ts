@@ -10,7 +10,7 @@ import {
 import { jsonDepthExceeds, MAX_JSON_DEPTH } from '@codelab/service-kit';
 import type { Agent } from './agents.ts';
 import { changesOf } from './patch.ts';
-import { type Act, deniedPaths, judge, rememberedResource } from './rules.ts';
+import { type Act, deniedPaths, judge, rememberedResource, rootsOf } from './rules.ts';
 import type { PreparedCall } from './session/run-machine.ts';
 import type { CallState } from './session/state.ts';
 import type { Tool, Toolbox } from './tools/toolbox.ts';
@@ -114,15 +114,17 @@ export function policyOf(tool: Tool, args: Record<string, unknown>, rules: Rule[
   const act = toAct(tool, args, project);
   if (typeof act === 'string' || tool.kind === 'execute') return {};
   const denied = deniedPaths(act, rules);
+  const [root] = rootsOf(project);
   return {
     ...(act.resources.length === 0 ? {} : { paths: act.resources }),
-    ...(denied.length === 0 ? {} : { denied }),
+    ...(denied.length === 0 ? {} : { denied, ...(root === undefined ? {} : { root }) }),
   };
 }
 
 export interface CallPolicy {
   paths?: string[];
   denied?: string[];
+  root?: string;
 }
 
 function withChanges(tool: Tool, args: Record<string, unknown>): Pick<Approval, 'changes'> {

@@ -54,6 +54,8 @@ export const SessionEvent = z.discriminatedUnion('type', [
     paths: z.array(z.string()).optional(),
     /** Globs of the paths that rules deny to this tool: it leaves out what it comes upon of them. */
     denied: z.array(z.string()).optional(),
+    /** The session's project, where that is a path: what relative paths are in, for globs from the top. */
+    root: z.string().optional(),
   }),
   event('tool.progress', { callId: CallId, message: z.string(), fraction: z.number().optional() }),
   event('tool.finished', { callId: CallId, outcome: ToolOutcome }),

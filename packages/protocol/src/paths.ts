@@ -19,7 +19,8 @@ export function isOutside(path: string): boolean {
   return path === '..' || path.startsWith('../') || path.startsWith('~') || /^file:/i.test(path) || isAbsolute(path);
 }
 
-function isAbsolute(path: string): boolean {
+/** Whether a normalized path is from the top: of the disk, or of a drive. */
+export function isAbsolute(path: string): boolean {
   return path.startsWith('/') || /^[A-Za-z]:/.test(path);
 }
 

@@ -224,6 +224,8 @@ interface EventBodies {
     /** The paths that the rules were asked about, and globs of those that they deny to this tool. */
     paths?: string[] | undefined;
     denied?: string[] | undefined;
+    /** The session's project, where that is a path: what relative paths are in, for globs from the top. */
+    root?: string | undefined;
   };
   /** `fraction`: 0 to 1. */
   'tool.progress': { callId: string; message: string; fraction?: number | undefined };
