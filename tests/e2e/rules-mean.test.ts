@@ -266,6 +266,38 @@ describe('a yes that is remembered', () => {
     expect(asked).toEqual([]);
   });
 
+  it('of a session without a project stands for no other session', async () => {
+    const one = await makeSession(() => ({ decision: 'allow', scope: 'project' }));
+    await call(one.session, write('one.txt'));
+    await call(one.session, write('two.txt'));
+    expect(one.asked.map(({ options }) => options)).toEqual([
+      [{ scope: 'once' }, { scope: 'session', resource: '**' }],
+    ]);
+    expect(await one.session.rules.list()).toMatchObject([{ scope: 'session', effect: 'allow' }]);
+    const other = await makeSession();
+    expect(await other.session.rules.list()).toEqual([]);
+    await call(other.session, write('three.txt'));
+    expect(other.asked).toHaveLength(1);
+    await expect(one.session.rules.add({ tool: '*', effect: 'deny', scope: 'project' })).rejects.toMatchObject({
+      code: 'VALIDATION',
+      details: [{ path: 'scope' }],
+    });
+  });
+
+  it('of a project stands for it however its path is spelled', async () => {
+    const { session } = await makeSession(yes, folder);
+    const rule = { tool: 'write_file', effect: 'allow', scope: 'project' } as const;
+    const { ruleId } = await session.rules.add(rule);
+    for (const project of [`${folder}/`, folder.replaceAll('/', '//'), join(outer, 'x/../ws'), `${outer}/x/../ws`]) {
+      const { session: other, asked } = await makeSession(yes, project);
+      await call(other, write('a.txt'));
+      expect(asked).toEqual([]);
+      expect(await other.rules.add(rule)).toMatchObject({ ruleId });
+    }
+    const { session: beside } = await makeSession(yes, `${folder}-evil`);
+    expect(await beside.rules.list()).toEqual([]);
+  });
+
   it('for all files but some, from the top, does not stand for those', async () => {
     const { session, asked } = await makeSession(yes, folder);
     await session.rules.add({ tool: 'write_file', resource: `!${folder}/secrets/**`, effect: 'allow' });

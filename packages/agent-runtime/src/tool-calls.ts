@@ -96,7 +96,8 @@ function toApproval(tool: Tool, act: Act, { callId, args, reason, options }: Ask
     reason,
     options: [
       { scope: 'once' },
-      ...(resource === undefined ? [] : (['session', 'project'] as const).map((scope) => ({ scope, resource }))),
+      ...(resource === undefined ? [] : [{ scope: 'session' as const, resource }]),
+      ...(resource === undefined || options.project === '' ? [] : [{ scope: 'project' as const, resource }]),
     ],
     ...withChanges(tool, args),
     createdAt: new Date(),

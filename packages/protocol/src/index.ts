@@ -54,7 +54,15 @@ export { mergeDeltas } from './merge-deltas.ts';
 export { Model, type ModelList } from './model.ts';
 export { newId } from './new-id.ts';
 export { patchExcess } from './patch-limits.ts';
-export { compilePathGlob, isAbsolute, isOutside, normalizePath, type PathTest, withoutEscapes } from './paths.ts';
+export {
+  compilePathGlob,
+  isAbsolute,
+  isOutside,
+  normalizePath,
+  normalizeProject,
+  type PathTest,
+  withoutEscapes,
+} from './paths.ts';
 export { compileRuleGlob, isFromTop } from './rule-globs.ts';
 export { Run, RunCancel, RunRef, Usage, UsageGet, type UsageReport } from './run.ts';
 export { sendNow } from './send-now.ts';

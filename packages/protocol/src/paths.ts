@@ -24,6 +24,12 @@ export function isAbsolute(path: string): boolean {
   return path.startsWith('/') || /^[A-Za-z]:/.test(path);
 }
 
+/** Returns a project as it is meant: `/ws/`, `//ws` and `/x/../ws` are one, and what is no path from the top is a name. */
+export function normalizeProject(project: string): string {
+  const path = normalizePath(project);
+  return isAbsolute(path) ? path : project;
+}
+
 function resolveDots(path: string): string {
   const slashed = path.replaceAll('\\', '/');
   const [drive = ''] = /^[A-Za-z]:/.exec(slashed) ?? [];

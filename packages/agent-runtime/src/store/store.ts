@@ -22,7 +22,7 @@ import { sql } from 'kysely';
 import type { OpenDatabase } from './open-database.ts';
 import { createRows } from './rows.ts';
 import { createWriter, isTransient, type Writer } from './writer.ts';
-import { createWrites, type Writes } from './writes.ts';
+import { createWrites, ofSession, type Writes } from './writes.ts';
 
 /** A page of history is limited by count, and by this. */
 const PAGE_BYTES = 1024 * 1024;
@@ -412,11 +412,7 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
 
     rules: (sessionId, project) =>
       read(async () => {
-        const found = await db
-          .selectFrom('rules')
-          .selectAll()
-          .where(({ or, eb }) => or([eb('session_id', '=', sessionId), eb('project', '=', project)]))
-          .execute();
+        const found = await db.selectFrom('rules').selectAll().where(ofSession(sessionId, project)).execute();
         return found.map((row) => rows.rule(row, sessionId));
       }),
 

@@ -1,5 +1,5 @@
-import { itemBytes, type RememberedRule, type Session } from '@codelab/protocol';
-import { type CompiledQuery, type Kysely, sql } from 'kysely';
+import { itemBytes, normalizeProject, type RememberedRule, type Session } from '@codelab/protocol';
+import { type CompiledQuery, type ExpressionBuilder, type Kysely, sql } from 'kysely';
 import type { Database } from './schema.ts';
 import type {
   AnnouncedTool,
@@ -22,6 +22,16 @@ function taken<C extends string>(...columns: C[]) {
 /** The statement fails the transaction with `Conflict` where it changes no row. */
 function expectingOneRow(statement: CompiledQuery): Statement {
   return { ...statement, expectRows: 1 };
+}
+
+/** Finds the rules of a session and of its project. A session without a project shares none. */
+export function ofSession(sessionId: string, project: string) {
+  return ({ or, eb }: ExpressionBuilder<Database, 'rules'>) =>
+    or([
+      eb('session_id', '=', sessionId),
+      // As it is written is how it was stored once.
+      ...(project === '' ? [] : [eb('project', 'in', [normalizeProject(project), project])]),
+    ]);
 }
 
 /** One step of a session's numbering. `from`, `to`: the number of the last event before and after. */
@@ -269,7 +279,7 @@ export function createWrites(db: Kysely<Database>) {
       const row = {
         rule_id: rule.ruleId,
         session_id: rule.scope === 'session' ? sessionId : null,
-        project: rule.scope === 'project' ? project : null,
+        project: rule.scope === 'project' ? normalizeProject(project) : null,
         data: JSON.stringify(rule),
       };
       return [
@@ -283,13 +293,7 @@ export function createWrites(db: Kysely<Database>) {
 
     /** Deletes a rule where it is one of the session, or of its project. */
     deleteRule(ruleId: string, sessionId: string, project: string): Write {
-      return [
-        db
-          .deleteFrom('rules')
-          .where('rule_id', '=', ruleId)
-          .where(({ or, eb }) => or([eb('session_id', '=', sessionId), eb('project', '=', project)]))
-          .compile(),
-      ];
+      return [db.deleteFrom('rules').where('rule_id', '=', ruleId).where(ofSession(sessionId, project)).compile()];
     },
 
     result(sessionId: string, resultId: string, text: string): Write {
