@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { type ApprovalHandler, type Session, type TrackedSessionEvent, tool } from '../../packages/sdk/src/index.ts';
 import { conversationOf } from '../support/fake-provider.ts';
 import { useStory } from '../support/story.ts';
+import { openAiMistakes } from '../support/wire-rules.ts';
 
 const story = useStory();
 
@@ -553,4 +554,45 @@ it('a fork begins with the rules of the original, and what becomes of them then 
   for (const { ruleId } of copied) await fork.rules.delete(ruleId);
   expect(await fork.rules.list()).toEqual([]);
   expect(await session.rules.list()).toEqual(before);
+});
+
+it('a call that the provider cut off is not made: the model is told, and does it in parts', async () => {
+  const { session, done } = await makeSession(() => ({ decision: 'allow' }));
+  const run = session.send('write');
+  const whole = { name: 'write_file', args: { path: 'whole', content: '' } };
+  for (const cut of [[{ name: 'write_file', args: '' }], [whole, { name: 'write_file', args: '{"path":"a","cont' }]]) {
+    const call = await story.provider.next();
+    await call.tools(...cut);
+    await call.finish('length');
+  }
+  const call = await story.provider.next();
+  expect(openAiMistakes(call.body)).toEqual([]);
+  const results = conversationOf(call).filter(({ role }) => role === 'tool');
+  expect(results.map(({ content }) => content)).toEqual(Array(3).fill(expect.stringContaining('was not made')));
+  await call.tools({ name: 'write_file', args: { path: 'b', content: '' } });
+  await call.finish('tool_calls');
+  for (let times = 1; times <= 3; times++) {
+    const next = await story.provider.next();
+    await next.tools({ name: 'write_file', args: `{"path":"${times}` });
+    await next.finish('length');
+  }
+  expect(await run.finished()).toMatchObject({ status: 'limit' });
+  expect(done).toEqual(['write b']);
+  const { items } = await session.items();
+  expect(items.at(-1)).toMatchObject({ kind: 'notice', text: expect.stringContaining('cut off 3 times') });
+  expect(items.filter(({ kind, status }) => kind === 'tool_call' && status === 'incomplete')).toHaveLength(6);
+});
+
+it('a call of an answer that the provider filtered is not made, and the run fails', async () => {
+  const { session, done } = await makeSession(() => ({ decision: 'allow' }));
+  const run = session.send('write');
+  const call = await story.provider.next();
+  await call.tools({ name: 'write_file', args: { path: 'a', content: '' } });
+  await call.finish('content_filter');
+  await expect(run.finished()).rejects.toMatchObject({ code: 'CONTENT_FILTERED' });
+  expect(done).toEqual([]);
+  expect((await session.items()).items.at(-1)?.toolCall).toMatchObject({
+    outcome: 'cancelled',
+    result: expect.stringContaining('was not made'),
+  });
 });

@@ -22,6 +22,8 @@ import type { CallState, RunState, ToolRequested } from './state.ts';
 const REFUSED_AT = 4;
 /** The run ends when the same calls were made so many times in a row. */
 const STOPPED_AT = 7;
+/** The run ends when so many answers in a row were cut off in the middle of calls. */
+const CUT_OFF_AT = 3;
 
 export interface RunEnd {
   status: Exclude<Run['status'], 'running'>;
@@ -51,7 +53,10 @@ export function modelOf(run: Pick<RunState, 'input'>, draft: Pick<Draft, 'state'
 export function beginNext(draft: Draft): void {
   const { queue, run } = draft.state;
   const [next, ...rest] = queue;
-  if (next === undefined || run !== undefined || draft.env.isDraining) return draft.stateChanged();
+  if (next === undefined || run !== undefined || draft.env.isDraining) {
+    draft.stateChanged();
+    return;
+  }
   draft.state = { ...draft.state, queue: rest };
   beginRun(draft, next);
 }
@@ -128,9 +133,14 @@ function generate(draft: Draft): void {
       deliver(draft, steer);
     }
   }
-  if (run.isCancelled) return endRun(draft, { status: 'cancelled' });
-  if (steps >= draft.env.settings.maxSteps)
-    return endRun(draft, { status: 'limit', notice: `Stopped after ${steps} steps. Send a message to go on.` });
+  if (run.isCancelled) {
+    endRun(draft, { status: 'cancelled' });
+    return;
+  }
+  if (steps >= draft.env.settings.maxSteps) {
+    endRun(draft, { status: 'limit', notice: `Stopped after ${steps} steps. Send a message to go on.` });
+    return;
+  }
   draft.stateChanged();
   draft.emit({ type: 'step.started', runId, model: modelOf(run, draft) });
 }
@@ -139,7 +149,9 @@ function generate(draft: Draft): void {
 export function endStep(draft: Draft, step: ModelStep, prepared: PreparedCall[], isAborted: boolean): void {
   const run = draft.state.run as RunState;
   const calls = step.items.filter(({ toolCall, status }) => toolCall !== undefined && status === 'in_progress');
-  const repetition = repeated(run, calls);
+  const isCutOff =
+    step.finishReason === 'length' && calls.length === 0 && step.items.some(({ toolCall }) => toolCall !== undefined);
+  const repetition = isCutOff ? again(run, 'cut off') : repeated(run, calls);
   const end = endOf(draft, step, calls, isAborted || run.isCancelled, repetition.times);
   addStep(draft, step);
   const stored = new Map(step.items.map((item) => [item.itemId, placed(draft, step, item)]));
@@ -156,11 +168,14 @@ export function endStep(draft: Draft, step: ModelStep, prepared: PreparedCall[],
       draft.emit({ type: 'item.completed', item: last.item });
     }
     draft.emit(stepFinished(draft, step));
-    return endRun(draft, end);
+    endRun(draft, end);
+    return;
   }
 
-  for (const { item } of stored.values())
-    draft.emit({ type: item.status === 'in_progress' ? 'item.started' : 'item.completed', item });
+  for (const { item } of stored.values()) {
+    if (item.kind === 'tool_call') draft.emit({ type: 'item.started', item: { ...item, status: 'in_progress' } });
+    if (item.status !== 'in_progress') draft.emit({ type: 'item.completed', item });
+  }
   draft.emit(stepFinished(draft, step));
   const refusal =
     repetition.times >= REFUSED_AT
@@ -188,6 +203,10 @@ function endOf(draft: Draft, step: ModelStep, calls: Item[], isCancelled: boolea
   if (finishReason === undefined) return { status: 'cancelled' };
   if (calls.length === 0) {
     if (finishReason === 'content_filter') return { status: 'failed', error: new CodelabError('CONTENT_FILTERED') };
+    if (times >= CUT_OFF_AT)
+      return { status: 'limit', notice: `Stopped: the model's answer was cut off ${times} times in a row.` };
+    // The model is told what was not made, and may do it in parts.
+    if (times > 0) return undefined;
     if (!hasSteers || isCancelled) return { status: finishReason === 'length' ? 'limit' : 'completed' };
     return undefined;
   }
@@ -246,7 +265,10 @@ function stepFinished(draft: Draft, { model, usage, costUsd, finishReason, error
 
 function repeated({ repetition }: RunState, items: Item[]): RunState['repetition'] {
   if (items.length === 0) return { calls: '', times: 0 };
-  const calls = JSON.stringify(items.map(({ toolCall, text }) => [toolCall?.name, text]));
+  return again({ repetition }, JSON.stringify(items.map(({ toolCall, text }) => [toolCall?.name, text])));
+}
+
+function again({ repetition }: Pick<RunState, 'repetition'>, calls: string): RunState['repetition'] {
   return { calls, times: calls === repetition.calls ? repetition.times + 1 : 1 };
 }
 
@@ -277,16 +299,29 @@ function noTool(tool: Tool | undefined): CallEnd | undefined {
 export function advance(draft: Draft): void {
   for (;;) {
     const { run } = draft.state;
-    if (run === undefined || run.isHeld) return draft.stateChanged();
+    if (run === undefined || run.isHeld) {
+      draft.stateChanged();
+      return;
+    }
     const settled = run.calls.find((call) => call.is === 'settled');
     if (settled?.is === 'settled') {
       finishCall(draft, settled, settled.end);
       continue;
     }
-    if (run.isCancelled) return run.calls.length > 0 ? endRun(draft, { status: 'cancelled' }) : draft.stateChanged();
-    if (run.calls.length === 0) return generate(draft);
+    if (run.isCancelled) {
+      if (run.calls.length > 0) endRun(draft, { status: 'cancelled' });
+      else draft.stateChanged();
+      return;
+    }
+    if (run.calls.length === 0) {
+      generate(draft);
+      return;
+    }
     const next = run.calls.find((call, index) => call.is === 'ready' && isItsTurn(run.calls, index));
-    if (next?.is !== 'ready') return draft.stateChanged();
+    if (next?.is !== 'ready') {
+      draft.stateChanged();
+      return;
+    }
     execute(draft, next);
   }
 }
@@ -304,7 +339,10 @@ function execute(draft: Draft, call: Extract<CallState, { is: 'ready' }>): void 
   // Between being asked for and being made a rule may have come.
   const act = toAct(tool, args, project);
   const verdict = typeof act === 'string' ? undefined : judge(act, [...draft.env.rules]);
-  if (verdict?.effect === 'deny') return finishCall(draft, call, { outcome: 'denied', text: denial(verdict.reason) });
+  if (verdict?.effect === 'deny') {
+    finishCall(draft, call, { outcome: 'denied', text: denial(verdict.reason) });
+    return;
+  }
   const request: ToolRequested = {
     type: 'tool.requested',
     runId: draft.state.run?.run.runId ?? '',
