@@ -56,6 +56,7 @@ export interface Database {
   steps: {
     run_id: string;
     step: number;
+    /** Empty where the session was deleted. */
     session_id: string;
     model: string;
     input_tokens: number;

@@ -144,7 +144,7 @@ export function createWrites(db: Kysely<Database>) {
       ];
     },
 
-    /** Usage stays: it was spent. Rules of a project too. */
+    /** Usage stays, as nobody's: it was spent, but not by a session of that name that comes later. Rules of a project stay too. */
     deleteSession(sessionId: string): Write {
       const tables = [
         'session_events',
@@ -156,7 +156,10 @@ export function createWrites(db: Kysely<Database>) {
         'inputs',
         'sessions',
       ] as const;
-      return tables.map((table) => db.deleteFrom(table).where('session_id', '=', sessionId).compile());
+      return [
+        ...tables.map((table) => db.deleteFrom(table).where('session_id', '=', sessionId).compile()),
+        db.updateTable('steps').set({ session_id: '' }).where('session_id', '=', sessionId).compile(),
+      ];
     },
 
     /** The items of one session up to `upTo` become another's. */
