@@ -596,3 +596,40 @@ it('a call of an answer that the provider filtered is not made, and the run fail
     result: expect.stringContaining('was not made'),
   });
 });
+
+it('a fork takes a message that the original had, as a new one, and has the files of those that it copied', async () => {
+  const { session } = await makeSession();
+  const file = (text: string) => ({ attachments: [{ name: 'a.txt', mimeType: 'text/plain', text }] });
+  const answer = async (): Promise<string> => {
+    const call = await story.provider.next();
+    await call.text('ok');
+    await call.finish();
+    return JSON.stringify(conversationOf(call).map(({ content }) => content));
+  };
+  for (const [inputId, content] of [
+    ['i0', 'zero'],
+    ['i1', 'one'],
+  ] as const) {
+    const run = session.send(content, { inputId, ...file(`file of ${content}`) });
+    await answer();
+    await run.finished();
+  }
+  const { items } = await session.items();
+  const fork = await session.fork({ itemId: items[1]?.itemId ?? '' });
+  for (const inputId of ['i1', 'i0']) {
+    const run = fork.send('one', { inputId, ...file('file of the fork') });
+    const told = await answer();
+    expect(told).toContain('file of zero');
+    expect(told).toContain('file of the fork');
+    expect(told).not.toContain('file of one');
+    expect(await run.finished()).toMatchObject({ status: 'completed', text: 'ok' });
+  }
+  const copy = await fork.fork();
+  await story.stack.restartRuntime();
+  for (const again of [fork, copy]) {
+    const run = again.send('and now?');
+    const told = await answer();
+    expect(told.match(/file of \w+/g)).toEqual(['file of zero', 'file of the', 'file of the']);
+    await run.finished();
+  }
+});

@@ -18,8 +18,10 @@ export interface View {
   items: StoredItem[];
 }
 
-/** What an input brought with it. */
-export type AttachmentsOf = (inputId: string) => Attachment[] | undefined;
+/** What a message brought with it. */
+export type AttachmentsOf = (
+  message: Partial<Record<'runId' | 'inputId', string | undefined>>,
+) => Attachment[] | undefined;
 
 type Role<R extends CompletionMessage['role']> = Extract<CompletionMessage, { role: R }>;
 
@@ -49,7 +51,7 @@ export function toMessages(view: View, attachments: AttachmentsOf): CompletionMe
       }
       case 'user_message':
         flush();
-        messages.push({ role: 'user', content: toContent(item, attachments(item.inputId ?? '')) });
+        messages.push({ role: 'user', content: toContent(item, attachments(item)) });
     }
   }
   flush();

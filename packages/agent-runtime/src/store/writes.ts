@@ -169,8 +169,10 @@ export function createWrites(db: Kysely<Database>) {
         select ${to}, position, item_id, kind, 0, bytes, data, hidden from items
         where session_id = ${from} and position <= ${upTo} and open = 0
         on conflict do nothing`,
+        // They were not sent here: only their attachments are looked up.
         sql`insert into inputs (session_id, input_id, position, status, run_id, sent_with, request_id, event_id, data)
-        select ${to}, input_id, position, status, run_id, sent_with, request_id, '', data from inputs
+        select ${to}, case when input_id like '@%' then input_id else '@' || run_id || '/' || input_id end,
+        position, status, run_id, sent_with, request_id, '', data from inputs
         where session_id = ${from} and status = 'delivered' on conflict do nothing`,
         sql`insert into results (session_id, result_id, data)
         select ${to}, result_id, data from results where session_id = ${from} on conflict do nothing`,
