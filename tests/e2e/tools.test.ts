@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { z } from 'zod';
 import { type ApprovalHandler, type Session, type TrackedSessionEvent, tool } from '../../packages/sdk/src/index.ts';
 import { conversationOf } from '../support/fake-provider.ts';
+import { keys } from '../support/stack.ts';
 import { useStory } from '../support/story.ts';
 import { openAiMistakes } from '../support/wire-rules.ts';
 
@@ -632,4 +633,36 @@ it('a fork takes a message that the original had, as a new one, and has the file
     expect(told.match(/file of \w+/g)).toEqual(['file of zero', 'file of the', 'file of the']);
     await run.finished();
   }
+});
+
+it('arguments and results are nested at most 200 deep, whoever sends them', async () => {
+  const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);
+  const session = await story.stack.client().sessions.create();
+  const post = async (path: string, body: string, method = 'POST') => {
+    const response = await fetch(`${story.stack.gateway.url}/api/v1/sessions/${session.id}${path}`, {
+      method,
+      headers: { 'x-internal-auth': keys.gateway, 'content-type': 'application/json' },
+      body,
+    });
+    const { error } = (await response.json()) as { error?: { code: string } };
+    return error?.code ?? response.status;
+  };
+  const act = { name: 'act', inputSchema: { type: 'object' }, kind: 'write' };
+  await post('/tools', JSON.stringify({ clientId: 'one', tools: [act] }), 'PUT');
+  const run = session.send('go');
+  const first = await story.provider.next();
+  await first.tools({ name: 'act', args: `{"x":${nested(250)}}` }, { name: 'act', args: '{}' });
+  await first.finish('tool_calls');
+  const { approval } = await waitFor(session, 'approval.requested');
+  const edit = (depth: number) =>
+    post(`/approvals/${approval.callId}`, `{"decision":"edit","arguments":{"x":${nested(depth - 1)}}}`);
+  const result = (depth: number) => post(`/calls/${approval.callId}/result`, `{"result":${nested(depth)}}`);
+  expect([await edit(480), await edit(201), await edit(200)]).toEqual(['VALIDATION', 'VALIDATION', 200]);
+  expect([await result(480), await result(201), await result(200)]).toEqual(['VALIDATION', 'VALIDATION', 200]);
+  const next = await story.provider.next();
+  const [tooDeep, asDeep] = conversationOf(next).slice(-2);
+  expect(tooDeep?.content).toContain('more than 200 levels deep');
+  expect(asDeep?.content).toBe(nested(200));
+  await next.finish();
+  await run.finished();
 });

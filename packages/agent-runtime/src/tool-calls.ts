@@ -2,12 +2,13 @@ import {
   type Approval,
   type ApprovalOutcome,
   type Item,
+  MAX_VALUE_DEPTH,
   normalizePath,
   type Resolution,
   type Rule,
   type ToolOutcome,
 } from '@codelab/protocol';
-import { jsonDepthExceeds, MAX_JSON_DEPTH } from '@codelab/service-kit';
+import { jsonDepthExceeds } from '@codelab/service-kit';
 import type { Agent } from './agents.ts';
 import { changesOf } from './patch.ts';
 import { type Act, deniedPaths, judge, rememberedResource, rootsOf } from './rules.ts';
@@ -156,8 +157,8 @@ export function toAct(tool: Tool, args: Record<string, unknown>, project: string
 /** The arguments, or why they are none. */
 function toArguments(item: Item): Record<string, unknown> | string {
   if (item.toolCall?.arguments !== undefined) return item.toolCall.arguments;
-  if (jsonDepthExceeds(item.text, MAX_JSON_DEPTH))
-    return `The arguments are nested more than ${MAX_JSON_DEPTH} levels deep.`;
+  if (jsonDepthExceeds(item.text, MAX_VALUE_DEPTH))
+    return `The arguments are nested more than ${MAX_VALUE_DEPTH} levels deep.`;
   try {
     const value: unknown = item.text.trim() === '' ? {} : JSON.parse(item.text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;

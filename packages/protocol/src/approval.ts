@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { MAX_GLOB_LENGTH } from './glob.ts';
 import { CallId, RuleId, RunId, SessionId } from './ids.ts';
+import { isDeeperThan, MAX_VALUE_DEPTH } from './json-depth.ts';
 import { JsonObject } from './json-object.ts';
 import { ApprovalDecision, ToolKind, ToolTarget } from './tool.ts';
 
@@ -45,6 +46,8 @@ export const FileChange = z.object({
 });
 export type FileChange = z.infer<typeof FileChange>;
 
+const TOO_DEEP = `arguments must not be nested more than ${MAX_VALUE_DEPTH} deep`;
+
 const DecisionScope = z.enum(['once', 'session', 'project']);
 
 /** What the person may choose, and what would be remembered: there is no `session` and no `project` where a yes can only be for once. */
@@ -79,7 +82,9 @@ export const ApprovalDecide = z
     /** The glob of that rule. Default: as `options` says. */
     resource: Glob.optional(),
     /** Of `edit`: the arguments to use instead. */
-    arguments: JsonObject.optional(),
+    arguments: JsonObject.refine((value) => !isDeeperThan(MAX_VALUE_DEPTH, value), TOO_DEEP)
+      .meta({ type: 'object', additionalProperties: true })
+      .optional(),
     /** Of a patch, with `allow`: the hunks to leave out. */
     dropHunks: z.array(z.int().nonnegative()).max(10_000).optional(),
     /** Why, for the model. */

@@ -33,6 +33,7 @@ export { compileGlob, escapeGlob, type GlobWork, MAX_GLOB_LENGTH } from './glob.
 export { AgentName, InputId, RequestId, SessionId } from './ids.ts';
 export { Attachment, Content, Input, InputRef, InputSend, type InputSent } from './input.ts';
 export { Item, type ItemKind, type ItemPage, PlanEntry } from './item.ts';
+export { MAX_VALUE_DEPTH } from './json-depth.ts';
 export {
   LegacyClientFrame,
   type LegacyErrorFrame,

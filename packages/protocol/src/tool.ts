@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CallId, ClientId, SessionId } from './ids.ts';
-import { isDeeperThan } from './json-depth.ts';
+import { isDeeperThan, MAX_VALUE_DEPTH } from './json-depth.ts';
 import { JsonObject } from './json-object.ts';
 import { isPlainObject } from './plain-json.ts';
 import { utf8Length } from './text.ts';
@@ -111,7 +111,13 @@ export const ToolResult = z
     sessionId: SessionId,
     callId: CallId,
     /** Anything that JSON has; text is given to the model as it is. */
-    result: z.unknown().optional(),
+    result: z
+      .unknown()
+      .refine(
+        (value) => !isDeeperThan(MAX_VALUE_DEPTH, value),
+        `result must not be nested more than ${MAX_VALUE_DEPTH} deep: send it as text`,
+      )
+      .optional(),
     /** Why it could not be done: the model is told. */
     error: z.string().optional(),
   })
