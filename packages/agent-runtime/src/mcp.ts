@@ -16,6 +16,7 @@ import { z } from 'zod';
 import { createMcpRedactor, failureOf } from './mcp-secrets.ts';
 import type { SchemaChecker } from './tools/schema-checker.ts';
 import type { Tool, ToolSource } from './tools/toolbox.ts';
+import { wholePart } from './whole-part.ts';
 import { within } from './within.ts';
 
 const CONNECT_TIMEOUT_MS = 15_000;
@@ -229,7 +230,7 @@ function startServer(name: string, config: ServerConfig, schemas: SchemaChecker,
         child.warn({ tool: clean(tool.name), mistake: clean(mistake) }, 'a tool of the MCP server cannot be used');
       const spec = ToolSpec.safeParse({
         name: `${name}_${tool.name}`,
-        description: (tool.description ?? tool.title ?? '').slice(0, 8192),
+        description: (tool.description ?? tool.title ?? '').slice(0, 8192).toWellFormed(),
         inputSchema: tool.inputSchema,
         kind: kindOf(tool, config.trustAnnotations),
         ...(config.timeoutMs === undefined ? {} : { timeoutMs: config.timeoutMs }),
@@ -265,7 +266,7 @@ function startServer(name: string, config: ServerConfig, schemas: SchemaChecker,
           maxTotalTimeout: Math.max(timeoutMs, 3_600_000),
           onprogress: () => {},
         });
-        const text = clean(toText(result as ToolAnswer)).slice(0, MAX_RESULT);
+        const text = wholePart(clean(toText(result as ToolAnswer)), 0, MAX_RESULT);
         if (result.isError === true) throw new ToolFailure(text || 'The tool failed, and did not say why.');
         return text;
       } catch (error) {

@@ -15,6 +15,7 @@ import { type Act, deniedPaths, judge, rememberedResource, rootsOf } from './rul
 import type { PreparedCall } from './session/run-machine.ts';
 import type { CallState } from './session/state.ts';
 import type { Tool, Toolbox } from './tools/toolbox.ts';
+import { wholePart } from './whole-part.ts';
 
 /** The model is given this much of a result; the rest by reference. UTF-16 code units. */
 const SHOWN_HEAD = 24 * 1024;
@@ -174,10 +175,12 @@ export function toText(result: unknown): string {
 
 /** What the model is shown of a result; `isWhole` is false where that is only a part, which says so. */
 export function shorten(text: string, resultId: string): { shown: string; isWhole: boolean } {
-  if (text.length <= SHOWN_HEAD + SHOWN_TAIL) return { shown: text, isWhole: true };
-  const left = text.length - SHOWN_HEAD - SHOWN_TAIL;
+  if (text.length <= SHOWN_HEAD + SHOWN_TAIL) return { shown: text.toWellFormed(), isWhole: true };
+  const head = wholePart(text, 0, SHOWN_HEAD);
+  const tail = wholePart(text, text.length - SHOWN_TAIL);
+  const left = text.length - head.length - tail.length;
   const note = `\n\n[… ${left} of ${text.length} characters are left out here. read_result has all of it as "${resultId}".]\n\n`;
-  return { shown: text.slice(0, SHOWN_HEAD) + note + text.slice(-SHOWN_TAIL), isWhole: false };
+  return { shown: (head + note + tail).toWellFormed(), isWhole: false };
 }
 
 /** Returns how an approval ends at `now`. */
