@@ -50,6 +50,20 @@ describe('what is stored', () => {
     await expect(story.stack.client().sessions.get('kept')).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
+  it('a session has no usage of a deleted one of its name; the total has', async () => {
+    const client = story.stack.client();
+    for (const steps of [1, 2]) {
+      const session = await client.sessions.create({ sessionId: 'again' });
+      expect(await session.usage()).toMatchObject({ steps: 0, byModel: [] });
+      const run = session.send('go');
+      await (await story.provider.next()).finish();
+      await run.finished();
+      expect(await session.usage()).toMatchObject({ steps: 1 });
+      await session.delete();
+      expect(await client.usage()).toMatchObject({ steps });
+    }
+  });
+
   it('a reader of before the restart goes on where it was', async () => {
     const session = await story.stack.client().sessions.create();
     const run = session.send('one');

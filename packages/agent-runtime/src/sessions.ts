@@ -7,6 +7,7 @@ import {
   type ItemPage,
   type NewSessionEvent,
   newId,
+  type RememberedRule,
   type Run,
   type Session,
   type SessionCreate,
@@ -21,6 +22,7 @@ import { createLogBudget } from './events/log-budget.ts';
 import { hash } from './hash.ts';
 import { createMutex, type Mutex } from './mutex.ts';
 import { createProbation } from './probation.ts';
+import { copyRules } from './session/approvals.ts';
 import { createLiveSession } from './session/live-session.ts';
 import type { LiveSession, SessionDeps } from './session-types.ts';
 import { toEventData } from './store/rows.ts';
@@ -133,7 +135,7 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
 
   const insert = async (
     stored: Omit<StoredSession, 'seq' | 'eventBytes'>,
-    copy?: { from: string; upTo: number },
+    copy?: { from: string; upTo: number; rules: RememberedRule[] },
   ): Promise<{ session: Session; replayed: boolean }> => {
     const { session } = stored;
     const { sessionId } = session;
@@ -147,6 +149,7 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
         writes.session({ ...stored, seq, eventBytes: bytes }, newId('commit')),
         writes.events(sessionId, [{ seq, ts: session.createdAt.getTime(), bytes, totalBytes: bytes, data }]),
         ...(copy === undefined ? [] : [writes.copyItems(copy.from, sessionId, copy.upTo)]),
+        ...(copy?.rules ?? []).map((rule) => writes.rule(rule, sessionId, session.project)),
       ]);
     } catch (error) {
       if (!(error instanceof Conflict)) throw error;
@@ -225,7 +228,8 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
           createdAt: now,
           updatedAt: now,
         };
-        const copy = { from: sessionId, upTo: last?.position ?? Number.MAX_SAFE_INTEGER };
+        const rules = copyRules(session, await store.rules(sessionId, session.project));
+        const copy = { from: sessionId, upTo: last?.position ?? Number.MAX_SAFE_INTEGER, rules };
         return insert({ session, number: ++lastNumber, createdWith, tools: found.tools }, copy);
       }),
 

@@ -2,18 +2,20 @@ import {
   type Approval,
   type ApprovalOutcome,
   type Item,
+  MAX_VALUE_DEPTH,
   normalizePath,
   type Resolution,
   type Rule,
   type ToolOutcome,
 } from '@codelab/protocol';
-import { jsonDepthExceeds, MAX_JSON_DEPTH } from '@codelab/service-kit';
+import { jsonDepthExceeds } from '@codelab/service-kit';
 import type { Agent } from './agents.ts';
 import { changesOf } from './patch.ts';
-import { type Act, deniedPaths, judge, rememberedResource } from './rules.ts';
+import { type Act, deniedPaths, judge, rememberedResource, rootsOf } from './rules.ts';
 import type { PreparedCall } from './session/run-machine.ts';
 import type { CallState } from './session/state.ts';
 import type { Tool, Toolbox } from './tools/toolbox.ts';
+import { wholePart } from './whole-part.ts';
 
 /** The model is given this much of a result; the rest by reference. UTF-16 code units. */
 const SHOWN_HEAD = 24 * 1024;
@@ -96,7 +98,8 @@ function toApproval(tool: Tool, act: Act, { callId, args, reason, options }: Ask
     reason,
     options: [
       { scope: 'once' },
-      ...(resource === undefined ? [] : (['session', 'project'] as const).map((scope) => ({ scope, resource }))),
+      ...(resource === undefined ? [] : [{ scope: 'session' as const, resource }]),
+      ...(resource === undefined || options.project === '' ? [] : [{ scope: 'project' as const, resource }]),
     ],
     ...withChanges(tool, args),
     createdAt: new Date(),
@@ -114,15 +117,17 @@ export function policyOf(tool: Tool, args: Record<string, unknown>, rules: Rule[
   const act = toAct(tool, args, project);
   if (typeof act === 'string' || tool.kind === 'execute') return {};
   const denied = deniedPaths(act, rules);
+  const [root] = rootsOf(project);
   return {
     ...(act.resources.length === 0 ? {} : { paths: act.resources }),
-    ...(denied.length === 0 ? {} : { denied }),
+    ...(denied.length === 0 ? {} : { denied, ...(root === undefined ? {} : { root }) }),
   };
 }
 
 export interface CallPolicy {
   paths?: string[];
   denied?: string[];
+  root?: string;
 }
 
 function withChanges(tool: Tool, args: Record<string, unknown>): Pick<Approval, 'changes'> {
@@ -153,8 +158,8 @@ export function toAct(tool: Tool, args: Record<string, unknown>, project: string
 /** The arguments, or why they are none. */
 function toArguments(item: Item): Record<string, unknown> | string {
   if (item.toolCall?.arguments !== undefined) return item.toolCall.arguments;
-  if (jsonDepthExceeds(item.text, MAX_JSON_DEPTH))
-    return `The arguments are nested more than ${MAX_JSON_DEPTH} levels deep.`;
+  if (jsonDepthExceeds(item.text, MAX_VALUE_DEPTH))
+    return `The arguments are nested more than ${MAX_VALUE_DEPTH} levels deep.`;
   try {
     const value: unknown = item.text.trim() === '' ? {} : JSON.parse(item.text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
@@ -170,10 +175,12 @@ export function toText(result: unknown): string {
 
 /** What the model is shown of a result; `isWhole` is false where that is only a part, which says so. */
 export function shorten(text: string, resultId: string): { shown: string; isWhole: boolean } {
-  if (text.length <= SHOWN_HEAD + SHOWN_TAIL) return { shown: text, isWhole: true };
-  const left = text.length - SHOWN_HEAD - SHOWN_TAIL;
+  if (text.length <= SHOWN_HEAD + SHOWN_TAIL) return { shown: text.toWellFormed(), isWhole: true };
+  const head = wholePart(text, 0, SHOWN_HEAD);
+  const tail = wholePart(text, text.length - SHOWN_TAIL);
+  const left = text.length - head.length - tail.length;
   const note = `\n\n[… ${left} of ${text.length} characters are left out here. read_result has all of it as "${resultId}".]\n\n`;
-  return { shown: text.slice(0, SHOWN_HEAD) + note + text.slice(-SHOWN_TAIL), isWhole: false };
+  return { shown: (head + note + tail).toWellFormed(), isWhole: false };
 }
 
 /** Returns how an approval ends at `now`. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { MAX_GLOB_LENGTH } from './glob.ts';
 import { CallId, RuleId, RunId, SessionId } from './ids.ts';
+import { isDeeperThan, MAX_VALUE_DEPTH } from './json-depth.ts';
 import { JsonObject } from './json-object.ts';
 import { ApprovalDecision, ToolKind, ToolTarget } from './tool.ts';
 
@@ -47,6 +48,8 @@ export const FileChange = z
   .describe('One file of a patch, in hunks that a person may leave out.');
 export type FileChange = z.infer<typeof FileChange>;
 
+const TOO_DEEP = `arguments must not be nested more than ${MAX_VALUE_DEPTH} deep`;
+
 const DecisionScope = z.enum(['once', 'session', 'project']);
 
 /** What the person may choose, and what would be remembered: there is no `session` and no `project` where a yes can only be for once. */
@@ -80,7 +83,10 @@ export const ApprovalDecide = z
     decision: ApprovalDecision,
     scope: DecisionScope.default('once').describe('Remembers a yes as a rule.'),
     resource: Glob.optional().describe('The glob of that rule. Default: as `options` says.'),
-    arguments: JsonObject.optional().describe('Of `edit`: the arguments to use instead.'),
+    arguments: JsonObject.refine((value) => !isDeeperThan(MAX_VALUE_DEPTH, value), TOO_DEEP)
+      .meta({ type: 'object', additionalProperties: true })
+      .optional()
+      .describe('Of `edit`: the arguments to use instead.'),
     dropHunks: z
       .array(z.int().nonnegative())
       .max(10_000)

@@ -11,7 +11,12 @@ import { ApprovalOutcome, ToolOutcome, ToolTarget } from './tool.ts';
 function event<const T extends string, S extends z.ZodRawShape>(type: T, shape: S, description?: string) {
   const schema = z.object({
     type: z.literal(type),
-    seq: z.int().nonnegative().describe('The number of the newest stored event, this one or the one before it. Never decreases within a session.'),
+    seq: z
+      .int()
+      .nonnegative()
+      .describe(
+        'The number of the newest stored event, this one or the one before it. Never decreases within a session.',
+      ),
     ts: z.number().describe('Milliseconds since 1970.'),
     ...shape,
   });
@@ -63,6 +68,10 @@ export const SessionEvent = z
         .array(z.string())
         .optional()
         .describe('Globs of the paths that rules deny to this tool: it leaves out what it comes upon of them.'),
+      root: z
+        .string()
+        .optional()
+        .describe("The session's project, where that is a path: what relative paths are in, for globs from the top."),
     }),
     event('tool.progress', {
       callId: CallId,
@@ -96,7 +105,7 @@ export const SessionEvent = z
     ),
   ])
   .describe(
-    "Something that happened in a session, told apart by `type`. Ignore types you don't know. `seq` strictly increases within a session, with gaps; `ts` is milliseconds since 1970.",
+    "Something that happened in a session, told apart by `type`. Ignore types you don't know. `seq` never decreases within a session; `ts` is milliseconds since 1970.",
   );
 export type SessionEvent = z.infer<typeof SessionEvent>;
 

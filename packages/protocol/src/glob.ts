@@ -37,6 +37,11 @@ export function compileGlob(glob: string, { over, ignoreCase = false }: GlobOpti
   };
 }
 
+/** Returns the glob that stands for a text as it is. */
+export function escapeGlob(text: string): string {
+  return text.replace(/[\\*?[\]{}()!+@]/g, '\\$&');
+}
+
 /** What two names have in common that some disk takes for the same. */
 export function foldCase(text: string): string {
   return text.normalize('NFC').toLowerCase();

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CallId, ClientId, SessionId } from './ids.ts';
-import { isDeeperThan } from './json-depth.ts';
+import { isDeeperThan, MAX_VALUE_DEPTH } from './json-depth.ts';
 import { JsonObject } from './json-object.ts';
 import { JsonValue } from './json-value.ts';
 import { isPlainObject } from './plain-json.ts';
@@ -127,7 +127,12 @@ export const ToolResult = z
   .object({
     sessionId: SessionId,
     callId: CallId,
-    result: JsonValue.optional().describe('Anything that JSON has; text is given to the model as it is.'),
+    result: JsonValue.refine(
+      (value) => !isDeeperThan(MAX_VALUE_DEPTH, value),
+      `result must not be nested more than ${MAX_VALUE_DEPTH} deep: send it as text`,
+    )
+      .optional()
+      .describe('Anything that JSON has; text is given to the model as it is.'),
     error: z.string().optional().describe('Why it could not be done: the model is told.'),
   })
   .refine((value) => (value.result === undefined) !== (value.error === undefined), {

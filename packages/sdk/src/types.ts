@@ -410,8 +410,8 @@ export interface UsageReport {
 }
 
 /**
- * Something that happened in a session, told apart by `type`. Ignore types you don't know. `seq` strictly increases
- * within a session, with gaps; `ts` is milliseconds since 1970.
+ * Something that happened in a session, told apart by `type`. Ignore types you don't know. `seq` never decreases
+ * within a session; `ts` is milliseconds since 1970.
  */
 export type SessionEvent =
   | {
@@ -558,6 +558,8 @@ export type SessionEvent =
       paths?: string[] | undefined;
       /** Globs of the paths that rules deny to this tool: it leaves out what it comes upon of them. */
       denied?: string[] | undefined;
+      /** The session's project, where that is a path: what relative paths are in, for globs from the top. */
+      root?: string | undefined;
     }
   | {
       type: 'tool.progress';

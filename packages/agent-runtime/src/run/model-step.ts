@@ -20,7 +20,7 @@ export interface ModelStep {
   /** Undefined where the answer broke off, by `error` or by cancellation. */
   finishReason: FinishReason | undefined;
   error: WireError | undefined;
-  /** In the order in which they were begun. Calls are still in progress, unless the answer broke off: then there are none. */
+  /** In the order in which they were begun. Calls are still in progress, unless the answer broke off or was cut off: then they are not made. */
   items: Item[];
   /** Anthropic's wire wants it back. */
   thinking: ThinkingBlock[];
@@ -101,7 +101,7 @@ export async function readModelStep({ model, chunks, live }: ModelStepOptions): 
   for (const call of calls.values()) close(call);
   const isWhole = step.finishReason !== undefined;
   if (!isWhole) step.thinking = [];
-  step.items = live.items.map((_, index) => finished(live.itemOf(index), isWhole, index === last));
+  step.items = live.items.map((_, index) => finished(live.itemOf(index), step.finishReason, index === last));
   return step;
 }
 
@@ -110,17 +110,20 @@ interface Writing {
   joiner: ReturnType<typeof createSurrogateJoiner>;
 }
 
-function finished(item: Item, isWhole: boolean, isLast: boolean): Item {
+function finished(item: Item, reason: FinishReason | undefined, isLast: boolean): Item {
+  const isWhole = reason !== undefined;
   if (item.toolCall === undefined) return { ...item, status: isWhole || !isLast ? 'completed' : 'incomplete' };
-  if (isWhole) return item;
-  // Half a call can't be made, nor shown to a model.
+  if (reason === 'stop' || reason === 'tool_calls') return item;
+  // Half a call can't be made, and nobody knows which one is whole.
   return {
     ...item,
     status: 'incomplete',
-    toolCall: {
-      ...item.toolCall,
-      outcome: 'cancelled',
-      result: 'The call was cut off before it was whole, and was not made.',
-    },
+    toolCall: { ...item.toolCall, outcome: 'cancelled', result: CUT_OFF[reason ?? 'broken'] },
   };
 }
+
+const CUT_OFF = {
+  broken: 'The call was cut off before it was whole, and was not made.',
+  length: 'The answer was too long, and was cut off: this call was not made. Make smaller ones, one at a time.',
+  content_filter: 'The provider broke the answer off: this call was not made.',
+} as const;

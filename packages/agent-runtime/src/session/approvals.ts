@@ -3,6 +3,7 @@ import {
   type ApprovalOutcome,
   CodelabError,
   type FileChange,
+  normalizeProject,
   type RememberedRule,
   type Rule,
   type RuleAdd,
@@ -32,11 +33,13 @@ export interface ApprovalsOptions {
  */
 export async function checkDecision(
   state: SessionState,
-  { callId, decision, scope, resource, arguments: edited, dropHunks, feedback, by }: ApprovalDecide,
+  { callId, decision, scope: asked, resource, arguments: edited, dropHunks, feedback, by }: ApprovalDecide,
   { deps, rules }: ApprovalsOptions,
 ): Promise<Inputs['decide'] | undefined> {
   const { session } = state.stored;
   const decidedWith = JSON.stringify({ decision, edited, dropHunks, feedback });
+  // A session without a project is its own.
+  const scope = asked === 'project' && session.project === '' ? 'session' : asked;
   const call = state.run?.calls.find((each) => each.callId === callId);
   if (call?.is !== 'awaiting_approval') return checkRepetition(session.sessionId, callId, decidedWith, deps);
   const { outcome, args } = toOutcome(call, { decision, edited, dropHunks });
@@ -119,12 +122,16 @@ async function checkArguments(
   if (verdict.effect === 'deny') throw new CodelabError('FORBIDDEN', verdict.reason);
 }
 
-/** Returns the rule as it is remembered. Throws `VALIDATION` where there is no room for it. */
+/** Returns the rule as it is remembered. Throws `VALIDATION` where there is no room for it, or no project that it could be of. */
 export function checkRule(
   session: Session,
   added: Omit<RuleAdd, 'sessionId'>,
   known: RememberedRule[],
 ): RememberedRule {
+  if (added.scope === 'project' && session.project === '')
+    throw new CodelabError('VALIDATION', 'The session has no project that a rule could be of.', {
+      details: [{ path: 'scope', message: 'must be session: the session has no project' }],
+    });
   const rule = toRule(session, added);
   if (isFull(known) && !known.some(({ ruleId }) => ruleId === rule.ruleId))
     throw new CodelabError(
@@ -139,10 +146,17 @@ function isFull(rules: RememberedRule[]): boolean {
   return rules.length >= MAX_RULES || rules.reduce((sum, { resource }) => sum + resource.length, 0) > MAX_RULES_LENGTH;
 }
 
+/** Returns a session's own rules as another's: each has an id of its own, so that neither is deleted with the other. */
+export function copyRules(to: Session, rules: RememberedRule[]): RememberedRule[] {
+  return rules
+    .filter(({ scope }) => scope === 'session')
+    .map(({ createdAt, ...rule }) => ({ ...toRule(to, rule), createdAt }));
+}
+
 /** The same rule, remembered twice, is one. */
 function toRule({ sessionId, project }: Session, rule: Omit<RuleAdd, 'sessionId'>): RememberedRule {
   const { tool, resource, effect, scope } = rule;
-  const ruleId = `rule_${hash([scope === 'session' ? sessionId : project, tool, resource, effect, scope])}`;
+  const ruleId = `rule_${hash([scope === 'session' ? sessionId : normalizeProject(project), tool, resource, effect, scope])}`;
   return { ruleId, tool, resource, effect, scope, createdAt: new Date() };
 }
 

@@ -9,6 +9,13 @@ const LOADED_BYTES = 4 * 1024 * 1024;
 /** The model is shown the newest attachments, up to this: what crosses a wire has its limits. Characters. */
 const ATTACHMENTS_LENGTH = 6 * 1024 * 1024;
 
+type Message = Parameters<AttachmentsOf>[0];
+
+/** In a fork a message of its own may have the id of one that was copied. */
+function toKey({ runId = '', inputId = '' }: Message): string {
+  return `${runId}/${inputId}`;
+}
+
 /** The conversation of a session as the model sees it: loaded when it is first asked for, then kept up to date. */
 export interface Conversation {
   get(): Promise<View>;
@@ -25,10 +32,11 @@ export function createConversation(store: Store, sessionId: string): Conversatio
   const kept = new Map<string, { files: Attachment[]; length: number }>();
   let length = 0;
 
-  const keepAttachments = (inputId: string, files: Attachment[] | undefined): void => {
-    if (files === undefined || files.length === 0 || kept.has(inputId)) return;
+  const keepAttachments = (of: Message, files: Attachment[] | undefined): void => {
+    const key = toKey(of);
+    if (files === undefined || files.length === 0 || kept.has(key)) return;
     const own = files.reduce((sum, { data, text }) => sum + (data ?? text ?? '').length, 0);
-    kept.set(inputId, { files, length: own });
+    kept.set(key, { files, length: own });
     length += own;
     for (const [oldest, entry] of kept) {
       if (length <= ATTACHMENTS_LENGTH || kept.size === 1) break;
@@ -59,7 +67,7 @@ export function createConversation(store: Store, sessionId: string): Conversatio
     const loaded = items.slice(Math.max(0, first));
     for (const { item } of loaded)
       if (item.attachments !== undefined && item.inputId !== undefined)
-        keepAttachments(item.inputId, (await store.input(sessionId, item.inputId))?.attachments);
+        keepAttachments(item, await store.attachments(sessionId, item.runId, item.inputId));
     return { summary, upTo, trimmedUpTo, items: loaded };
   };
 
@@ -77,14 +85,14 @@ export function createConversation(store: Store, sessionId: string): Conversatio
     apply(rows) {
       for (const row of rows)
         if (row[0] === 'input' && row[1].input.status === 'delivered')
-          keepAttachments(row[1].input.inputId, row[1].attachments);
+          keepAttachments(row[1].input, row[1].attachments);
       const items = rows.flatMap((row) => (row[0] === 'item' ? [row[2]] : []));
       if (items.length > 0) view = view?.then((known) => withItems(known, items));
     },
     forget() {
       view = undefined;
     },
-    attachments: (inputId) => kept.get(inputId)?.files,
+    attachments: (item) => kept.get(toKey(item))?.files,
   };
 }
 

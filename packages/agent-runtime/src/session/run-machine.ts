@@ -22,6 +22,8 @@ import type { CallState, RunState, ToolRequested } from './state.ts';
 const REFUSED_AT = 4;
 /** The run ends when the same calls were made so many times in a row. */
 const STOPPED_AT = 7;
+/** The run ends when so many answers in a row were cut off in the middle of calls. */
+const CUT_OFF_AT = 3;
 
 export interface RunEnd {
   status: Exclude<Run['status'], 'running'>;
@@ -143,7 +145,9 @@ function generate(draft: Draft): void {
 export function endStep(draft: Draft, step: ModelStep, prepared: PreparedCall[], isAborted: boolean): void {
   const run = draft.state.run as RunState;
   const calls = step.items.filter(({ toolCall, status }) => toolCall !== undefined && status === 'in_progress');
-  const repetition = repeated(run, calls);
+  const isCutOff =
+    step.finishReason === 'length' && calls.length === 0 && step.items.some(({ toolCall }) => toolCall !== undefined);
+  const repetition = isCutOff ? again(run, 'cut off') : repeated(run, calls);
   const end = endOf(draft, step, calls, isAborted || run.isCancelled, repetition.times);
   addStep(draft, step);
   const stored = new Map(step.items.map((item) => [item.itemId, placed(draft, step, item)]));
@@ -164,8 +168,10 @@ export function endStep(draft: Draft, step: ModelStep, prepared: PreparedCall[],
     return;
   }
 
-  for (const { item } of stored.values())
-    draft.emit({ type: item.status === 'in_progress' ? 'item.started' : 'item.completed', item });
+  for (const { item } of stored.values()) {
+    if (item.kind === 'tool_call') draft.emit({ type: 'item.started', item: { ...item, status: 'in_progress' } });
+    if (item.status !== 'in_progress') draft.emit({ type: 'item.completed', item });
+  }
   draft.emit(stepFinished(draft, step));
   const refusal =
     repetition.times >= REFUSED_AT
@@ -193,6 +199,10 @@ function endOf(draft: Draft, step: ModelStep, calls: Item[], isCancelled: boolea
   if (finishReason === undefined) return { status: 'cancelled' };
   if (calls.length === 0) {
     if (finishReason === 'content_filter') return { status: 'failed', error: new CodelabError('CONTENT_FILTERED') };
+    if (times >= CUT_OFF_AT)
+      return { status: 'limit', notice: `Stopped: the model's answer was cut off ${times} times in a row.` };
+    // The model is told what was not made, and may do it in parts.
+    if (times > 0) return undefined;
     if (!hasSteers || isCancelled) return { status: finishReason === 'length' ? 'limit' : 'completed' };
     return undefined;
   }
@@ -251,7 +261,10 @@ function stepFinished(draft: Draft, { model, usage, costUsd, finishReason, error
 
 function repeated({ repetition }: RunState, items: Item[]): RunState['repetition'] {
   if (items.length === 0) return { calls: '', times: 0 };
-  const calls = JSON.stringify(items.map(({ toolCall, text }) => [toolCall?.name, text]));
+  return again({ repetition }, JSON.stringify(items.map(({ toolCall, text }) => [toolCall?.name, text])));
+}
+
+function again({ repetition }: Pick<RunState, 'repetition'>, calls: string): RunState['repetition'] {
   return { calls, times: calls === repetition.calls ? repetition.times + 1 : 1 };
 }
 

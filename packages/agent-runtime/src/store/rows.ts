@@ -92,7 +92,10 @@ export function createRows(log: Logger) {
 
     /** A rule that cannot be read may have denied anything, and so denies everything until somebody deletes it. */
     rule: (row: Row<'rules'>, sessionId: string): RememberedRule =>
-      read('rules', sessionId, row.rule_id, () => dated(object<RememberedRule>(row.data), ['createdAt'])) ?? {
+      read('rules', sessionId, row.rule_id, () => ({
+        ...dated(object<RememberedRule>(row.data), ['createdAt']),
+        ruleId: row.rule_id,
+      })) ?? {
         ruleId: row.rule_id,
         tool: '*',
         resource: '**',

@@ -20,6 +20,7 @@ export interface Database {
   };
   inputs: {
     session_id: string;
+    /** `@<run>/<input>`, which no id of a client's is: it was sent to the session that this one was forked from. */
     input_id: string;
     /** In order of arrival within the session; what interrupts comes before what waits. */
     position: number;
@@ -56,6 +57,7 @@ export interface Database {
   steps: {
     run_id: string;
     step: number;
+    /** Empty where the session was deleted. */
     session_id: string;
     model: string;
     input_tokens: number;

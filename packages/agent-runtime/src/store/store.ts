@@ -22,7 +22,7 @@ import { sql } from 'kysely';
 import type { OpenDatabase } from './open-database.ts';
 import { createRows } from './rows.ts';
 import { createWriter, isTransient, type Writer } from './writer.ts';
-import { createWrites, type Writes } from './writes.ts';
+import { createWrites, ofSession, type Writes } from './writes.ts';
 
 /** A page of history is limited by count, and by this. */
 const PAGE_BYTES = 1024 * 1024;
@@ -121,6 +121,8 @@ export interface Store extends Writer {
   /** Newest first, before `before`. */
   sessions(options: { before: number; limit: number }): Promise<StoredSession[]>;
   input(sessionId: string, inputId: string): Promise<StoredInput | undefined>;
+  /** What the input of a run brought with it, also where that was sent to the session that this one was forked from. */
+  attachments(sessionId: string, runId: string, inputId: string): Promise<Attachment[] | undefined>;
   queuedInputs(sessionId: string): Promise<StoredInput[]>;
   /** Sessions with a run that is not over, or with inputs that wait. */
   unfinishedSessions(): Promise<string[]>;
@@ -212,6 +214,18 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
           .where('input_id', '=', inputId)
           .executeTakeFirst();
         return row && rows.input(row);
+      }),
+
+    attachments: (sessionId, runId, inputId) =>
+      read(async () => {
+        const found = await db
+          .selectFrom('inputs')
+          .selectAll()
+          .where('session_id', '=', sessionId)
+          .where('input_id', 'in', [inputId, `@${runId}/${inputId}`])
+          .where('run_id', '=', runId)
+          .executeTakeFirst();
+        return found && rows.input(found).attachments;
       }),
 
     queuedInputs: (sessionId) =>
@@ -412,11 +426,7 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
 
     rules: (sessionId, project) =>
       read(async () => {
-        const found = await db
-          .selectFrom('rules')
-          .selectAll()
-          .where(({ or, eb }) => or([eb('session_id', '=', sessionId), eb('project', '=', project)]))
-          .execute();
+        const found = await db.selectFrom('rules').selectAll().where(ofSession(sessionId, project)).execute();
         return found.map((row) => rows.rule(row, sessionId));
       }),
 

@@ -1,5 +1,5 @@
-import { itemBytes, type RememberedRule, type Session } from '@codelab/protocol';
-import { type CompiledQuery, type Kysely, sql } from 'kysely';
+import { itemBytes, normalizeProject, type RememberedRule, type Session } from '@codelab/protocol';
+import { type CompiledQuery, type ExpressionBuilder, type Kysely, sql } from 'kysely';
 import type { Database } from './schema.ts';
 import type {
   AnnouncedTool,
@@ -22,6 +22,16 @@ function taken<C extends string>(...columns: C[]) {
 /** The statement fails the transaction with `Conflict` where it changes no row. */
 function expectingOneRow(statement: CompiledQuery): Statement {
   return { ...statement, expectRows: 1 };
+}
+
+/** Finds the rules of a session and of its project. A session without a project shares none. */
+export function ofSession(sessionId: string, project: string) {
+  return ({ or, eb }: ExpressionBuilder<Database, 'rules'>) =>
+    or([
+      eb('session_id', '=', sessionId),
+      // As it is written is how it was stored once.
+      ...(project === '' ? [] : [eb('project', 'in', [normalizeProject(project), project])]),
+    ]);
 }
 
 /** One step of a session's numbering. `from`, `to`: the number of the last event before and after. */
@@ -134,7 +144,7 @@ export function createWrites(db: Kysely<Database>) {
       ];
     },
 
-    /** Usage stays: it was spent. Rules of a project too. */
+    /** Usage stays, as nobody's: it was spent, but not by a session of that name that comes later. Rules of a project stay too. */
     deleteSession(sessionId: string): Write {
       const tables = [
         'session_events',
@@ -146,7 +156,10 @@ export function createWrites(db: Kysely<Database>) {
         'inputs',
         'sessions',
       ] as const;
-      return tables.map((table) => db.deleteFrom(table).where('session_id', '=', sessionId).compile());
+      return [
+        ...tables.map((table) => db.deleteFrom(table).where('session_id', '=', sessionId).compile()),
+        db.updateTable('steps').set({ session_id: '' }).where('session_id', '=', sessionId).compile(),
+      ];
     },
 
     /** The items of one session up to `upTo` become another's. */
@@ -156,13 +169,13 @@ export function createWrites(db: Kysely<Database>) {
         select ${to}, position, item_id, kind, 0, bytes, data, hidden from items
         where session_id = ${from} and position <= ${upTo} and open = 0
         on conflict do nothing`,
+        // They were not sent here: only their attachments are looked up.
         sql`insert into inputs (session_id, input_id, position, status, run_id, sent_with, request_id, event_id, data)
-        select ${to}, input_id, position, status, run_id, sent_with, request_id, '', data from inputs
+        select ${to}, case when input_id like '@%' then input_id else '@' || run_id || '/' || input_id end,
+        position, status, run_id, sent_with, request_id, '', data from inputs
         where session_id = ${from} and status = 'delivered' on conflict do nothing`,
         sql`insert into results (session_id, result_id, data)
         select ${to}, result_id, data from results where session_id = ${from} on conflict do nothing`,
-        sql`insert into rules (rule_id, session_id, project, data)
-        select rule_id || '.' || ${to}, ${to}, null, data from rules where session_id = ${from} on conflict do nothing`,
       ].map((statement) => statement.compile(db));
     },
 
@@ -271,7 +284,7 @@ export function createWrites(db: Kysely<Database>) {
       const row = {
         rule_id: rule.ruleId,
         session_id: rule.scope === 'session' ? sessionId : null,
-        project: rule.scope === 'project' ? project : null,
+        project: rule.scope === 'project' ? normalizeProject(project) : null,
         data: JSON.stringify(rule),
       };
       return [
@@ -283,8 +296,9 @@ export function createWrites(db: Kysely<Database>) {
       ];
     },
 
-    deleteRule(ruleId: string): Write {
-      return [db.deleteFrom('rules').where('rule_id', '=', ruleId).compile()];
+    /** Deletes a rule where it is one of the session, or of its project. */
+    deleteRule(ruleId: string, sessionId: string, project: string): Write {
+      return [db.deleteFrom('rules').where('rule_id', '=', ruleId).where(ofSession(sessionId, project)).compile()];
     },
 
     result(sessionId: string, resultId: string, text: string): Write {
