@@ -137,6 +137,13 @@ export async function streamCompletion<T>(
           });
         }
         running.delete(last);
+        if (last.attempt.hasFailed()) {
+          breakers.failed(last.route);
+          outcome = 'error';
+          code = 'PROVIDER_STREAM_LOST';
+          log.warn({ requestId, ...nameOf(last.route), code }, 'the provider ended its answer by a failure: passed on');
+          return;
+        }
         breakers.succeeded(last.route);
         outcome = 'finish';
         recording?.keep();

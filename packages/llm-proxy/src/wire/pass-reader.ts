@@ -1,8 +1,8 @@
 import type { AnswerReader, CountedUsage, Opened } from '../providers/provider.ts';
 import { type ProviderNames, toCutError, toStreamFault } from '../providers/provider-error.ts';
-import { faultIn, isDone, parse } from './chunk-reader.ts';
+import { failedEndIn, faultIn, isDone, parse } from './chunk-reader.ts';
 import { estimateUsage, tokensOf } from './estimate.ts';
-import { createEventSplitter, eventsOf } from './event-splitter.ts';
+import { createEventSplitter, eventsOf, type ServerSentEvent } from './event-splitter.ts';
 import { type EventTemplate, templateOf, textLike } from './event-template.ts';
 import { saidCharacters } from './said-characters.ts';
 
@@ -37,6 +37,7 @@ export function createPassReader(rules: PassRules, names: ProviderNames): Answer
   let isComplete = false;
   let characters = 0;
   let failure: unknown;
+  let hasFailed = false;
   let template: EventTemplate | undefined;
 
   const finish = (): string => {
@@ -46,12 +47,14 @@ export function createPassReader(rules: PassRules, names: ProviderNames): Answer
   };
 
   /** What the client gets of one event; undefined: as it came. */
-  const lookAt = (data: string | undefined): string | undefined => {
+  const lookAt = ({ data, isError }: ServerSentEvent): string | undefined => {
     if (data === undefined || data === '') return undefined;
     if (isDone(data)) return finish();
     const payload = parse(data, names, rules.hasBegun);
-    const fault = faultIn(payload);
+    const failedEnd = failedEndIn(payload);
+    const fault = faultIn(payload, isError) ?? (rules.hasBegun ? undefined : failedEnd);
     if (fault !== undefined) throw toStreamFault(fault, names, rules.hasBegun);
+    if (failedEnd !== undefined) hasFailed = true;
     const instead = rules.look(payload);
     isComplete = rules.isComplete;
     return instead;
@@ -61,14 +64,14 @@ export function createPassReader(rules: PassRules, names: ProviderNames): Answer
     let out = '';
     let isAsItCame = true;
     try {
-      for (const { raw, data } of eventsOf(events.toString('utf8'))) {
+      for (const event of eventsOf(events.toString('utf8'))) {
         if (isComplete) {
           isAsItCame = false;
           break;
         }
-        const instead = lookAt(data);
+        const instead = lookAt(event);
         if (instead !== undefined) isAsItCame = false;
-        out += instead ?? raw;
+        out += instead ?? event.raw;
       }
     } catch (error) {
       if (out === '') throw error;
@@ -90,6 +93,9 @@ export function createPassReader(rules: PassRules, names: ProviderNames): Answer
     },
     get failure() {
       return failure;
+    },
+    get hasFailed() {
+      return hasFailed;
     },
     push(packet) {
       if (template !== undefined && splitter.isEmpty()) {
