@@ -126,11 +126,18 @@ describe.each([
 
 it('a whole answer without counts costs its characters', async () => {
   const asked = post('/v1/chat/completions', { model: 'one/m', messages });
-  (await provider.next()).json({ choices: [{ index: 0, message: { role: 'assistant', content: TEXT } }] });
+  (await provider.next()).json({
+    choices: [{ index: 0, message: { role: 'assistant', content: TEXT }, finish_reason: 'stop' }],
+  });
   await asked;
   expect((await settled()).tokens_this_minute).toBeGreaterThanOrEqual(10_000);
   const again = post('/v1/messages', { model: 'two/m', messages, max_tokens: 9 });
-  (await provider.next()).json({ type: 'message', content: [{ type: 'text', text: TEXT }], usage: {} });
+  (await provider.next()).json({
+    type: 'message',
+    content: [{ type: 'text', text: TEXT }],
+    stop_reason: 'end_turn',
+    usage: {},
+  });
   await again;
   while ((await used()).tokens_this_minute < 20_000) await new Promise((resolve) => setImmediate(resolve));
 });
@@ -142,13 +149,16 @@ it.each([
   ['nothing', 'null'],
 ])('a provider that counts in %s does not spoil the counts', async (_, usage) => {
   const counted = post('/v1/chat/completions', { model: 'one/m', messages });
-  (await provider.next()).json({ choices: [], usage: { prompt_tokens: 70, completion_tokens: 30 } });
+  (await provider.next()).json({
+    choices: [{ finish_reason: 'stop' }],
+    usage: { prompt_tokens: 70, completion_tokens: 30 },
+  });
   await counted;
   expect((await settled()).tokens_this_minute).toBe(100);
   const asked = post('/v1/chat/completions', { model: 'one/m', messages });
   const call = await provider.next();
   call.response.writeHead(200, { 'content-type': 'application/json' });
-  call.response.end(`{"choices":[],"usage":${usage}}`);
+  call.response.end(`{"choices":[{"finish_reason":"stop"}],"usage":${usage}}`);
   expect((await asked).status).toBe(200);
   const now = await settled();
   expect(now.tokens_this_minute).toBeGreaterThanOrEqual(100);

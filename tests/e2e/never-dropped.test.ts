@@ -152,6 +152,31 @@ describe("OpenAI's wire", () => {
     await expect(wires.anthropic.messages.stream({ ...claude, ...gpt }).finalMessage()).rejects.toMatchObject(failed);
   });
 
+  it.each([
+    ['no choices', { choices: [] }],
+    ['no choices, and an error', { choices: [], error: { message: 'boom', code: 502 } }],
+    ['a choice that is nothing', { choices: [null] }],
+    ['no reason', { choices: [{ index: 0, message: { role: 'assistant', content: 'half' } }] }],
+    ['an empty reason', { choices: [{ index: 0, message: { content: 'half' }, finish_reason: '' }] }],
+    ['an error beside it', { choices: [{ index: 0, finish_reason: 'stop' }], error: { message: 'boom' } }],
+  ])('a whole answer with %s is none: it is asked for again, and is a failure', async (_, answer) => {
+    wires.answer = (call) => call.json(answer);
+    const asked = async () => {
+      await expect(wires.openai.chat.completions.create(gpt)).rejects.toMatchObject({ status: 502 });
+    };
+    expect(await callsOf(asked)).toBe(3);
+  });
+
+  it('of two choices that were asked for there is one: that is a failure, streamed and whole', async () => {
+    const two = { ...gpt, n: 2 };
+    events(chunk({ role: 'assistant', content: 'one' }), chunk({}, 'stop'), 'data: [DONE]\n\n');
+    await expect(wires.openai.chat.completions.stream(two).finalChatCompletion()).rejects.toMatchObject({
+      code: 'provider_stream_lost',
+    });
+    wires.answer = (call) => call.json({ choices: [{ index: 0, message: { content: 'one' }, finish_reason: 'stop' }] });
+    await expect(wires.openai.chat.completions.create(two)).rejects.toMatchObject({ code: 'provider_stream_lost' });
+  });
+
   it.each(['"finish_reason" : "stop"', '"finish_reason"\t:"stop"', '"finish_reason":\ndata: "stop"'])(
     'the end is seen where it is written as %j',
     async (reason) => {
@@ -187,6 +212,12 @@ describe("Anthropic's wire", () => {
     const streamed = await wires.openai.chat.completions.stream(asked).finalChatCompletion();
     const whole = await wires.openai.chat.completions.create(asked);
     expect([streamed, whole].map(({ choices }) => choices[0]?.finish_reason)).toEqual([meant, meant]);
+  });
+
+  it('a whole message that does not say why it ended is a failure', async () => {
+    wires.answer = (call) =>
+      call.json({ type: 'message', content: [{ type: 'text', text: 'half' }], stop_reason: null });
+    await expect(wires.anthropic.messages.create(claude)).rejects.toMatchObject({ status: 502 });
   });
 
   it('a message that stands whole in its start is an answer, and is asked for once', async () => {

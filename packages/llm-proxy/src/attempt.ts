@@ -10,7 +10,7 @@ import {
   type Opened,
   type ProviderChunk,
 } from './providers/provider.ts';
-import { toBrokenError, toStreamFault, toUnreadableError } from './providers/provider-error.ts';
+import { toBrokenError, toStreamFault, toUnfinishedError, toUnreadableError } from './providers/provider-error.ts';
 import { toFault } from './providers/provider-fault.ts';
 import type { StopSignal } from './stop.ts';
 import { Aborted, type UpstreamResponse } from './upstream.ts';
@@ -131,6 +131,8 @@ function faultInText(body: string) {
 /** What an endpoint's answers are. */
 export interface WholeAnswer {
   isAnswer(answer: object): boolean;
+  /** Whether an answer has said why it ended. Default: answers of this kind have no end. */
+  isWhole?(answer: object): boolean;
   usage(answer: object): CountedUsage | undefined;
 }
 
@@ -163,6 +165,7 @@ export function jsonAttempt(request: PostedRequest, kind: WholeAnswer): Attempt<
       const fault = faultIn(answer) ?? failedEndIn(answer) ?? (isAnswer ? undefined : toFault(answer));
       if (fault !== undefined) throw toStreamFault(fault, provider.names, false);
       if (!isAnswer) throw toUnreadableError('it is no answer to what was asked', provider.names, false);
+      if (kind.isWhole?.(answer) === false) throw toUnfinishedError(provider.names);
       hasBegun = true;
       await deliver(text);
     },

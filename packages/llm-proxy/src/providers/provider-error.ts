@@ -65,6 +65,11 @@ export function toCutError({ name }: ProviderNames): CodelabError {
   return new ProviderError('PROVIDER_STREAM_LOST', `${name} ended the stream before the answer was complete`);
 }
 
+/** A whole answer that has not said why it ended: there may be more of it that did not come. */
+export function toUnfinishedError({ name }: ProviderNames): CodelabError {
+  return new ProviderError('PROVIDER_STREAM_LOST', `${name}'s answer does not say why it ended`);
+}
+
 /** An answer that makes no sense; `why` in our words. */
 export function toUnreadableError(
   why: string,

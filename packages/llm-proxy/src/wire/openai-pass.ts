@@ -54,7 +54,7 @@ export function openAiPassRules({ hidesUsage, choices: asked, opened: before }: 
     opened,
     isComplete: false,
     get isFinished() {
-      return finished.size > 0 && (asked <= 1 || finished.size === seen.size);
+      return finished.size >= Math.max(1, asked) && (asked <= 1 || finished.size === seen.size);
     },
     lastEvent: 'data: [DONE]\n\n',
     usage: () => usage,
