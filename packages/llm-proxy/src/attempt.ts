@@ -152,7 +152,7 @@ export function jsonAttempt(request: PostedRequest, kind: WholeAnswer): Attempt<
       heard();
       let text: string;
       try {
-        text = (await response.read(MAX_JSON_BYTES)).toString('utf8');
+        text = provider.names.censor(await response.read(MAX_JSON_BYTES)).toString('utf8');
       } catch (error) {
         throw toBrokenError(error, provider.names, false);
       }

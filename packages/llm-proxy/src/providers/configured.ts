@@ -4,7 +4,7 @@ import type { Upstream } from '../upstream.ts';
 import { createHttpProvider } from './http-provider.ts';
 import type { Provider } from './provider.ts';
 import type { ProviderNames } from './provider-error.ts';
-import { createRedactor } from './redact.ts';
+import { createCensor, createRedactor } from './redact.ts';
 
 /** Where providers are unless told otherwise; those on the person's own machine, on their default ports. */
 const DEFAULT_URLS = {
@@ -28,8 +28,8 @@ export function createProviders(
     const prefix = `LLM_PROXY__${id.toUpperCase()}` as `LLM_PROXY__${Uppercase<typeof id>}`;
     const apiKey = env[`${id.toUpperCase() as Uppercase<typeof id>}_API_KEY`];
     const baseUrl = env[`${id.toUpperCase() as Uppercase<typeof id>}_BASE_URL`];
-    const redact = createRedactor([apiKey]);
-    const names = { name, keyVariable: `${prefix}_API_KEY`, urlVariable: `${prefix}_BASE_URL`, redact };
+    const secrets = { redact: createRedactor([apiKey]), censor: createCensor(apiKey, {}) };
+    const names = { name, keyVariable: `${prefix}_API_KEY`, urlVariable: `${prefix}_BASE_URL`, ...secrets };
     const isWanted = apiKey !== undefined || baseUrl !== undefined;
     if (!isWanted && (id === 'openai' || id === 'anthropic')) return;
     const provider = make({ id, names, apiKey, baseUrl: baseUrl ?? DEFAULT_URLS[id], upstream });
@@ -48,6 +48,7 @@ export function createProviders(
       keyVariable: variable ?? `providers.${id}.api_key_env`,
       urlVariable: `providers.${id}.base_url`,
       redact: createRedactor([apiKey, ...Object.values(headers)]),
+      censor: createCensor(apiKey, headers),
     };
     const wanted = { id, names, apiKey, baseUrl, headers, upstream, hasStreamUsage: provider.stream_usage };
     if (kind === 'anthropic') configured.push(anthropic(wanted));

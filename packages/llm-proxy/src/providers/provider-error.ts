@@ -12,6 +12,8 @@ export interface ProviderNames {
   urlVariable: string;
   /** Takes the provider's key, and whatever else is secret of it, out of a text. */
   redact: (text: string) => string;
+  /** Takes them out of whole events, or a whole answer, that are passed on; the same bytes where there are none. */
+  censor: (bytes: Buffer) => Buffer;
 }
 
 /** A provider's failure: `message` is for whoever asked, and may quote the provider; `reason` has our own words alone, for the log. */

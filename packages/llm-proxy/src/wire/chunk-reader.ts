@@ -62,7 +62,7 @@ export function createChunkReader(
   const read = (events: Buffer): ProviderChunk[] => {
     const out: ProviderChunk[] = [];
     try {
-      for (const { data, isError } of eventsOf(events.toString('utf8'))) {
+      for (const { data, isError } of eventsOf(names.censor(events).toString('utf8'))) {
         if (isComplete) break;
         if (data !== undefined && data !== '') decode(data, isError, out);
       }

@@ -1,5 +1,6 @@
 import type { AnswerReader, CountedUsage, Opened } from '../providers/provider.ts';
 import { type ProviderNames, toCutError, toStreamFault } from '../providers/provider-error.ts';
+import { SHORTEST_SECRET } from '../providers/redact.ts';
 import { failedEndIn, faultIn, isDone, parse } from './chunk-reader.ts';
 import { estimateUsage, tokensOf } from './estimate.ts';
 import { createEventSplitter, eventsOf, type ServerSentEvent } from './event-splitter.ts';
@@ -102,11 +103,14 @@ export function createPassReader(rules: PassRules, names: ProviderNames): Answer
         const said = textLike(packet, template);
         if (said !== -1) {
           characters += said;
-          return packet;
+          // What is shorter than any secret has none, and most are.
+          return said < SHORTEST_SECRET ? packet : names.censor(packet);
         }
       }
-      const events = splitter.push(packet);
-      if (events === undefined) return undefined;
+      const whole = splitter.push(packet);
+      if (whole === undefined) return undefined;
+      // No secret goes over the end of an event: of whole ones nothing has to be held back.
+      const events = names.censor(whole);
       const text = events.toString('latin1');
       characters += saidCharacters(text);
       if (rules.hasBegun && !rules.needsLook(text)) {
@@ -117,7 +121,7 @@ export function createPassReader(rules: PassRules, names: ProviderNames): Answer
       return kept.length === 0 ? undefined : kept;
     },
     end() {
-      const rest = splitter.rest();
+      const rest = names.censor(splitter.rest());
       let kept = '';
       // Half an event is nothing; `[DONE]` without its empty line is an end.
       if (isWholeEvent(rest)) kept = lookAtAll(Buffer.concat([rest, Buffer.from('\n\n')])).toString();
