@@ -1,4 +1,5 @@
-import type { Config } from '../config.ts';
+import { headerValue } from '@codelab/service-kit';
+import { type Config, ConfigError } from '../config.ts';
 import type { Env } from '../env.ts';
 import type { Upstream } from '../upstream.ts';
 import { createHttpProvider } from './http-provider.ts';
@@ -16,7 +17,10 @@ const DEFAULT_URLS = {
 /** Source: https://docs.anthropic.com/en/api/versioning */
 const ANTHROPIC_VERSION = '2023-06-01';
 
-/** The providers that the settings ask for, and those that may be found on their default ports. */
+/**
+ * The providers that the settings ask for, and those that may be found on their default ports. Throws `ConfigError` where a key cannot be
+ * sent.
+ */
 export function createProviders(
   env: Env,
   config: Config,
@@ -42,7 +46,10 @@ export function createProviders(
 
   for (const [id, provider] of Object.entries(config.providers)) {
     const { kind, base_url: baseUrl, api_key_env: variable, api_version: version, headers } = provider;
-    const apiKey = variable === undefined ? undefined : env.variables[variable];
+    const apiKey = variable === undefined ? undefined : env.variables[variable]?.trim();
+    const checked = headerValue.optional().safeParse(apiKey);
+    if (!checked.success)
+      throw new ConfigError([`providers.${id}.api_key_env: ${variable}=…: ${checked.error.issues[0]?.message}`]);
     const names = {
       name: id,
       keyVariable: variable ?? `providers.${id}.api_key_env`,
