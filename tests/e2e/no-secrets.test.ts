@@ -203,6 +203,47 @@ it.each(failures)('$name: no secret is shown, and nothing is logged but what hap
   }
 });
 
+const begun: Record<string, string> = {
+  one: 'data: {"id":"x","choices":[{"index":0,"delta":{"role":"assistant","content":"Hello"}}]}\n\n',
+  two:
+    'event: message_start\ndata: {"type":"message_start","message":{"id":"m","content":[]}}\n\n' +
+    'event: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":"Hello"}}\n\n',
+};
+
+it.each([
+  `: a comment of ${KEY}, ${HEADER}`,
+  `data: ${JSON.stringify({ detail: all })}`,
+  `data: ${JSON.stringify({ message: all })}`,
+  `data: ${JSON.stringify({ type: 'error', message: all })}`,
+  `data: ${JSON.stringify({ object: 'error', message: all, code: 500 })}`,
+  `event: error\ndata: ${JSON.stringify({ message: all })}`,
+  `data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: 'error', error: { message: all } }] })}`,
+  `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: all } }] })}`,
+  `data: ${JSON.stringify({ type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: all } })}`,
+  `data: ${JSON.stringify({ [all]: all })}`,
+])('no secret is passed on in the middle of an answer: %#', async (event) => {
+  for (const provider of ['one', 'two']) {
+    act = stream(begun[provider] as string, 'data: {"choices":[]}', event, event);
+    for (const path of ['/v1/chat/completions', '/v1/messages']) {
+      const model = `${provider}/m`;
+      const answered = await ask(path, { model, stream: true, messages, max_tokens: 9 });
+      expect(answered).toContain('Hello');
+      none(answered, SECRETS);
+    }
+  }
+});
+
+it('no secret is passed on in a whole answer, which is otherwise as it came', async () => {
+  const told = { index: 0, finish_reason: 'stop', message: { role: 'assistant', content: `A ${KEY} é ${HEADER} 1.0` } };
+  act = answer(200, 'application/json', JSON.stringify({ choices: [told] }));
+  const body = { model: 'one/m', messages };
+  const answered = await ask('/v1/chat/completions', body);
+  none(answered, SECRETS);
+  expect(answered).toContain('A [redacted] é [redacted] 1.0');
+  act = answer(200, 'application/json', JSON.stringify({ choices: [told], error: { message: all } }));
+  none(await ask('/v1/chat/completions', body), SECRETS);
+});
+
 it('agent-runtime is told no secret either', async () => {
   const socket = createWSClient({
     url: `${stack.llmProxy.url.replace('http', 'ws')}/trpc`,

@@ -3,10 +3,12 @@ export { type AllowOrigin, type Authorize, type Credentials, isSameKey, requireK
 export {
   collectMistakes,
   commonSettings,
+  headerValue,
   httpUrl,
   isLoopback,
   isRealKey,
   loadSettings,
+  MAX_TIMER_MS,
   milliseconds,
   readVariables,
   requiredKey,
