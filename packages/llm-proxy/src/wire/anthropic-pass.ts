@@ -5,7 +5,7 @@ import { endReason } from './end-reason.ts';
 import type { PassRules } from './pass-reader.ts';
 
 /** Finds what must be looked at; letters that are escaped as well, for only names are ever written so. */
-const NEEDS_LOOK = /"message_|"error"|event: ?error|\\u00(?:5[fF]|[67])/;
+const NEEDS_LOOK = /"message_|"error"|\\u00(?:5[fF]|[67])/;
 
 /** Anthropic's wire. `opened`: has 0 where the client has had a `message_start` from an attempt before. */
 export function anthropicPassRules({ opened: before }: { opened: Opened }): PassRules {
@@ -33,7 +33,7 @@ export function anthropicPassRules({ opened: before }: { opened: Opened }): Pass
 
   return {
     textKey: '"text":"',
-    needsLook: (text) => NEEDS_LOOK.test(text),
+    needsLook: (text) => NEEDS_LOOK.test(text) || text.includes('event: error'),
     look(payload) {
       const event = payload as Anthropic.RawMessageStreamEvent;
       switch (event.type) {
