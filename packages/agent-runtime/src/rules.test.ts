@@ -158,6 +158,15 @@ it.each([
   expect(effect(secret, [rule('deny', glob)])).toBe('deny');
 });
 
+it('a character of a glob stands for any, whatever it is made of', () => {
+  for (const glob of ['secret/?', 'secret/[!a]', 'secret/??.txt'])
+    expect([
+      glob,
+      effect(act('read', glob.endsWith('t') ? 'secret/a😀.txt' : 'secret/😀'), [rule('deny', glob)]),
+    ]).toEqual([glob, 'deny']);
+  expect(effect(act('read', 'secret/ab'), [rule('deny', 'secret/?')])).toBe('allow');
+});
+
 it('a glob that is turned round leaves out the files of the project by their names from the top too', () => {
   const of = (path: string) => ({ ...act('write', path), project: '/home/me/ws' });
   for (const glob of [

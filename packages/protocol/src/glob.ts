@@ -86,7 +86,14 @@ const literal =
     return before;
   };
 const oneOf = (has: (character: string) => boolean): Part =>
-  eachPosition((text, at, after) => after[at + 1] === 1 && has(text.charAt(at)));
+  eachPosition(
+    (text, at, after) =>
+      (after[at + 1] === 1 && has(text.charAt(at))) ||
+      // What is one character to a person may be two halves.
+      (after[at + 2] === 1 &&
+        /^[\ud800-\udbff][\udc00-\udfff]$/.test(text.slice(at, at + 2)) &&
+        has(text.slice(at, at + 2))),
+  );
 const runOf = (has: (character: string) => boolean): Part =>
   eachPosition(
     (text, at, after, before) => after[at] === 1 || (at < text.length && before[at + 1] === 1 && has(text.charAt(at))),
