@@ -1,5 +1,5 @@
 import { on } from 'node:events';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { conversationOf } from '../support/fake-provider.ts';
 import { keys } from '../support/stack.ts';
@@ -147,4 +147,72 @@ it('a message that is sent while agent-runtime is away is answered once it is ba
     { type: 'assistant_message', token: '2', is_final: false },
     { type: 'assistant_message', token: '', is_final: true },
   ]);
+});
+
+describe('a message that is sent again', () => {
+  const token = (text: string) => ({ type: 'assistant_message', token: text, is_final: false });
+  const end = { type: 'assistant_message', token: '', is_final: true };
+  const received = { status: 'received', message_id: 'm1' };
+  const message = { type: 'user_message', content: 'one', message_id: 'm1', input_id: 'i1' };
+  const answer = async (text: string) => {
+    const call = await story.provider.next();
+    await call.text(text);
+    await call.finish();
+  };
+  const take = async (client: Awaited<ReturnType<typeof connect>>, count: number) => {
+    const frames = [];
+    while (frames.length < count) frames.push(await client.next());
+    return frames;
+  };
+  /** A restart of agent-runtime, then another message: its answer is all that comes. */
+  const expectNoMore = async (client: Awaited<ReturnType<typeof connect>>) => {
+    await story.stack.restartRuntime();
+    client.send({ type: 'user_message', content: 'and now' });
+    await answer('next');
+    expect(await take(client, 2)).toEqual([token('next'), end]);
+    client.socket.close();
+  };
+
+  it('in the middle of its answer, over another connection, goes on, ends once, and is not shown again', async () => {
+    const first = await connect('again');
+    first.send(message);
+    const call = await story.provider.next();
+    await call.text('Hello');
+    expect(await take(first, 2)).toEqual([received, token('Hello')]);
+    first.socket.terminate();
+    const second = await connect('again');
+    expect(await second.next()).toEqual(token('Hello'));
+    second.send(message);
+    expect(await second.next()).toEqual(received);
+    await call.text(' you');
+    await call.finish();
+    expect(await take(second, 2)).toEqual([token(' you'), end]);
+    await expectNoMore(second);
+  });
+
+  it('after its answer, over another connection, is answered whole, once', async () => {
+    const first = await connect('again');
+    first.send(message);
+    await answer('Hello');
+    await take(first, 3);
+    first.socket.terminate();
+    const second = await connect('again');
+    second.send(message);
+    expect(await take(second, 3)).toEqual([received, token('Hello'), end]);
+    second.send(message);
+    expect(await second.next()).toEqual(received);
+    await expectNoMore(second);
+  });
+
+  it('after one of its name with another content was refused, is acknowledged and no more', async () => {
+    const client = await connect('again');
+    client.send(message);
+    await answer('Hello');
+    await take(client, 3);
+    client.send({ ...message, content: 'other' });
+    expect(await client.next()).toMatchObject({ type: 'error', code: 'IDEMPOTENCY_MISMATCH' });
+    client.send(message);
+    expect(await client.next()).toEqual(received);
+    await expectNoMore(client);
+  });
 });

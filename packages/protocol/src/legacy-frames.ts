@@ -1,6 +1,6 @@
 import { type AnswerStream, createAnswerStream } from './answer.ts';
 import { CodelabError, fromWireError, toWireError } from './errors.ts';
-import type { SessionEvent } from './event.ts';
+import type { NewSessionEvent } from './event.ts';
 import type { LegacyAgentFrame, LegacyErrorFrame, LegacyTokenFrame, LegacyToolCallFrame } from './legacy.ts';
 
 export type LegacyFrame = LegacyTokenFrame | LegacyErrorFrame;
@@ -9,7 +9,7 @@ export type LegacyToolFrame = LegacyToolCallFrame | LegacyAgentFrame;
 /** Turns the mended events of a session into the frames of the older wires. PROTOCOL.md §8. */
 export interface LegacyFrames {
   /** The frames that `event` means; the answer's end is a frame with `is_final` or of type `error`. */
-  push(event: SessionEvent): LegacyFrame[];
+  push(event: NewSessionEvent): LegacyFrame[];
 }
 
 const final: LegacyTokenFrame = Object.freeze({ token: '', is_final: true, type: 'assistant_message' });
@@ -23,33 +23,34 @@ export function toErrorFrame(error: CodelabError, requestId: string): LegacyErro
   return { type: 'error', content: message, ...rest };
 }
 
-/** With `inputId`: only the answer to that input. Without: every answer. */
+/** How many runs are known to be over. */
+const MAX_OVER = 1_000;
+
+/** With `inputId`: only the answer to that input. Without: every answer. Either way each has one end, whatever is pushed after it. */
 export function createLegacyFrames(options: { inputId?: string } = {}): LegacyFrames {
   let wantedRun: string | undefined;
   /** The answers that are being said, by their run. */
-  const answers = new Map<string, { stream: AnswerStream; isOver: boolean }>();
+  const answers = new Map<string, AnswerStream>();
+  /** The runs whose end has been said. */
+  const over = new Set<string>();
 
-  const wants = (runId: string) => options.inputId === undefined || runId === wantedRun;
-  const answerOf = (runId: string) => {
-    let answer = answers.get(runId);
-    if (answer === undefined) {
-      answer = { stream: createAnswerStream(), isOver: false };
-      answers.set(runId, answer);
-    }
-    return answer;
+  const wants = (runId: string) => !over.has(runId) && (options.inputId === undefined || runId === wantedRun);
+  const end = (runId: string) => {
+    answers.delete(runId);
+    over.add(runId);
+    if (over.size > MAX_OVER) over.delete(over.values().next().value as string);
   };
   const replaced = (runId: string) =>
     toErrorFrame(new CodelabError('ANSWER_REPLACED', undefined, { details: { runId } }), '');
 
   /** An event of items is of one answer; those that don't know the item have nothing to say. */
-  const show = (event: SessionEvent): LegacyFrame[] => {
+  const show = (event: NewSessionEvent): LegacyFrame[] => {
     const frames: LegacyFrame[] = [];
-    for (const [runId, answer] of answers) {
-      if (answer.isOver) continue;
-      const text = answer.stream.push(event);
+    for (const [runId, answer] of [...answers]) {
+      const text = answer.push(event);
       if (text !== '') frames.push({ token: text, is_final: false, type: 'assistant_message' });
-      if (!answer.stream.isReplaced) continue;
-      answer.isOver = true;
+      if (!answer.isReplaced) continue;
+      end(runId);
       frames.push(replaced(runId));
     }
     return frames;
@@ -70,7 +71,7 @@ export function createLegacyFrames(options: { inputId?: string } = {}): LegacyFr
         case 'item.completed': {
           const { kind, runId } = event.item;
           if (kind !== 'assistant_message' || !wants(runId)) return [];
-          answerOf(runId);
+          if (!answers.has(runId)) answers.set(runId, createAnswerStream());
           return show(event);
         }
         case 'item.delta':
@@ -80,11 +81,10 @@ export function createLegacyFrames(options: { inputId?: string } = {}): LegacyFr
           const { runId } = event;
           if (!wants(runId)) return [];
           const answer = answers.get(runId);
-          answers.delete(runId);
-          if (answer?.isOver === true) return [];
+          end(runId);
           const error = fromWireError(event.error);
           if (error !== undefined) return [toErrorFrame(error, '')];
-          return [answer === undefined || answer.stream.isWhole() ? final : replaced(runId)];
+          return [answer === undefined || answer.isWhole() ? final : replaced(runId)];
         }
         default:
           return [];
@@ -95,7 +95,7 @@ export function createLegacyFrames(options: { inputId?: string } = {}): LegacyFr
 
 /** Turns the events of a session into the frames for tools of `/ws/{session_id}`. */
 export interface LegacyToolFrames {
-  push(event: SessionEvent): LegacyToolFrame[];
+  push(event: NewSessionEvent): LegacyToolFrame[];
   /** The reader itself has said yes to this call: it runs the tool without being told again. */
   decided(callId: string): void;
 }

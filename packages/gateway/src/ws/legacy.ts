@@ -6,6 +6,7 @@ import {
   LegacyClientFrame,
   type LegacyFrame,
   type LegacyToolFrame,
+  type NewSessionEvent,
   newId,
   type SessionEvent,
   SessionId,
@@ -72,6 +73,15 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
     },
     { runsOf: 'session' },
   );
+  /** Frames are made of one piece of the session after the other. */
+  let showing = Promise.resolve();
+  const show = (read: () => NewSessionEvent[] | Promise<NewSessionEvent[]>): Promise<void> => {
+    const shown = showing.then(async () => {
+      for (const event of await read()) for (const frame of [...tools.push(event), ...frames.push(event)]) send(frame);
+    });
+    showing = shown.catch(() => {});
+    return shown;
+  };
   let isPrepared = false;
   const watch = (lastEventId?: string): Promise<void> =>
     new Promise((ready) => {
@@ -79,8 +89,7 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
         const events = await caller.session.events({ sessionId, lastEventId });
         for await (const event of untracked<SessionEvent>(events)) {
           ready();
-          for (const mended of await mender.push(event))
-            for (const frame of [...tools.push(mended), ...frames.push(mended)]) send(frame);
+          await show(() => mender.push(event));
           await context.flow.writable(closed);
         }
       };
@@ -111,18 +120,22 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
 
   /** Inputs that this connection has sent: one that is sent again has been shown, or will be. */
   const known = new Set<string>();
-  const sendInput = async (inputId: string, content: string, requestId: string): Promise<string> => {
-    if (!known.has(inputId)) {
+  const sendInput = async (inputId: string, content: string, requestId: string) => {
+    const isNew = !known.has(inputId);
+    if (isNew) {
       known.add(inputId);
       if (known.size > MAX_KNOWN) known.delete(known.values().next().value as string);
       mender.expect(inputId);
     }
     sending.add(inputId);
     try {
-      return (await caller.input.send({ sessionId, inputId, content, createSession: true, requestId })).eventId;
+      return { ...(await caller.input.send({ sessionId, inputId, content, createSession: true, requestId })), isNew };
     } catch (error) {
-      mender.forget(inputId);
-      known.delete(inputId);
+      // One that was sent before is shown all the same.
+      if (isNew) {
+        mender.forget(inputId);
+        known.delete(inputId);
+      }
       throw error;
     } finally {
       sending.delete(inputId);
@@ -136,9 +149,11 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
     // A client that numbers its messages starts anew with each connection.
     inputId = messageId === undefined ? newId('in') : toInputId(connectionId, messageId),
   ): Promise<void> => {
-    const eventId = await sendInput(inputId, content, requestId);
+    const { eventId, isNew, replayed, runId } = await sendInput(inputId, content, requestId);
     if (messageId !== undefined) send({ status: 'received', message_id: messageId });
-    watching ??= watch(eventId);
+    if (watching === undefined) watching = watch(eventId);
+    // Over another connection, and its events are not seen here, or not from their beginning.
+    else if (isNew && replayed && runId !== undefined) await show(() => mender.catchUp(inputId, runId));
   };
 
   const take = async (text: string): Promise<void> => {
