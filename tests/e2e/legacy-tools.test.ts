@@ -110,6 +110,23 @@ it('a reconnecting client is shown what still waits for it', async () => {
   second.socket.close();
 });
 
+it('a client whose decision was refused is told to run the call that somebody else approves', async () => {
+  const client = await connect('refused');
+  client.send({ type: 'user_message', content: 'go' });
+  const first = await story.provider.next();
+  await first.tools({ name: 'write_file', args: { path: 'b', content: '1' } });
+  await first.finish('tool_calls');
+  const asked = await client.next();
+  client.send({ type: 'hitl_decision', call_id: asked.call_id, decision: 'edit', modified_arguments: { nonsense: 1 } });
+  expect(await client.next()).toMatchObject({ type: 'error', code: 'VALIDATION' });
+  const other = await story.stack.client().sessions.get('refused');
+  await other.decide(asked.call_id as string, { decision: 'allow' });
+  expect(await client.next()).toEqual({ ...asked, requires_approval: false });
+  client.send({ type: 'tool_result', call_id: asked.call_id, result: 'written' });
+  expect(conversationOf(await story.provider.next()).at(-1)).toMatchObject({ content: 'written' });
+  client.socket.close();
+});
+
 it('switch_agent switches, says so, and sends its content', async () => {
   const client = await connect('switching');
   client.send({ type: 'switch_agent', agent_type: 'architect', content: 'draw it', reason: 'a design' });

@@ -96,16 +96,33 @@ export function createLegacyFrames(options: { inputId?: string } = {}): LegacyFr
 /** Turns the events of a session into the frames for tools of `/ws/{session_id}`. */
 export interface LegacyToolFrames {
   push(event: NewSessionEvent): LegacyToolFrame[];
-  /** The reader itself has said yes to this call: it runs the tool without being told again. */
+  /** Says that the reader itself is saying yes to this call, and so runs the tool without being told again. */
+  deciding(callId: string): void;
+  /** Says that its yes was taken. */
   decided(callId: string): void;
+  /** Says that its yes was refused. Returns what it was not told meanwhile. */
+  refused(callId: string): LegacyToolFrame[];
 }
 
 export function createLegacyToolFrames(): LegacyToolFrames {
   /** The calls that the reader has been told of. */
   const asked = new Set<string>();
   const told = new Set<string>();
+  /** The calls that the reader says yes to, and what it would have been told of them since. */
+  const deciding = new Map<string, LegacyToolFrame[]>();
   return {
-    decided: (callId) => void told.add(callId),
+    deciding(callId) {
+      if (!told.has(callId)) deciding.set(callId, []);
+    },
+    decided(callId) {
+      if (deciding.delete(callId)) told.add(callId);
+    },
+    refused(callId) {
+      const untold = deciding.get(callId) ?? [];
+      deciding.delete(callId);
+      if (untold.length > 0) told.add(callId);
+      return untold;
+    },
     push(event) {
       switch (event.type) {
         case 'approval.requested': {
@@ -126,12 +143,24 @@ export function createLegacyToolFrames(): LegacyToolFrames {
         case 'tool.requested': {
           const { callId, name, arguments: args, target } = event;
           if (target !== 'client' || told.has(callId)) return [];
+          const frame = {
+            type: 'tool_call',
+            call_id: callId,
+            tool_name: name,
+            arguments: args,
+            requires_approval: false,
+          } as const;
+          if (deciding.has(callId)) {
+            deciding.set(callId, [frame]);
+            return [];
+          }
           told.add(callId);
-          return [{ type: 'tool_call', call_id: callId, tool_name: name, arguments: args, requires_approval: false }];
+          return [frame];
         }
         case 'tool.finished':
           asked.delete(event.callId);
           told.delete(event.callId);
+          deciding.delete(event.callId);
           return [];
         case 'agent.switched': {
           const { from, to, reason } = event;

@@ -174,15 +174,22 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
         case 'hitl_decision': {
           const { call_id: callId, decision, modified_arguments: edited, feedback } = frame;
           // The client runs the tool right away: it must not be told to once more.
-          if (decision !== 'reject') tools.decided(callId);
-          await caller.approval.decide({
-            sessionId,
-            callId,
-            decision: decision === 'approve' ? 'allow' : decision,
-            ...(decision === 'edit' && edited != null ? { arguments: edited } : {}),
-            ...(feedback == null ? {} : { feedback }),
-            requestId,
-          });
+          if (decision !== 'reject') tools.deciding(callId);
+          try {
+            await caller.approval.decide({
+              sessionId,
+              callId,
+              decision: decision === 'approve' ? 'allow' : decision,
+              ...(decision === 'edit' && edited != null ? { arguments: edited } : {}),
+              ...(feedback == null ? {} : { feedback }),
+              requestId,
+            });
+            tools.decided(callId);
+          } catch (error) {
+            // Somebody else may say yes, or has.
+            for (const untold of tools.refused(callId)) send(untold);
+            throw error;
+          }
           return;
         }
         case 'switch_agent': {
