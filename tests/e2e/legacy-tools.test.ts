@@ -221,6 +221,35 @@ describe('a message that is sent again', () => {
     await expectNoMore(second);
   });
 
+  it('after it was cancelled while it waited, has its end on each connection that has sent it, and only there', async () => {
+    const first = await connect('again');
+    first.send(message);
+    const call = await story.provider.next();
+    await call.text('Hello');
+    const waiting = { type: 'user_message', content: 'two', message_id: 'm2', input_id: 'i2' };
+    first.send(waiting);
+    expect(await take(first, 3)).toEqual(
+      expect.arrayContaining([received, token('Hello'), { ...received, message_id: 'm2' }]),
+    );
+    const second = await connect('again');
+    expect(await second.next()).toEqual(token('Hello'));
+    const cancelled = { type: 'error', code: 'NOT_FOUND', message_id: 'm2' };
+    await fetch(`${story.stack.gateway.url}/api/v1/sessions/again/inputs/i2/cancel`, {
+      method: 'POST',
+      headers: { 'x-internal-auth': keys.gateway },
+    });
+    expect(await first.next()).toMatchObject(cancelled);
+    first.send(waiting);
+    expect(await first.next()).toEqual({ ...received, message_id: 'm2' });
+    await call.finish();
+    expect(await first.next()).toEqual(end);
+    expect(await second.next()).toEqual(end);
+    second.send(waiting);
+    expect(await take(second, 2)).toMatchObject([{ ...received, message_id: 'm2' }, cancelled]);
+    second.socket.close();
+    await expectNoMore(first);
+  });
+
   it('after one of its name with another content was refused, is acknowledged and no more', async () => {
     const client = await connect('again');
     client.send(message);

@@ -26,8 +26,16 @@ export function toErrorFrame(error: CodelabError, requestId: string): LegacyErro
 /** How many runs are known to be over. */
 const MAX_OVER = 1_000;
 
-/** With `inputId`: only the answer to that input. Without: every answer. Either way each has one end, whatever is pushed after it. */
-export function createLegacyFrames(options: { inputId?: string } = {}): LegacyFrames {
+export interface LegacyFramesOptions {
+  /** Asks for the answer to this input alone. Default: every answer. */
+  inputId?: string;
+  /** Whether the reader waits for what becomes of an input. Default: only for `inputId`. */
+  isOwn?: (inputId: string) => boolean;
+}
+
+/** Each answer has one end, whatever is pushed after it. */
+export function createLegacyFrames(options: LegacyFramesOptions = {}): LegacyFrames {
+  const { isOwn = (inputId) => inputId === options.inputId } = options;
   let wantedRun: string | undefined;
   /** The answers that are being said, by their run. */
   const answers = new Map<string, AnswerStream>();
@@ -63,7 +71,7 @@ export function createLegacyFrames(options: { inputId?: string } = {}): LegacyFr
           if (event.inputId === options.inputId) wantedRun = event.runId;
           return [];
         case 'input.cancelled':
-          if (event.inputId !== options.inputId) return [];
+          if (!isOwn(event.inputId)) return [];
           return [
             toErrorFrame(new CodelabError('NOT_FOUND', 'The message was cancelled before the agent got it.'), ''),
           ];

@@ -108,4 +108,6 @@ export interface LegacyErrorFrame {
   requestId: string;
   retryAfterMs?: number;
   details?: unknown;
+  /** On `/ws/{session_id}`: the message that it is the end of, where that was cancelled before the agent got it. */
+  message_id?: string;
 }

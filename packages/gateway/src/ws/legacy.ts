@@ -58,7 +58,9 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
   /** Resolves when what the session does next is seen here: then a message may be sent into it. */
   let watching: Promise<void> | undefined;
   const tools = createLegacyToolFrames();
-  const frames = createLegacyFrames();
+  /** Inputs that this connection has sent, and what it calls them: one that is sent again has been shown, or will be. */
+  const known = new Map<string, string | undefined>();
+  const frames = createLegacyFrames({ isOwn: (inputId) => known.has(inputId) });
   const history = historyOf(caller, sessionId);
   const sending = new Set<string>();
   const mender = createEventMender<SessionEvent>(
@@ -77,7 +79,11 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
   let showing = Promise.resolve();
   const show = (read: () => NewSessionEvent[] | Promise<NewSessionEvent[]>): Promise<void> => {
     const shown = showing.then(async () => {
-      for (const event of await read()) for (const frame of [...tools.push(event), ...frames.push(event)]) send(frame);
+      for (const event of await read()) {
+        const name = event.type === 'input.cancelled' ? known.get(event.inputId) : undefined;
+        for (const frame of [...tools.push(event), ...frames.push(event)])
+          send(name === undefined ? frame : { ...frame, message_id: name });
+      }
     });
     showing = shown.catch(() => {});
     return shown;
@@ -118,13 +124,11 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
     isPrepared = true;
   };
 
-  /** Inputs that this connection has sent: one that is sent again has been shown, or will be. */
-  const known = new Set<string>();
-  const sendInput = async (inputId: string, content: string, requestId: string) => {
+  const sendInput = async (inputId: string, content: string, messageId: string | undefined, requestId: string) => {
     const isNew = !known.has(inputId);
     if (isNew) {
-      known.add(inputId);
-      if (known.size > MAX_KNOWN) known.delete(known.values().next().value as string);
+      known.set(inputId, messageId);
+      if (known.size > MAX_KNOWN) known.delete(known.keys().next().value as string);
       mender.expect(inputId);
     }
     sending.add(inputId);
@@ -149,11 +153,15 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
     // A client that numbers its messages starts anew with each connection.
     inputId = messageId === undefined ? newId('in') : toInputId(connectionId, messageId),
   ): Promise<void> => {
-    const { eventId, isNew, replayed, runId } = await sendInput(inputId, content, requestId);
+    const { eventId, isNew, replayed, status, runId } = await sendInput(inputId, content, messageId, requestId);
     if (messageId !== undefined) send({ status: 'received', message_id: messageId });
     if (watching === undefined) watching = watch(eventId);
     // Over another connection, and its events are not seen here, or not from their beginning.
     else if (isNew && replayed && runId !== undefined) await show(() => mender.catchUp(inputId, runId));
+    else if (isNew && replayed && status === 'cancelled') {
+      mender.forget(inputId);
+      await show(() => [{ type: 'input.cancelled', inputId }]);
+    }
   };
 
   const take = async (text: string): Promise<void> => {
