@@ -146,6 +146,27 @@ it('switch_agent switches, says so, and sends its content', async () => {
   client.socket.close();
 });
 
+it('a message after its session was deleted begins it anew, with the tools of the client', async () => {
+  const client = await connect('deleted');
+  const namesOf = async () => {
+    const call = await story.provider.next();
+    await call.finish();
+    return call.body.tools.map(({ function: { name } }: { function: { name: string } }) => name);
+  };
+  client.send({ type: 'user_message', content: 'one' });
+  const tools = await namesOf();
+  expect(await client.next()).toMatchObject({ is_final: true });
+  for (const deleted of ['at once', 'later']) {
+    await (await story.stack.client().sessions.get('deleted')).delete();
+    // What watched the session says that it has gone, if a message does not come before.
+    if (deleted === 'later') expect(await client.next()).toMatchObject({ type: 'error', code: 'NOT_FOUND' });
+    client.send({ type: 'user_message', content: 'two' });
+    expect(await namesOf()).toEqual(tools);
+    while ((await client.next()).is_final !== true);
+  }
+  client.socket.close();
+});
+
 it('a message that is sent while agent-runtime is away is answered once it is back, with no error', async () => {
   const client = await connect('away');
   client.send({ type: 'user_message', content: 'one', message_id: 'm1' });

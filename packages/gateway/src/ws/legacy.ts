@@ -105,6 +105,8 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
         })
         .finally(() => {
           watching = undefined;
+          // It may be over because the session was deleted.
+          isPrepared = false;
           ready();
         });
     });
@@ -124,6 +126,19 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
     isPrepared = true;
   };
 
+  /** Does `work` in the session, which is made anew where it has been deleted. */
+  const inSession = async <T>(work: () => Promise<T>): Promise<T> => {
+    await prepare();
+    try {
+      return await work();
+    } catch (error) {
+      if (toCodelabError(error).code !== 'NOT_FOUND') throw error;
+      isPrepared = false;
+      await prepare();
+      return work();
+    }
+  };
+
   const sendInput = async (inputId: string, content: string, messageId: string | undefined, requestId: string) => {
     const isNew = !known.has(inputId);
     if (isNew) {
@@ -133,7 +148,8 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
     }
     sending.add(inputId);
     try {
-      return { ...(await caller.input.send({ sessionId, inputId, content, createSession: true, requestId })), isNew };
+      const sent = await inSession(() => caller.input.send({ sessionId, inputId, content, requestId }));
+      return { ...sent, isNew };
     } catch (error) {
       // One that was sent before is shown all the same.
       if (isNew) {
@@ -171,7 +187,6 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
       const frame = parseFrame(text);
       switch (frame.type) {
         case 'user_message':
-          await prepare();
           return await say(frame.content, frame.message_id, requestId, frame.input_id);
         case 'tool_result': {
           const { call_id: callId, result, error } = frame;
@@ -205,7 +220,7 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
           watching ??= watch();
           await watching;
           const { agent_type: agent, content, reason, message_id: messageId } = frame;
-          await caller.agent.switch({ sessionId, agent, reason: reason ?? '', requestId });
+          await inSession(() => caller.agent.switch({ sessionId, agent, reason: reason ?? '', requestId }));
           if (content.trim() !== '') await say(content, messageId, requestId);
           else if (messageId !== undefined) send({ status: 'received', message_id: messageId });
         }
