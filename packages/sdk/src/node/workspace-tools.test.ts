@@ -175,6 +175,18 @@ it('commands find no keys of ours, nor of providers, unless they are given them'
     'CODELAB_TOKEN',
     'OPENAI_API_KEY',
     'ANTHROPIC_API_KEY',
+    'ANTHROPIC_AUTH_TOKEN',
+    'CLAUDE_CODE_OAUTH_TOKEN',
+    'AZURE_API_KEY',
+    'OLLAMA_API_KEY',
+    'TOGETHER_API_KEY',
+    'Fireworks_Api_Key',
+    'LITELLM_MASTER_KEY',
+    'OPENAI_API_KEY_2',
+    'HF_TOKEN',
+    'HUGGING_FACE_HUB_TOKEN',
+    'REPLICATE_API_TOKEN',
+    'AWS_BEARER_TOKEN_BEDROCK',
   ];
   for (const name of names) vi.stubEnv(name, 's3cret');
   vi.stubEnv('OWN_SETTING', 'kept');
