@@ -111,6 +111,16 @@ it('models come with the default one first', async () => {
   });
 });
 
+it.each([
+  '/sessions?limit=1&limit=2',
+  '/sessions?cursor=a&cursor=b',
+  '/sessions/repeated/items?limit=1&limit=2',
+  '/sessions/repeated/events?from=now&from=start',
+])('a name that is repeated in a query is refused: %s', async (path) => {
+  await call('POST', '/sessions', { sessionId: 'repeated' });
+  expect(await call('GET', path)).toMatchObject({ status: 400, body: { error: { code: 'VALIDATION' } } });
+});
+
 it('the events of a session without such an id are a 404, not a stream', async () => {
   expect(await call('GET', '/sessions/never-made/events')).toMatchObject({
     status: 404,

@@ -266,12 +266,15 @@ export function restRoutesPlugin({ router, makeContext }: RouteOptions) {
   };
 }
 
-/** A query has only strings: what its schema wants as a number becomes one. */
+/** A query has strings, and lists of them where a name is repeated: what its schema wants as a number becomes one. */
 function inputOf(request: FastifyRequest, schema: z.ZodObject): unknown {
   const query = Object.fromEntries(
-    Object.entries(request.query as Record<string, string>)
+    Object.entries(request.query as Record<string, string | string[]>)
       .filter(([name]) => name !== 'token')
-      .map(([name, value]) => [name, isNumeric(schema, name) && value.trim() !== '' ? Number(value) : value]),
+      .map(([name, value]) => [
+        name,
+        typeof value === 'string' && value.trim() !== '' && isNumeric(schema, name) ? Number(value) : value,
+      ]),
   );
   const { body } = request;
   if (body !== undefined && (typeof body !== 'object' || body === null || Array.isArray(body))) return body;
