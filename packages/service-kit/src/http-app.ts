@@ -4,7 +4,7 @@ import { CodelabError, newId, RequestId } from '@codelab/protocol';
 import type { AnyRouter } from '@trpc/server';
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
 import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
-import type { Authorize, Credentials } from './auth.ts';
+import { type Authorize, type Credentials, tokenOfParams, toToken } from './auth.ts';
 import type { Doorkeeper } from './doorkeeper.ts';
 import { statusOf, toCodelabError, toErrorBody, toTrpcShape } from './error-shape.ts';
 import { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
@@ -13,6 +13,7 @@ import { HEAD_MS, MAX_BATCH, MAX_BODY_BYTES, REQUEST_MS } from './limits.ts';
 import type { Logger } from './logger.ts';
 import { logFailure, type ServiceContext } from './trpc.ts';
 
+const TRPC_ROUTE = '/trpc/*';
 /** Who has been refused while still sending is cut off after so long. Milliseconds. */
 const LINGER_MS = 2_000;
 
@@ -109,17 +110,17 @@ export function addAdmission(app: FastifyInstance, options: AdmissionOptions): (
 
 function credentialsOf(request: FastifyRequest, takesTokenInUrl: boolean): Credentials {
   const { token, connectionParams } = request.query as Record<string, unknown>;
-  const inParams = request.url.startsWith('/trpc/') ? tokenIn(connectionParams) : undefined;
-  const inUrl = takesTokenInUrl && typeof token === 'string' ? token : undefined;
+  // The route, and not the URL: `/%74rpc/` is the same.
+  const inParams = request.routeOptions.url === TRPC_ROUTE ? tokenIn(connectionParams) : undefined;
+  const inUrl = takesTokenInUrl ? toToken(token) : undefined;
   return { headers: request.headers, token: inParams ?? inUrl };
 }
 
 /** tRPC's subscriptions over HTTP have them as JSON in the URL. */
 function tokenIn(connectionParams: unknown): string | undefined {
-  if (typeof connectionParams !== 'string') return undefined;
+  if (typeof connectionParams !== 'string') return tokenOfParams(connectionParams);
   try {
-    const { token } = JSON.parse(connectionParams) as { token?: unknown };
-    return typeof token === 'string' ? token : undefined;
+    return tokenOfParams(JSON.parse(connectionParams));
   } catch {
     return undefined;
   }
@@ -147,7 +148,7 @@ export function trpcRoutes({ router, log, makeContext }: TrpcHttpOptions) {
       const shape = toTrpcShape(error, request.id);
       return reply.status(statusOf(error)).send({ error: transformer.output.serialize(shape) });
     });
-    scope.all('/trpc/*', async (request, reply) => {
+    scope.all(TRPC_ROUTE, async (request, reply) => {
       const { input } = request.query as Record<string, unknown>;
       if (typeof input === 'string') readableJson(Buffer.from(input));
       reply.hijack();
