@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { CodelabError, newId, RequestId } from '@codelab/protocol';
 import type { AnyRouter } from '@trpc/server';
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
-import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { type Authorize, type Credentials, tokenOfParams, toToken } from './auth.ts';
 import type { Doorkeeper } from './doorkeeper.ts';
 import { statusOf, toCodelabError, toErrorBody, toTrpcShape } from './error-shape.ts';
@@ -45,15 +45,22 @@ export function createHttpApp({ name, version, log, lifecycle }: HttpAppOptions)
     requestTimeout: REQUEST_MS,
     http: { headersTimeout: HEAD_MS, connectionsCheckingInterval: HEAD_MS / 3 },
     return503OnClosing: false,
+    // A URL for which no route can be looked for: no hook and no handler of errors sees it.
+    frameworkErrors: (thrown, request, reply: FastifyReply) => {
+      const error = toHttpError(thrown);
+      describe(request, reply);
+      reply.status(statusOf(error)).send(toErrorBody(error, request.id));
+    },
   });
   // curl's documented commands send JSON, some without saying so: every body is taken as JSON.
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) => parseJsonBody(body));
+  // Clients name the type of a body that they don't send.
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
+    body.length === 0 ? undefined : parseJsonBody(body),
+  );
 
   app.addHook('onRequest', (request, reply, done) => {
-    // On the raw response: event streams and tRPC write their own head.
-    reply.raw.setHeader('x-content-type-options', 'nosniff');
-    reply.header('x-request-id', request.id);
+    describe(request, reply);
     if (!lifecycle.draining.aborted || request.raw.url === '/health') done();
     else done(new CodelabError('OVERLOADED', 'The service is stopping. Try again shortly.', { retryAfterMs: 1000 }));
   });
@@ -81,6 +88,13 @@ export function createHttpApp({ name, version, log, lifecycle }: HttpAppOptions)
     return { status: draining ? 'draining' : 'healthy', service: name, version };
   });
   return app;
+}
+
+/** Sets the headers of every answer. */
+function describe(request: FastifyRequest, reply: FastifyReply): void {
+  // On the raw response: event streams and tRPC write their own head.
+  reply.raw.setHeader('x-content-type-options', 'nosniff');
+  reply.header('x-request-id', request.id);
 }
 
 export interface AdmissionOptions {
