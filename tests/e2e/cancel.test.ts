@@ -56,6 +56,29 @@ it('a client that goes away cancels nothing: the run goes on and is there when i
   expect(story.provider.calls).toHaveLength(1);
 });
 
+it('POST /api/v1/message says that its answer was cancelled, and what there is of it', async () => {
+  const ask = async (message: string) => {
+    const response = await fetch(`${story.stack.gateway.url}/api/v1/message`, {
+      method: 'POST',
+      headers: { 'x-internal-auth': keys.gateway },
+      body: JSON.stringify({ session_id: 'asked', message }),
+    });
+    return { status: response.status, body: await response.json() };
+  };
+  const stopped = ask('go');
+  const call = await story.provider.next();
+  await call.text('Half an');
+  const session = await story.stack.client().sessions.get('asked');
+  for await (const event of session.events({ from: 'start' })) if (event.type === 'item.delta') break;
+  await session.cancel();
+  expect(await stopped).toMatchObject({ status: 200, body: { status: 'cancelled', message: 'Half an' } });
+  const whole = ask('go on');
+  const second = await story.provider.next();
+  await second.text('All of it');
+  await second.finish();
+  expect(await whole).toMatchObject({ status: 200, body: { status: 'completed', message: 'All of it' } });
+});
+
 it('closing one raw WebSocket leaves the run and the other watcher alone', async () => {
   const open = async () => {
     const socket = new WebSocket(`${story.stack.gateway.url.replace('http', 'ws')}/ws/shared-session`, {

@@ -121,5 +121,11 @@ export const LegacyErrorFrame = z.object({
   requestId: z.string(),
   retryAfterMs: z.number().exactOptional(),
   details: JsonValue.optional(),
+  message_id: z
+    .string()
+    .exactOptional()
+    .describe(
+      'On `/ws/{session_id}`: the message that it is the end of, where that was cancelled before the agent got it.',
+    ),
 });
 export type LegacyErrorFrame = z.infer<typeof LegacyErrorFrame>;

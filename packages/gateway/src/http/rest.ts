@@ -1,4 +1,4 @@
-import { type Contract, type Procedure, proceduresOf, type RestRoute } from '@codelab/protocol';
+import { CodelabError, type Contract, type Procedure, proceduresOf, type RestRoute } from '@codelab/protocol';
 import { type Credentials, type ServiceContext, toValidationError } from '@codelab/service-kit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
@@ -80,16 +80,26 @@ function procedureOf(caller: object, name: string): (input: object) => Promise<u
   return (caller as Record<string, Record<string, (input: object) => Promise<unknown>>>)[group]?.[procedure] as never;
 }
 
-/** Joins the path, the query and the body. A query has only strings: what its schema wants as a number becomes one. */
+/** Joins the path, the query and the body. A query has strings, and lists of them where a name is repeated: what its schema wants as a number becomes one. */
 function inputOf(request: FastifyRequest, schema: z.ZodObject): unknown {
   const query = Object.fromEntries(
-    Object.entries(request.query as Record<string, string>)
+    Object.entries(request.query as Record<string, string | string[]>)
       .filter(([name]) => name !== 'token')
-      .map(([name, value]) => [name, isNumeric(schema, name) && value.trim() !== '' ? Number(value) : value]),
+      .map(([name, value]) => [
+        name,
+        typeof value === 'string' && value.trim() !== '' && isNumeric(schema, name) ? Number(value) : value,
+      ]),
   );
-  const { body } = request;
+  const { body, headers, method, params } = request;
+  // All of its input was to be in the body.
+  if (body === undefined && headers['content-type'] !== undefined && method !== 'GET' && isEmpty(params))
+    throw new CodelabError('VALIDATION', 'The body is empty: it must be a JSON object.');
   if (body !== undefined && (typeof body !== 'object' || body === null || Array.isArray(body))) return body;
-  return { ...query, ...(body as object | undefined), ...(request.params as object) };
+  return { ...query, ...(body as object | undefined), ...(params as object) };
+}
+
+function isEmpty(params: unknown): boolean {
+  return Object.keys(params as object).length === 0;
 }
 
 function isNumeric(schema: z.ZodObject, name: string): boolean {
