@@ -83,10 +83,7 @@ export const ApprovalDecide = z
     decision: ApprovalDecision,
     scope: DecisionScope.default('once').describe('Remembers a yes as a rule.'),
     resource: Glob.optional().describe('The glob of that rule. Default: as `options` says.'),
-    arguments: JsonObject.refine((value) => !isDeeperThan(MAX_VALUE_DEPTH, value), TOO_DEEP)
-      .meta({ type: 'object', additionalProperties: true })
-      .optional()
-      .describe('Of `edit`: the arguments to use instead.'),
+    arguments: JsonObject.optional().describe('Of `edit`: the arguments to use instead.'),
     dropHunks: z
       .array(z.int().nonnegative())
       .max(10_000)
@@ -98,7 +95,8 @@ export const ApprovalDecide = z
   .refine((value) => value.decision !== 'edit' || value.arguments !== undefined, {
     message: 'edit needs arguments',
     path: ['arguments'],
-  });
+  })
+  .refine((value) => !isDeeperThan(MAX_VALUE_DEPTH, value.arguments), { message: TOO_DEEP, path: ['arguments'] });
 export type ApprovalDecide = z.infer<typeof ApprovalDecide>;
 
 export const ApprovalDecided = z.object({

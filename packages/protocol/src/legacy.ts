@@ -3,7 +3,7 @@ import { AgentName, CallId, InputId, SessionId } from './ids.ts';
 import { Content } from './input.ts';
 import { JsonObject } from './json-object.ts';
 import { JsonValue } from './json-value.ts';
-import { Usage } from './run.ts';
+import { RunEnd, Usage } from './run.ts';
 
 /** The two documented bodies of `POST /agent/message/stream`. PROTOCOL.md §8. */
 export const MessageStreamBody = z
@@ -81,6 +81,9 @@ export const MessageAnswer = z.object({
   message_id: z.string(),
   run_id: z.string(),
   message: z.string(),
+  status: RunEnd.exclude(['failed']).describe(
+    'How the run ended: of one that was cancelled or cut off the message is a part.',
+  ),
   usage: Usage,
 });
 export type MessageAnswer = z.infer<typeof MessageAnswer>;

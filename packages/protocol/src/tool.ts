@@ -127,16 +127,15 @@ export const ToolResult = z
   .object({
     sessionId: SessionId,
     callId: CallId,
-    result: JsonValue.refine(
-      (value) => !isDeeperThan(MAX_VALUE_DEPTH, value),
-      `result must not be nested more than ${MAX_VALUE_DEPTH} deep: send it as text`,
-    )
-      .optional()
-      .describe('Anything that JSON has; text is given to the model as it is.'),
+    result: JsonValue.optional().describe('Anything that JSON has; text is given to the model as it is.'),
     error: z.string().optional().describe('Why it could not be done: the model is told.'),
   })
   .refine((value) => (value.result === undefined) !== (value.error === undefined), {
     message: 'either result or error is needed, and not both',
+    path: ['result'],
+  })
+  .refine((value) => !isDeeperThan(MAX_VALUE_DEPTH, value.result), {
+    message: `result must not be nested more than ${MAX_VALUE_DEPTH} deep: send it as text`,
     path: ['result'],
   });
 export type ToolResult = z.infer<typeof ToolResult>;

@@ -15,9 +15,10 @@ it('names the event, the items of the step that were begun, and how far those we
     ['item_abc.1', { length: 3 }],
     ['call_abc.2', { length: 0 }],
   ]);
-  const position = formatPosition(12, live, shown);
-  expect(position).toBe('12~abc~i2c1~1:3,2:0');
+  const position = formatPosition({ log: 'l', seq: 12 }, live, shown);
+  expect(position).toBe('l-12~abc~i2c1~1:3,2:0');
   expect(parsePosition(position)).toEqual({
+    log: 'l',
     seq: 12,
     step: {
       id: 'abc',
@@ -32,9 +33,9 @@ it('names the event, the items of the step that were begun, and how far those we
 
 it('is the number alone where nothing is being said', () => {
   const live = createLiveStep({ id: 'abc', runId: 'run', step: 1, onChange() {} });
-  expect(formatPosition(7, undefined, new Map())).toBe('7');
-  expect(formatPosition(7, live, new Map())).toBe('7');
-  expect(parsePosition('7')).toEqual({ seq: 7 });
+  expect(formatPosition({ log: 'l', seq: 7 })).toBe('l-7');
+  expect(formatPosition({ log: 'l', seq: 7 }, live)).toBe('l-7');
+  expect(parsePosition('l-7')).toEqual({ log: 'l', seq: 7 });
 });
 
 it('fits into a cursor however many calls a step makes', () => {
@@ -45,11 +46,11 @@ it('fits into a cursor however many calls a step makes', () => {
     live.add(index, 'x'.repeat(1_000));
     shown.set(`call_${'a'.repeat(25)}.${index}`, { length: 1_000 });
   }
-  const position = formatPosition(2 ** 49, live, shown);
+  const position = formatPosition({ log: 'm0mwz2abc', seq: 2 ** 49 }, live, shown);
   expect(position.length).toBeLessThanOrEqual(200);
   expect(parsePosition(position)?.step?.shown.size).toBe(500);
 });
 
-it.each(['', 'rubbish', '1~', '1~a', '-1', '1~a~x1~', '0123456789ab-3'])('%j is none', (text) => {
+it.each(['', 'rubbish', '7', 'l-1~', 'l-1~a', '-1', 'l-1~a~x1~', 'UPPER-3'])('%j is none', (text) => {
   expect(parsePosition(text)).toBeUndefined();
 });

@@ -7,11 +7,13 @@ export interface ShownItem {
 }
 
 /**
- * Where a reader is: behind the event `seq`, and so far in the step that was being said then.
- * Format: `<seq>`, or `<seq>~<step>~<kinds>~<offsets>`, with the kinds of the step's items that were begun (`i2c1`: two items and a
+ * Where a reader is: behind the event `seq` of a log, and so far in the step that was being said then.
+ * Format: `<log>-<seq>`, or `<log>-<seq>~<step>~<kinds>~<offsets>`, with the kinds of the step's items that were begun (`i2c1`: two items and a
  * call) and how far those were read that were not over (`1:25,2:7`: 25 code units of the second).
  */
 export interface Position {
+  /** Names the log: a session that is made anew under the name of a deleted one has another. */
+  log: string;
   seq: number;
   step?: { id: string; shown: Map<string, ShownItem> };
 }
@@ -19,8 +21,12 @@ export interface Position {
 /** Those that are not over, as far back as an id may tell. */
 const MOST_OFFSETS = 8;
 
-export function formatPosition(seq: number, step: LiveStep | undefined, shown: ReadonlyMap<string, ShownItem>): string {
-  if (step === undefined) return String(seq);
+export function formatPosition(
+  { log, seq }: Pick<Position, 'log' | 'seq'>,
+  step?: LiveStep,
+  shown: ReadonlyMap<string, ShownItem> = new Map(),
+): string {
+  if (step === undefined) return `${log}-${seq}`;
   let kinds = '';
   let count = 0;
   const offsets: string[] = [];
@@ -36,15 +42,16 @@ export function formatPosition(seq: number, step: LiveStep | undefined, shown: R
     }
     if (!isSealed || read.length < length) offsets.push(`${index}:${read.length}`);
   }
-  if (kinds === '') return String(seq);
-  return `${seq}~${step.id}~${kinds}${count}~${offsets.slice(-MOST_OFFSETS).join(',')}`;
+  if (kinds === '') return `${log}-${seq}`;
+  return `${log}-${seq}~${step.id}~${kinds}${count}~${offsets.slice(-MOST_OFFSETS).join(',')}`;
 }
 
 /** Returns undefined for what is no position of ours. */
 export function parsePosition(text: string): Position | undefined {
-  const [, seq, id, kinds, offsets] = /^(\d{1,15})(?:~([a-z0-9]{1,40})~([ic0-9]{1,200})~([\d:,]*))?$/.exec(text) ?? [];
-  if (seq === undefined) return undefined;
-  if (id === undefined) return { seq: Number(seq) };
+  const [, log, seq, id, kinds, offsets] =
+    /^([a-z0-9]{1,12})-(\d{1,15})(?:~([a-z0-9]{1,40})~([ic0-9]{1,200})~([\d:,]*))?$/.exec(text) ?? [];
+  if (log === undefined || seq === undefined) return undefined;
+  if (id === undefined) return { log, seq: Number(seq) };
   const shown = new Map<string, ShownItem>();
   const ids: string[] = [];
   for (const [, kind, count] of (kinds ?? '').matchAll(/([ic])(\d{1,4})/g))
@@ -57,5 +64,5 @@ export function parsePosition(text: string): Position | undefined {
     const itemId = ids[Number(index)];
     if (itemId !== undefined) shown.set(itemId, { length: Number(length) });
   }
-  return { seq: Number(seq), step: { id, shown } };
+  return { log, seq: Number(seq), step: { id, shown } };
 }

@@ -23,6 +23,7 @@ function useEvents({ sessionBytes, stored = [] }: { sessionBytes?: number; store
   const all = [...stored];
   const events = createSessionEvents({
     budget: createLogBudget(),
+    log: 'l',
     seq: stored.at(-1)?.seq ?? 0,
     stored: async ({ after, limit }) => all.filter(({ seq }) => seq > after).slice(0, limit),
     hasItem: async (itemId) => items.has(itemId),
@@ -131,7 +132,7 @@ it('a call is shown when its step is stored, and ends later', async () => {
 it('what was being said in another process is taken back before anything else is shown', async () => {
   const { append, read } = useEvents();
   append(started);
-  const seen = await read({ lastEventId: '1~dead~i1c1~1:3' }).until('stream.synced');
+  const seen = await read({ lastEventId: 'l-1~dead~i1c1~1:3' }).until('stream.synced');
   expect(seen.map(({ event }) => ('itemId' in event ? [event.type, event.itemId] : [event.type]))).toEqual([
     ['item.discarded', 'item_dead.0'],
     ['item.discarded', 'call_dead.1'],
@@ -152,7 +153,7 @@ it('what could not be stored in time is shown once', async () => {
   };
   events.appendEarly([{ ...end, seq: 2, ts: 0 } as SessionEvent]);
   const [early] = await reader.until('run.finished');
-  expect([early?.id, early?.event.seq]).toEqual(['1', 2]);
+  expect([early?.id, early?.event.seq]).toEqual(['l-1', 2]);
   append(end, started);
   expect((await reader.until('step.started')).map(shortly)).toEqual(['step.started']);
 });
@@ -163,17 +164,18 @@ it('events that are not in memory any more come from the store, and where they a
   const seen = await read().until('stream.synced');
   expect(seen.map(({ event }) => event.seq)).toEqual([...Array.from({ length: 100 }, (_, index) => index + 1), 100]);
   forgetStored(50);
-  expect((await read({ lastEventId: '10' }).until('stream.synced')).map(shortly)).toEqual([
+  expect((await read({ lastEventId: 'l-10' }).until('stream.synced')).map(shortly)).toEqual([
     'stream.reset',
     'stream.synced',
   ]);
-  expect(await read({ lastEventId: '50' }).until('stream.synced')).toHaveLength(51);
+  expect(await read({ lastEventId: 'l-50' }).until('stream.synced')).toHaveLength(51);
 });
 
 it.each([
   ['rubbish', 'cursor_expired'],
   ['0123456789ab-3', 'restarted'],
-  ['7', 'restarted'],
+  ['l-7', 'restarted'],
+  ['other-1', 'restarted'],
 ])('the cursor %j gets a reset: %s', async (lastEventId, reason) => {
   const { append, read } = useEvents();
   append(started);

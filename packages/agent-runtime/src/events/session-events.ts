@@ -20,6 +20,8 @@ const PAGE_EVENTS = 500;
 export interface SessionEvents {
   /** The number of the newest stored event. */
   readonly lastSeq: number;
+  /** Returns the position behind a stored event. */
+  positionAt(seq: number): string;
   /** Shows events that have been stored. */
   append(events: SessionEvent[]): void;
   /** Shows events that could not be stored in time. They are shown once: not again when they are. */
@@ -48,6 +50,8 @@ export interface ReadOptions {
 
 export interface SessionEventsOptions {
   budget: LogBudget;
+  /** Names the log. */
+  log: string;
   /** The number of the newest stored event at the beginning. */
   seq: number;
   /** Reads stored events behind `after`. */
@@ -64,7 +68,7 @@ export interface SessionEventsOptions {
 }
 
 export function createSessionEvents(options: SessionEventsOptions): SessionEvents {
-  const { budget, sessionBytes = SESSION_BYTES } = options;
+  const { budget, log, sessionBytes = SESSION_BYTES } = options;
   /** The newest stored events, without a gap. */
   let tail: Array<{ event: SessionEvent; bytes: number }> = [];
   let bytes = 0;
@@ -101,6 +105,8 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
     get lastSeq() {
       return lastSeq;
     },
+
+    positionAt: (seq) => formatPosition({ log, seq }),
 
     append(events) {
       for (const event of events) {
@@ -155,7 +161,7 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
       let synced = false;
 
       const tracked = (event: NewSessionEvent, at = seq): TrackedEvent => ({
-        id: formatPosition(at, live?.id === shownStep ? live : undefined, shown),
+        id: formatPosition({ log, seq: at }, live?.id === shownStep ? live : undefined, shown),
         event: { ...event, seq: at, ts: Date.now() } as SessionEvent,
       });
       const discardOrphans = function* (): Generator<TrackedEvent> {
@@ -208,7 +214,7 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
             }
         }
         seq = event.seq;
-        yield { id: formatPosition(seq, live?.id === shownStep ? live : undefined, shown), event };
+        yield { id: formatPosition({ log, seq }, live?.id === shownStep ? live : undefined, shown), event };
       };
       const showLive = function* (step: LiveStep): Generator<TrackedEvent> {
         shownStep = step.id;
@@ -231,8 +237,8 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
       try {
         if (lastEventId != null) {
           const position = parsePosition(lastEventId);
-          if (position === undefined) reset = /^[0-9a-f]{12}-\d+$/.test(lastEventId) ? 'restarted' : 'cursor_expired';
-          else if (position.seq > lastSeq) reset = 'restarted';
+          if (position === undefined) reset = 'cursor_expired';
+          else if (position.log !== log || position.seq > lastSeq) reset = 'restarted';
           else {
             seq = position.seq;
             if (position.step !== undefined) {
@@ -275,7 +281,7 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
             const at = seq;
             for (const event of early.filter((each) => each.seq > toldUpTo)) {
               toldUpTo = event.seq;
-              for (const { event: told } of expand(event)) yield { id: String(at), event: told };
+              for (const { event: told } of expand(event)) yield { id: formatPosition({ log, seq: at }), event: told };
               seq = at;
             }
           } else if (shownStep !== undefined && shownStep !== live?.id) {

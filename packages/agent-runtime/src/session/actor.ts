@@ -81,6 +81,7 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
   const history = createHistory({ store, sessionId, live: () => live, position: () => state.position });
   const events = createSessionEvents({
     budget: deps.budget,
+    log: found.session.createdAt.getTime().toString(36),
     seq: found.seq,
     stored: (page) => store.events(sessionId, page),
     hasItem: async (itemId) => (await store.item(sessionId, itemId)) !== undefined,
@@ -117,7 +118,7 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
   const show = (stored: SessionEvent[]) => {
     let before = events.lastSeq;
     for (const event of stored) {
-      if (event.type === 'input.accepted') cursors.accepted(event.input.inputId, String(before));
+      if (event.type === 'input.accepted') cursors.accepted(event.input.inputId, events.positionAt(before));
       if (event.type === 'run.finished') {
         const { runId, status, error, usage } = event;
         log.info({ sessionId, runId, status, code: error?.code, usage, event: 'run.finished' }, 'run finished');

@@ -281,7 +281,7 @@ function createWatcher() {
     },
     stop() {
       stop.abort();
-      if (toldUpTo > Number.parseInt(lastEventId ?? '0', 10)) this.wasToldEarly = true;
+      if (toldUpTo > Number(/-(\d+)/.exec(lastEventId ?? '')?.[1] ?? 0)) this.wasToldEarly = true;
     },
   };
 }

@@ -219,7 +219,7 @@ async function send(
   if (agent !== undefined) agents.get(agent);
   if (actor.state.run !== undefined && whenBusy === 'reject')
     throw new CodelabError('SESSION_BUSY', undefined, { retryAfterMs: 1000 });
-  const eventId = String(actor.events.lastSeq);
+  const eventId = actor.events.positionAt(actor.events.lastSeq);
   const hasFiles = files !== undefined && files.length > 0;
   // In order of arrival; one that interrupts comes before all that wait.
   const position = Math.max(actor.state.lastInput + 1, Date.now() * 1000);
