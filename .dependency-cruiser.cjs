@@ -49,7 +49,7 @@ module.exports = {
         pathNot: [
           '^packages/sdk/src/(node/|tools\\.ts$)',
           inPackage('protocol'),
-          '^(node:)?(fs|fs/promises|path|child_process|worker_threads)$',
+          '^(node:)?(fs|fs/promises|os|path|child_process|worker_threads)$',
           'node_modules/(@types/)?diff/',
         ],
         dependencyTypesNot: ['type-only'],

@@ -28,7 +28,7 @@ export default defineConfig({
               test: {
                 name: 'e2e-postgres',
                 include: [
-                  'tests/e2e/{any-json,bad-input,cancel,database-away,doors,legacy-tools,rest,resume,stop,store,tools,turn,two-windows,unreadable,who-decided}.test.ts',
+                  'tests/e2e/{any-json,bad-input,cancel,database-away,doors,legacy-tools,older-database,openapi,rest,resume,stop,store,tools,turn,two-windows,unreadable,who-decided}.test.ts',
                 ],
                 testTimeout: 20_000,
                 env: { CODELAB_TEST_STORE: 'postgres' },

@@ -3,9 +3,13 @@ import { execFileSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
-const benchmarks = { 'llm-proxy': () => import('./llm-proxy.mjs'), chain: () => import('./chain.mjs') };
+const benchmarks = {
+  'llm-proxy': () => import('./llm-proxy.mjs'),
+  chain: () => import('./chain.mjs'),
+  against: () => import('./against.mjs'),
+};
 const root = fileURLToPath(new URL('..', import.meta.url));
-const [name = ''] = process.argv.slice(2);
+const [name = '', ...args] = process.argv.slice(2);
 const load = benchmarks[name];
 if (load === undefined) {
   process.stderr.write(`There is no benchmark "${name}". There are: ${Object.keys(benchmarks).join(', ')}\n`);
@@ -23,4 +27,4 @@ process.stdout.write(
     `${cpus().length} × ${cpus()[0].model.trim()}, everything on loopback\n\n`,
 );
 const { run } = await load();
-await run();
+await run(args);

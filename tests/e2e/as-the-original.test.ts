@@ -98,7 +98,7 @@ it.each(['openai-text', 'anthropic-text', 'anthropic-tool-no-args'])('the whole 
   wires.answer = (call) => call.json(body);
   if (file.startsWith('openai')) {
     // The recording is of OpenAI's other wire: it stands here for any object.
-    wires.answer = (call) => call.json({ ...body, choices: [] });
+    wires.answer = (call) => call.json({ ...body, error: null, choices: [{ index: 0, finish_reason: 'stop' }] });
     const ask = (client: OpenAI) => client.chat.completions.create({ model: 'gpt-x', messages });
     expect(await ask(openais().through)).toEqual(await ask(openais().direct));
   } else {
@@ -111,7 +111,7 @@ it('the request arrives byte for byte, but for the name of the model', async () 
   let bytes = '';
   wires.answer = (call) => {
     bytes = call.bytes;
-    call.json({ choices: [] });
+    call.json({ choices: [{ index: 0, finish_reason: 'stop' }] });
   };
   const body = (model: string) =>
     `{ "temperature":1.0, "x":"\\u00e9\\n", "model" : "${model}","messages":[{"role":"user","content":"{\\"model\\":\\"y\\"}"}], "big":12345678901234567890, "z":[ ] }`;
@@ -195,7 +195,11 @@ it("Anthropic's headers and token counts pass", async () => {
   let headers: ProviderCall['headers'] = {};
   wires.answer = (call) => {
     headers = call.headers;
-    call.json(call.path.endsWith('/count_tokens') ? { input_tokens: 42 } : { type: 'message', content: [] });
+    call.json(
+      call.path.endsWith('/count_tokens')
+        ? { input_tokens: 42 }
+        : { type: 'message', content: [], stop_reason: 'end_turn' },
+    );
   };
   const { through } = anthropics();
   await through.messages.create(

@@ -107,6 +107,17 @@ it('an unknown route has an error of the catalogue, on every service', async () 
   }
 });
 
+it('a URL that is none has an error of the catalogue, on every service', async () => {
+  for (const { url } of [stack.gateway, stack.runtime, stack.llmProxy]) {
+    const response = await fetch(`${url}/%ZZ`);
+    expect(response.status).toBe(400);
+    const { error } = (await response.json()) as { error: { code: string; requestId: string } };
+    expect(error).toMatchObject({ code: 'VALIDATION', retryable: false });
+    expect(response.headers.get('x-request-id')).toBe(error.requestId);
+    expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+  }
+});
+
 it('what is not HTTP does not hurt', async () => {
   for (const { url, port } of [stack.gateway, stack.runtime, stack.llmProxy]) {
     const socket = connect(port, '127.0.0.1');

@@ -1,6 +1,7 @@
 import { on } from 'node:events';
 import { expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import type { TrackedSessionEvent } from '../../packages/sdk/src/index.ts';
 import { keys } from '../support/stack.ts';
 import { useStory } from '../support/story.ts';
 
@@ -53,6 +54,29 @@ it('a client that goes away cancels nothing: the run goes on and is there when i
   const again = await story.stack.client().sessions.get(session.id);
   expect((await again.send('go', { inputId: run.inputId }).finished()).text).toBe('one two');
   expect(story.provider.calls).toHaveLength(1);
+});
+
+it('POST /api/v1/message says that its answer was cancelled, and what there is of it', async () => {
+  const ask = async (message: string) => {
+    const response = await fetch(`${story.stack.gateway.url}/api/v1/message`, {
+      method: 'POST',
+      headers: { 'x-internal-auth': keys.gateway },
+      body: JSON.stringify({ session_id: 'asked', message }),
+    });
+    return { status: response.status, body: await response.json() };
+  };
+  const stopped = ask('go');
+  const call = await story.provider.next();
+  await call.text('Half an');
+  const session = await story.stack.client().sessions.get('asked');
+  for await (const event of session.events({ from: 'start' })) if (event.type === 'item.delta') break;
+  await session.cancel();
+  expect(await stopped).toMatchObject({ status: 200, body: { status: 'cancelled', message: 'Half an' } });
+  const whole = ask('go on');
+  const second = await story.provider.next();
+  await second.text('All of it');
+  await second.finish();
+  expect(await whole).toMatchObject({ status: 200, body: { status: 'completed', message: 'All of it' } });
 });
 
 it('closing one raw WebSocket leaves the run and the other watcher alone', async () => {
@@ -127,9 +151,14 @@ it('deleting a session ends its run and what waits in its queue', async () => {
     ),
   );
   // Once the watchers are there.
-  for await (const event of session.events({ from: 'start' }))
-    if (event.type === 'session.state' && event.queued === 1) break;
+  const events = session.events({ from: 'start' })[Symbol.asyncIterator]();
+  const until = async (isIt: (event: TrackedSessionEvent) => boolean) => {
+    for (let next = await events.next(); !next.done; next = await events.next()) if (isIt(next.value)) return true;
+    return false;
+  };
+  expect(await until((event) => event.type === 'session.state' && event.queued === 1)).toBe(true);
   await session.delete();
+  expect(await until(({ type }) => type === 'session.deleted')).toBe(true);
   await call.aborted;
   for (const outcome of await Promise.all(outcomes)) expect(['cancelled', 'NOT_FOUND']).toContain(outcome);
   await expect(client.sessions.get(session.id)).rejects.toMatchObject({ code: 'NOT_FOUND' });

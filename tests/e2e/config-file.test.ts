@@ -41,6 +41,17 @@ const until = async (running: Stack, wanted: (ids: string[]) => boolean) => {
   while (!wanted(await modelIds(running))) await new Promise((resolve) => setImmediate(resolve));
 };
 
+it.each(['sk-ключ-12345678', 'sk-with\nnewline-12345678'])(
+  'llm-proxy does not start with a key that cannot be sent, and does not show it',
+  async (key) => {
+    write('  mine: one/a\n');
+    const variables = { LLM_PROXY__CONFIG: file, KEY_OF_ONE: key };
+    await expect(startStack({ variables })).rejects.toThrow(
+      /providers\.one\.api_key_env: KEY_OF_ONE=…: must have no line breaks[^0-9]*$/,
+    );
+  },
+);
+
 it('an alias falls back to the next provider, before the first token', async () => {
   write('  mine: { routes: [{ model: one/a }], fallbacks: [two/b] }\n');
   const session = await (await start()).client().sessions.create({ model: 'mine' });

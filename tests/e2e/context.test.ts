@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
-import type { Session } from '../../packages/sdk/src/index.ts';
+import { type Session, tool } from '../../packages/sdk/src/index.ts';
 import { conversationOf, type FakeProvider, type ProviderCall, startFakeProvider } from '../support/fake-provider.ts';
 import { type Stack, startStack } from '../support/stack.ts';
 import { anthropicMistakes, openAiMistakes } from '../support/wire-rules.ts';
@@ -280,3 +280,50 @@ it('a tool of the IDE that does not answer in time, and an approval that nobody 
   await answer(second, 'too bad');
   expect(await run.finished()).toMatchObject({ status: 'completed' });
 });
+
+it('names that the model makes up, and results cut within a character, are given to providers so that they take them', async () => {
+  const { provider, stack } = await setUp();
+  const emoji = '🎈';
+  const long = `${'a'.repeat(24 * 1024 - 1)}${emoji.repeat(9_999)}b`;
+  const results = [long, `half \ud83c`];
+  const tools = {
+    look: tool({ description: 'Looks', input: { type: 'object' }, kind: 'read', execute: () => results.shift() }),
+  };
+  const session = await stack.client({ tools }).sessions.create();
+  const run = session.send('go \ud83c');
+  const first = await provider.next();
+  const names = ['bad name!', 'x'.repeat(100), '', 'имя', 'look', 'look'];
+  await first.tools(...names.map((name) => ({ name, args: {} })));
+  await first.finish('tool_calls');
+  const second = await provider.next();
+  expect(openAiMistakes(second.body)).toEqual([]);
+  const [, assistant, ...told] = conversationOf(second) as Array<{
+    content: string;
+    tool_calls?: Array<{ function: { name: string } }>;
+  }>;
+  expect(assistant?.tool_calls?.map((call) => call.function.name)).toEqual([
+    'bad_name_',
+    'x'.repeat(64),
+    'unnamed',
+    '___',
+    'look',
+    'look',
+  ]);
+  expect(told[0]?.content).toContain('There is no tool "bad name!"');
+  const resultId = /as "([^"]+)"/.exec(told[4]?.content ?? '')?.[1];
+  await second.tools({ name: 'read_result', args: { result_id: resultId, offset: 24 * 1024, limit: 2 } });
+  await second.finish('tool_calls');
+  const third = await provider.next();
+  expect(conversationOf(third).at(-1)?.content).toContain(`${emoji}${emoji}\n[`);
+  for (const call of [second, third])
+    expect(call.body.messages.filter((message: object) => !isWellFormed(message))).toEqual([]);
+  await third.finish();
+  await run.finished();
+  const { items } = await session.items();
+  expect(items.filter(({ toolCall }) => !isWellFormed(toolCall ?? {}))).toEqual([]);
+});
+
+/** Escapes of halves are the same to a provider. */
+function isWellFormed(value: object): boolean {
+  return !/\\ud[89a-f]/i.test(JSON.stringify(value));
+}

@@ -21,11 +21,14 @@ const start = async (key = '') => {
   one: { base_url: ${provider.url}, stream_usage: false }
   two: { kind: anthropic, base_url: ${provider.url.replace('/v1', '')} }
 prices: { "*": { input: 1000, output: 1000 } }
+models:
+  hedged: { routes: [{ model: one/a }], fallbacks: [one/b], hedge_after_ms: 20 }
+  back: { routes: [{ model: one/a }], fallbacks: [one/b] }
 keys:
   team: { key_env: TEAM_KEY${key} }
 `,
   );
-  stack = await startStack({ variables: { LLM_PROXY__CONFIG: file, TEAM_KEY: TEAM } });
+  stack = await startStack({ variables: { LLM_PROXY__CONFIG: file, LLM_PROXY__MAX_RETRIES: '1', TEAM_KEY: TEAM } });
 };
 beforeEach(() => start());
 afterEach(async () => {
@@ -64,6 +67,7 @@ const messages = [{ role: 'user', content: 'hi' }];
 const chat = { path: '/v1/chat/completions', body: { messages } };
 const claude = { path: '/v1/messages', body: { messages, max_tokens: 9 } };
 
+const long = [{ role: 'user', content: 'word'.repeat(1_000) }];
 const TEXT = 'Wörter '.repeat(5_715).slice(0, 40_000);
 const openAiText = (call: ProviderCall, texts: string[]) =>
   texts.reduce((sent, text) => sent.then(() => call.text(text)), Promise.resolve());
@@ -112,7 +116,6 @@ describe.each([
     'costs what was asked, where its client leaves before it begins; stream: %s',
     async (stream) => {
       const leave = new AbortController();
-      const long = [{ role: 'user', content: 'word'.repeat(1_000) }];
       const asked = post(path, { ...body, messages: long, model, stream }, leave.signal).catch(() => {});
       const call = await provider.next();
       leave.abort();
@@ -124,13 +127,55 @@ describe.each([
   );
 });
 
+it('what lost a race costs what was asked, and so does what won', async () => {
+  const asked = post('/v1/chat/completions', { model: 'hedged', stream: true, messages: long });
+  const loser = await provider.next();
+  const winner = await provider.next();
+  await winner.text('hi');
+  await winner.finish();
+  expect(await (await asked).text()).toContain('hi');
+  await loser.aborted;
+  const { tokens_this_minute: tokens, usd_today: usd } = await settled();
+  expect(tokens).toBeGreaterThanOrEqual(1_000 + 8);
+  expect(tokens).toBeLessThan(1_050);
+  expect(usd).toBeCloseTo(tokens / 1_000, 1);
+  const metrics = await fetch(`${stack.llmProxy.url}/metrics`, { headers: { 'x-internal-auth': keys.llmProxy } });
+  expect(await metrics.text()).toMatch(/codelab_tokens_total\{provider="one",model="a",kind="input",[^}]*\} 10\d\d/);
+});
+
+it.each([
+  ['back', 2],
+  ['one/m', 1],
+])('of %s %i tries that broke off before the next cost what was asked', async (model, broken) => {
+  const asked = post('/v1/chat/completions', { model, stream: true, messages: long });
+  for (let tries = 0; tries < broken; tries++) {
+    const call = await provider.next();
+    call.open();
+    call.response.end(': wait\n\n');
+  }
+  const call = await provider.next();
+  await call.text('hi');
+  await call.finish();
+  expect(await (await asked).text()).toContain('hi');
+  const { tokens_this_minute: tokens } = await settled();
+  expect(tokens).toBeGreaterThanOrEqual(broken * 1_000 + 8);
+  expect(tokens).toBeLessThan(broken * 1_050);
+});
+
 it('a whole answer without counts costs its characters', async () => {
   const asked = post('/v1/chat/completions', { model: 'one/m', messages });
-  (await provider.next()).json({ choices: [{ index: 0, message: { role: 'assistant', content: TEXT } }] });
+  (await provider.next()).json({
+    choices: [{ index: 0, message: { role: 'assistant', content: TEXT }, finish_reason: 'stop' }],
+  });
   await asked;
   expect((await settled()).tokens_this_minute).toBeGreaterThanOrEqual(10_000);
   const again = post('/v1/messages', { model: 'two/m', messages, max_tokens: 9 });
-  (await provider.next()).json({ type: 'message', content: [{ type: 'text', text: TEXT }], usage: {} });
+  (await provider.next()).json({
+    type: 'message',
+    content: [{ type: 'text', text: TEXT }],
+    stop_reason: 'end_turn',
+    usage: {},
+  });
   await again;
   while ((await used()).tokens_this_minute < 20_000) await new Promise((resolve) => setImmediate(resolve));
 });
@@ -142,13 +187,16 @@ it.each([
   ['nothing', 'null'],
 ])('a provider that counts in %s does not spoil the counts', async (_, usage) => {
   const counted = post('/v1/chat/completions', { model: 'one/m', messages });
-  (await provider.next()).json({ choices: [], usage: { prompt_tokens: 70, completion_tokens: 30 } });
+  (await provider.next()).json({
+    choices: [{ finish_reason: 'stop' }],
+    usage: { prompt_tokens: 70, completion_tokens: 30 },
+  });
   await counted;
   expect((await settled()).tokens_this_minute).toBe(100);
   const asked = post('/v1/chat/completions', { model: 'one/m', messages });
   const call = await provider.next();
   call.response.writeHead(200, { 'content-type': 'application/json' });
-  call.response.end(`{"choices":[],"usage":${usage}}`);
+  call.response.end(`{"choices":[{"finish_reason":"stop"}],"usage":${usage}}`);
   expect((await asked).status).toBe(200);
   const now = await settled();
   expect(now.tokens_this_minute).toBeGreaterThanOrEqual(100);

@@ -5,7 +5,15 @@ import { keys, type Stack, startStack } from '../support/stack.ts';
 let provider: FakeProvider;
 let stack: Stack;
 beforeAll(async () => {
-  provider = await startFakeProvider((call) => call.json({ choices: [], type: 'message', content: [], data: [] }));
+  provider = await startFakeProvider((call) =>
+    call.json({
+      choices: [{ finish_reason: 'stop' }],
+      type: 'message',
+      content: [],
+      stop_reason: 'end_turn',
+      data: [],
+    }),
+  );
   stack = await startStack({
     providerUrl: provider.url,
     variables: {

@@ -1,5 +1,5 @@
 import { on } from 'node:events';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { conversationOf } from '../support/fake-provider.ts';
 import { keys } from '../support/stack.ts';
@@ -110,6 +110,23 @@ it('a reconnecting client is shown what still waits for it', async () => {
   second.socket.close();
 });
 
+it('a client whose decision was refused is told to run the call that somebody else approves', async () => {
+  const client = await connect('refused');
+  client.send({ type: 'user_message', content: 'go' });
+  const first = await story.provider.next();
+  await first.tools({ name: 'write_file', args: { path: 'b', content: '1' } });
+  await first.finish('tool_calls');
+  const asked = await client.next();
+  client.send({ type: 'hitl_decision', call_id: asked.call_id, decision: 'edit', modified_arguments: { nonsense: 1 } });
+  expect(await client.next()).toMatchObject({ type: 'error', code: 'VALIDATION' });
+  const other = await story.stack.client().sessions.get('refused');
+  await other.decide(asked.call_id as string, { decision: 'allow' });
+  expect(await client.next()).toEqual({ ...asked, requires_approval: false });
+  client.send({ type: 'tool_result', call_id: asked.call_id, result: 'written' });
+  expect(conversationOf(await story.provider.next()).at(-1)).toMatchObject({ content: 'written' });
+  client.socket.close();
+});
+
 it('switch_agent switches, says so, and sends its content', async () => {
   const client = await connect('switching');
   client.send({ type: 'switch_agent', agent_type: 'architect', content: 'draw it', reason: 'a design' });
@@ -126,6 +143,27 @@ it('switch_agent switches, says so, and sends its content', async () => {
   expect(await client.next()).toMatchObject({ is_final: true });
   client.send({ type: 'switch_agent', agent_type: 'nobody', content: '' });
   expect(await client.next()).toMatchObject({ type: 'error', code: 'VALIDATION' });
+  client.socket.close();
+});
+
+it('a message after its session was deleted begins it anew, with the tools of the client', async () => {
+  const client = await connect('deleted');
+  const namesOf = async () => {
+    const call = await story.provider.next();
+    await call.finish();
+    return call.body.tools.map(({ function: { name } }: { function: { name: string } }) => name);
+  };
+  client.send({ type: 'user_message', content: 'one' });
+  const tools = await namesOf();
+  expect(await client.next()).toMatchObject({ is_final: true });
+  for (const deleted of ['at once', 'later']) {
+    await (await story.stack.client().sessions.get('deleted')).delete();
+    // What watched the session says that it has gone, if a message does not come before.
+    if (deleted === 'later') expect(await client.next()).toMatchObject({ type: 'error', code: 'NOT_FOUND' });
+    client.send({ type: 'user_message', content: 'two' });
+    expect(await namesOf()).toEqual(tools);
+    while ((await client.next()).is_final !== true);
+  }
   client.socket.close();
 });
 
@@ -147,4 +185,101 @@ it('a message that is sent while agent-runtime is away is answered once it is ba
     { type: 'assistant_message', token: '2', is_final: false },
     { type: 'assistant_message', token: '', is_final: true },
   ]);
+});
+
+describe('a message that is sent again', () => {
+  const token = (text: string) => ({ type: 'assistant_message', token: text, is_final: false });
+  const end = { type: 'assistant_message', token: '', is_final: true };
+  const received = { status: 'received', message_id: 'm1' };
+  const message = { type: 'user_message', content: 'one', message_id: 'm1', input_id: 'i1' };
+  const answer = async (text: string) => {
+    const call = await story.provider.next();
+    await call.text(text);
+    await call.finish();
+  };
+  const take = async (client: Awaited<ReturnType<typeof connect>>, count: number) => {
+    const frames = [];
+    while (frames.length < count) frames.push(await client.next());
+    return frames;
+  };
+  /** A restart of agent-runtime, then another message: its answer is all that comes. */
+  const expectNoMore = async (client: Awaited<ReturnType<typeof connect>>) => {
+    await story.stack.restartRuntime();
+    client.send({ type: 'user_message', content: 'and now' });
+    await answer('next');
+    expect(await take(client, 2)).toEqual([token('next'), end]);
+    client.socket.close();
+  };
+
+  it('in the middle of its answer, over another connection, goes on, ends once, and is not shown again', async () => {
+    const first = await connect('again');
+    first.send(message);
+    const call = await story.provider.next();
+    await call.text('Hello');
+    expect(await take(first, 2)).toEqual([received, token('Hello')]);
+    first.socket.terminate();
+    const second = await connect('again');
+    expect(await second.next()).toEqual(token('Hello'));
+    second.send(message);
+    expect(await second.next()).toEqual(received);
+    await call.text(' you');
+    await call.finish();
+    expect(await take(second, 2)).toEqual([token(' you'), end]);
+    await expectNoMore(second);
+  });
+
+  it('after its answer, over another connection, is answered whole, once', async () => {
+    const first = await connect('again');
+    first.send(message);
+    await answer('Hello');
+    await take(first, 3);
+    first.socket.terminate();
+    const second = await connect('again');
+    second.send(message);
+    expect(await take(second, 3)).toEqual([received, token('Hello'), end]);
+    second.send(message);
+    expect(await second.next()).toEqual(received);
+    await expectNoMore(second);
+  });
+
+  it('after it was cancelled while it waited, has its end on each connection that has sent it, and only there', async () => {
+    const first = await connect('again');
+    first.send(message);
+    const call = await story.provider.next();
+    await call.text('Hello');
+    const waiting = { type: 'user_message', content: 'two', message_id: 'm2', input_id: 'i2' };
+    first.send(waiting);
+    expect(await take(first, 3)).toEqual(
+      expect.arrayContaining([received, token('Hello'), { ...received, message_id: 'm2' }]),
+    );
+    const second = await connect('again');
+    expect(await second.next()).toEqual(token('Hello'));
+    const cancelled = { type: 'error', code: 'NOT_FOUND', message_id: 'm2' };
+    await fetch(`${story.stack.gateway.url}/api/v1/sessions/again/inputs/i2/cancel`, {
+      method: 'POST',
+      headers: { 'x-internal-auth': keys.gateway },
+    });
+    expect(await first.next()).toMatchObject(cancelled);
+    first.send(waiting);
+    expect(await first.next()).toEqual({ ...received, message_id: 'm2' });
+    await call.finish();
+    expect(await first.next()).toEqual(end);
+    expect(await second.next()).toEqual(end);
+    second.send(waiting);
+    expect(await take(second, 2)).toMatchObject([{ ...received, message_id: 'm2' }, cancelled]);
+    second.socket.close();
+    await expectNoMore(first);
+  });
+
+  it('after one of its name with another content was refused, is acknowledged and no more', async () => {
+    const client = await connect('again');
+    client.send(message);
+    await answer('Hello');
+    await take(client, 3);
+    client.send({ ...message, content: 'other' });
+    expect(await client.next()).toMatchObject({ type: 'error', code: 'IDEMPOTENCY_MISMATCH' });
+    client.send(message);
+    expect(await client.next()).toEqual(received);
+    await expectNoMore(client);
+  });
 });

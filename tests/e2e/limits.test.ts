@@ -226,6 +226,26 @@ describe('the response cache', () => {
     (await first.next()).json(said(1, 1));
     await again;
   });
+
+  it('does not keep an answer that ended by a failure', async () => {
+    await start('cache: { ttl_seconds: 60 }\n');
+    const stream = async () => {
+      const asked = { model: 'one/m', messages, stream: true as const };
+      const { body } = await client(keys.llmProxy).chat.completions.create(asked).asResponse();
+      return new Response(body).text();
+    };
+    for (const [text, reason] of [
+      ['half', 'error'],
+      ['all', 'stop'],
+    ] as const) {
+      const asked = stream();
+      const call = await first.next();
+      await call.text(text);
+      await call.finish(reason);
+      expect(await asked).toContain(text);
+    }
+    expect(await stream()).toContain('all');
+  });
 });
 
 describe('routes that fail', () => {

@@ -258,6 +258,27 @@ describe('agent-runtime as an MCP server', () => {
     await later.client.close();
   });
 
+  it('says how the answer ended, and what it does not know', async () => {
+    await setUp({});
+    const { client, call } = await connect();
+    const { session_id } = await call('start_session', { agent: 'ask' });
+    const stopped = call('send_message', { session_id, message: 'go' });
+    const first = await provider.next();
+    await first.text('Half an');
+    const session = await stack.client().sessions.get(session_id);
+    for await (const event of session.events({ from: 'start' })) if (event.type === 'item.delta') break;
+    await call('cancel', { session_id });
+    expect(await stopped).toEqual({ status: 'cancelled', answer: 'Half an' });
+    const cut = call('send_message', { session_id, message: 'go on', input_id: 'cut' });
+    const second = await provider.next();
+    await second.text('Half too');
+    await second.finish('length');
+    expect(await cut).toEqual({ status: 'limit', answer: 'Half too' });
+    expect(await call('read_answer', { session_id, input_id: 'cut' })).toEqual(await cut);
+    expect(await call('read_answer', { session_id, input_id: 'unknown' })).toMatch(/^NOT_FOUND/);
+    await client.close();
+  });
+
   it('wants the key, and says what it takes', async () => {
     await setUp({});
     await expect(connect('wrong')).rejects.toThrow(/401|key/);

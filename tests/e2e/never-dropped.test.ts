@@ -84,6 +84,99 @@ describe("OpenAI's wire", () => {
     },
   );
 
+  describe.each([
+    ...['error', 'abort', 'cancelled', 'insufficient_system_resource', 'ERROR'].map((reason) => [reason, undefined]),
+    ['stop', { message: 'boom' }],
+  ] as Array<[reason: string, error: object | undefined]>)(
+    'an answer that ends by "%s", with the error %j',
+    (reason, error) => {
+      const end = { ...chunk({}), choices: [{ index: 0, delta: {}, finish_reason: reason, ...(error && { error }) }] };
+
+      it('is a failure where it is translated', async () => {
+        events(chunk({ role: 'assistant', content: 'Half an ans' }), end, 'data: [DONE]\n\n');
+        const translated = { ...claude, ...gpt };
+        await expect(wires.anthropic.messages.stream(translated).finalMessage()).rejects.toBeInstanceOf(
+          Anthropic.APIError,
+        );
+        await expect(wires.anthropic.messages.create(translated)).rejects.toBeInstanceOf(Anthropic.APIError);
+      });
+
+      it('passes as it came where something was said', async () => {
+        events(chunk({ role: 'assistant', content: 'Half an ans' }), end, 'data: [DONE]\n\n');
+        const { body } = await wires.openai.chat.completions.create({ ...gpt, stream: true }).asResponse();
+        const text = await new Response(body).text();
+        expect(text).toContain(`data: ${JSON.stringify(end)}\n\ndata: [DONE]\n\n`);
+        expect(text.match(/\[DONE\]/g)).toHaveLength(1);
+      });
+
+      it('is asked for again where nothing was said yet, streamed and whole', async () => {
+        const whole = { choices: [{ ...end.choices[0], message: { role: 'assistant', content: 'Half an ans' } }] };
+        let asked = 0;
+        wires.answer = async (call) => {
+          const isBad = ++asked % 2 === 1;
+          if (call.body.stream !== true)
+            return call.json(isBad ? whole : { choices: [{ index: 0, finish_reason: 'stop' }] });
+          if (!isBad) await call.delta({ role: 'assistant', content: 'Hello' });
+          await call.raw(`data: ${JSON.stringify(isBad ? end : chunk({}, 'stop'))}\n\ndata: [DONE]\n\n`);
+          call.response.end();
+        };
+        const { choices } = await wires.openai.chat.completions.stream(gpt).finalChatCompletion();
+        expect(choices[0]).toMatchObject({ message: { content: 'Hello' }, finish_reason: 'stop' });
+        const message = await wires.anthropic.messages.stream({ ...claude, ...gpt }).finalMessage();
+        expect(message.content).toMatchObject([{ text: 'Hello' }]);
+        expect((await wires.openai.chat.completions.create(gpt)).choices[0]?.finish_reason).toBe('stop');
+        expect(asked).toBe(6);
+      });
+    },
+  );
+
+  it.each([
+    ...['length', 'model_length', 'max_tokens', 'MAX_TOKENS'].map((reason) => [reason, 'max_tokens']),
+    ...['content_filter', 'SAFETY'].map((reason) => [reason, 'refusal']),
+    ...['stop', 'eos', 'COMPLETE'].map((reason) => [reason, 'end_turn']),
+  ])('an answer that ends by "%s" ends by "%s" where it is translated', async (reason, meant) => {
+    events(chunk({ role: 'assistant', content: 'All of it' }), chunk({}, reason), 'data: [DONE]\n\n');
+    const streamed = await wires.anthropic.messages.stream({ ...claude, ...gpt }).finalMessage();
+    const whole = await wires.anthropic.messages.create({ ...claude, ...gpt });
+    expect([streamed.stop_reason, whole.stop_reason]).toEqual([meant, meant]);
+  });
+
+  it.each([
+    ['{"type":"error","message":"boom"}', ''],
+    ['{"object":"error","message":"boom","code":500}', ''],
+    ['{"message":"boom"}', 'event: error\n'],
+  ])('the event %s in the middle of an answer, named by %j, is a failure', async (data, name) => {
+    events(chunk({ role: 'assistant', content: 'Half' }), chunk({ content: ' an' }), `${name}data: ${data}\n\n`);
+    const failed = { message: expect.stringContaining('boom') };
+    await expect(wires.openai.chat.completions.stream(gpt).finalChatCompletion()).rejects.toMatchObject(failed);
+    await expect(wires.anthropic.messages.stream({ ...claude, ...gpt }).finalMessage()).rejects.toMatchObject(failed);
+  });
+
+  it.each([
+    ['no choices', { choices: [] }],
+    ['no choices, and an error', { choices: [], error: { message: 'boom', code: 502 } }],
+    ['a choice that is nothing', { choices: [null] }],
+    ['no reason', { choices: [{ index: 0, message: { role: 'assistant', content: 'half' } }] }],
+    ['an empty reason', { choices: [{ index: 0, message: { content: 'half' }, finish_reason: '' }] }],
+    ['an error beside it', { choices: [{ index: 0, finish_reason: 'stop' }], error: { message: 'boom' } }],
+  ])('a whole answer with %s is none: it is asked for again, and is a failure', async (_, answer) => {
+    wires.answer = (call) => call.json(answer);
+    const asked = async () => {
+      await expect(wires.openai.chat.completions.create(gpt)).rejects.toMatchObject({ status: 502 });
+    };
+    expect(await callsOf(asked)).toBe(3);
+  });
+
+  it('of two choices that were asked for there is one: that is a failure, streamed and whole', async () => {
+    const two = { ...gpt, n: 2 };
+    events(chunk({ role: 'assistant', content: 'one' }), chunk({}, 'stop'), 'data: [DONE]\n\n');
+    await expect(wires.openai.chat.completions.stream(two).finalChatCompletion()).rejects.toMatchObject({
+      code: 'provider_stream_lost',
+    });
+    wires.answer = (call) => call.json({ choices: [{ index: 0, message: { content: 'one' }, finish_reason: 'stop' }] });
+    await expect(wires.openai.chat.completions.create(two)).rejects.toMatchObject({ code: 'provider_stream_lost' });
+  });
+
   it.each(['"finish_reason" : "stop"', '"finish_reason"\t:"stop"', '"finish_reason":\ndata: "stop"'])(
     'the end is seen where it is written as %j',
     async (reason) => {
@@ -106,6 +199,26 @@ describe("Anthropic's wire", () => {
   const call = { type: 'tool_use', id: 'toolu_1', name: 'look', input: { at: 'x' }, caller: { type: 'direct' } };
   const event = ({ name, data }: SseEvent) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
   const stop = event({ name: 'message_stop', data: { type: 'message_stop' } });
+
+  it.each([
+    ['pause_turn', 'length'],
+    ['model_context_window_exceeded', 'length'],
+    ['refusal', 'content_filter'],
+    ['stop_sequence', 'stop'],
+    ['from_the_future', 'stop'],
+  ])('an answer that ends by "%s" ends by "%s" where it is translated', async (reason, meant) => {
+    events(event(startOf('msg_1', { content: [{ type: 'text', text: 'x' }], stop_reason: reason })), stop);
+    const asked = { ...gpt, model: 'anthropic/c' };
+    const streamed = await wires.openai.chat.completions.stream(asked).finalChatCompletion();
+    const whole = await wires.openai.chat.completions.create(asked);
+    expect([streamed, whole].map(({ choices }) => choices[0]?.finish_reason)).toEqual([meant, meant]);
+  });
+
+  it('a whole message that does not say why it ended is a failure', async () => {
+    wires.answer = (call) =>
+      call.json({ type: 'message', content: [{ type: 'text', text: 'half' }], stop_reason: null });
+    await expect(wires.anthropic.messages.create(claude)).rejects.toMatchObject({ status: 502 });
+  });
 
   it('a message that stands whole in its start is an answer, and is asked for once', async () => {
     const usage = { input_tokens: 4, output_tokens: 9 };

@@ -8,6 +8,7 @@ import { createTRPCClient, createWSClient, wsLink } from '@trpc/client';
 import superjson from 'superjson';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { startFakeProvider } from '../support/fake-provider.ts';
 import { keys, type Stack, startStack } from '../support/stack.ts';
 
 // A provider that repeats all it knows in each kind of failure: its key, what the person said, what it was about to answer. Logs have none
@@ -202,6 +203,47 @@ it.each(failures)('$name: no secret is shown, and nothing is logged but what hap
   }
 });
 
+const begun: Record<string, string> = {
+  one: 'data: {"id":"x","choices":[{"index":0,"delta":{"role":"assistant","content":"Hello"}}]}\n\n',
+  two:
+    'event: message_start\ndata: {"type":"message_start","message":{"id":"m","content":[]}}\n\n' +
+    'event: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":"Hello"}}\n\n',
+};
+
+it.each([
+  `: a comment of ${KEY}, ${HEADER}`,
+  `data: ${JSON.stringify({ detail: all })}`,
+  `data: ${JSON.stringify({ message: all })}`,
+  `data: ${JSON.stringify({ type: 'error', message: all })}`,
+  `data: ${JSON.stringify({ object: 'error', message: all, code: 500 })}`,
+  `event: error\ndata: ${JSON.stringify({ message: all })}`,
+  `data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: 'error', error: { message: all } }] })}`,
+  `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: all } }] })}`,
+  `data: ${JSON.stringify({ type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: all } })}`,
+  `data: ${JSON.stringify({ [all]: all })}`,
+])('no secret is passed on in the middle of an answer: %#', async (event) => {
+  for (const provider of ['one', 'two']) {
+    act = stream(begun[provider] as string, 'data: {"choices":[]}', event, event);
+    for (const path of ['/v1/chat/completions', '/v1/messages']) {
+      const model = `${provider}/m`;
+      const answered = await ask(path, { model, stream: true, messages, max_tokens: 9 });
+      expect(answered).toContain('Hello');
+      none(answered, SECRETS);
+    }
+  }
+});
+
+it('no secret is passed on in a whole answer, which is otherwise as it came', async () => {
+  const told = { index: 0, finish_reason: 'stop', message: { role: 'assistant', content: `A ${KEY} é ${HEADER} 1.0` } };
+  act = answer(200, 'application/json', JSON.stringify({ choices: [told] }));
+  const body = { model: 'one/m', messages };
+  const answered = await ask('/v1/chat/completions', body);
+  none(answered, SECRETS);
+  expect(answered).toContain('A [redacted] é [redacted] 1.0');
+  act = answer(200, 'application/json', JSON.stringify({ choices: [told], error: { message: all } }));
+  none(await ask('/v1/chat/completions', body), SECRETS);
+});
+
 it('agent-runtime is told no secret either', async () => {
   const socket = createWSClient({
     url: `${stack.llmProxy.url.replace('http', 'ws')}/trpc`,
@@ -237,4 +279,92 @@ it('a provider that does not list its models says nothing in the log', async () 
   const logged = JSON.stringify(stack.logs);
   none(logged, [...SECRETS, ...WORDS]);
   expect(logged).toContain('the provider did not list its models');
+});
+
+it('MCP servers that repeat all they know: nothing of it is logged, and the model is told no key', async () => {
+  const provider = await startFakeProvider();
+  const file = join(folder, 'mcp.json');
+  let hasFailed = false;
+  const mcp = createServer(async (request, response) => {
+    const parts: Buffer[] = [];
+    for await (const part of request) parts.push(part as Buffer);
+    const body = Buffer.concat(parts).toString();
+    const said = `${body} ${request.headers.authorization} ${request.url}`;
+    const { id, method, params } = body === '' ? {} : JSON.parse(body);
+    const fail = () => response.writeHead(500).end(said);
+    const send = (result: object) =>
+      response
+        .writeHead(200, { 'content-type': 'application/json' })
+        .end(JSON.stringify({ jsonrpc: '2.0', id, result }));
+    if (!hasFailed) {
+      hasFailed = true;
+      fail();
+    } else if (method === 'initialize')
+      send({
+        protocolVersion: params.protocolVersion,
+        capabilities: { tools: {} },
+        serverInfo: { name: 'x', version: '1' },
+      });
+    else if (method === 'tools/list')
+      send({ tools: ['throw', 'fail', 'say'].map((name) => ({ name, inputSchema: { type: 'object' } })) });
+    else if (method !== 'tools/call') response.writeHead(202).end();
+    else if (params.name === 'throw') fail();
+    else send({ content: [{ type: 'text', text: said }], isError: params.name === 'fail' });
+  });
+  await new Promise<void>((resolve) => mcp.listen(0, '127.0.0.1', resolve));
+  const { port } = mcp.address() as AddressInfo;
+  const script = `process.stderr.write(process.env.KEY + ' ${PERSON}'); setTimeout(() => process.stdout.write('no JSON ' + process.env.KEY + '\\n'), 50)`;
+  const mcpServers = {
+    http: { url: `http://127.0.0.1:${port}/mcp?token=${TOKEN}`, headers: { authorization: `Bearer ${KEY}` } },
+    user: { url: `http://user:${TOKEN}@127.0.0.1:1/mcp` },
+    child: { command: process.execPath, args: ['-e', script], env: { KEY } },
+  };
+  writeFileSync(file, JSON.stringify({ mcpServers }));
+  const own = await startStack({
+    logs: true,
+    providerUrl: provider.url,
+    variables: { AGENT_RUNTIME__MCP_CONFIG: file },
+  });
+  const logged = async (text: string) => {
+    while (!own.logs.some(({ msg }) => msg.includes(text))) await new Promise((resolve) => setTimeout(resolve, 20));
+  };
+  try {
+    await logged('the MCP server is ready');
+    const session = await own.client().sessions.create();
+    await session.rules.add({ tool: '*', effect: 'allow' });
+    const run = session.send('go');
+    const call = await provider.next();
+    await call.tools(
+      ...['http_throw', 'http_fail', 'http_say', 'user_any', 'child_any'].map((name) => ({
+        name,
+        args: { text: PERSON },
+      })),
+    );
+    await call.finish('tool_calls');
+    const next = await provider.next();
+    const told = JSON.stringify(next.body.messages);
+    none(told, [...SECRETS, TOKEN]);
+    expect(told).toContain(PERSON);
+    await next.finish();
+    await run.finished();
+    await logged('it says something');
+    for (const broken of [
+      `{"mcpServers": {"a": {"url": ${KEY}}}}`,
+      JSON.stringify({ mcpServers: { a: { [KEY]: 1 } }, [KEY]: 1 }),
+    ]) {
+      own.logs.splice(0, own.logs.length, ...own.logs.filter(({ msg }) => !msg.includes('the old one stays')));
+      writeFileSync(file, broken);
+      await logged('the old one stays');
+      none(JSON.stringify(own.logs), [...SECRETS, TOKEN, ...WORDS]);
+    }
+    none(JSON.stringify(own.logs), [...SECRETS, TOKEN, ...WORDS]);
+    expect(own.logs.filter(({ mcpServer }) => mcpServer === 'http')).toContainEqual(
+      expect.objectContaining({ code: 500 }),
+    );
+  } finally {
+    await own.close();
+    await provider.close();
+    mcp.closeAllConnections();
+    mcp.close();
+  }
 });

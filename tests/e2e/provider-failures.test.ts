@@ -61,6 +61,46 @@ it('never tries again after the first token', async () => {
   expect(provider.calls).toHaveLength(1);
 });
 
+it.each(['error', 'abort', 'insufficient_system_resource'])(
+  'an answer that ends by "%s" is no answer',
+  async (reason) => {
+    const session = await start({ LLM_PROXY__MAX_RETRIES: '0' });
+    const run = session.send('go');
+    const call = await provider.next();
+    await call.text('half an ans');
+    await call.finish(reason);
+    await expect(run.finished()).rejects.toMatchObject({ code: 'PROVIDER_STREAM_LOST' });
+  },
+);
+
+it.each(['length', 'model_length', 'MAX_TOKENS'])('an answer that ends by "%s" has met its limit', async (reason) => {
+  const session = await start({});
+  const run = session.send('go');
+  const call = await provider.next();
+  await call.text('half an ans');
+  await call.finish(reason);
+  expect(await run.finished()).toMatchObject({ status: 'limit', text: 'half an ans' });
+});
+
+it('answers that end by a failure open the breaker, though they are passed on', async () => {
+  await start({ LLM_PROXY__BREAKER_FAILURES: '2', LLM_PROXY__MAX_RETRIES: '0' });
+  const ask = () =>
+    fetch(`${stack?.llmProxy.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'x-internal-auth': keys.llmProxy },
+      body: JSON.stringify({ model: 'fake-1', stream: true, messages: [{ role: 'user', content: 'go' }] }),
+    });
+  for (let time = 0; time < 2; time++) {
+    const asked = ask();
+    const call = await provider.next();
+    await call.text('half an ans');
+    await call.finish('error');
+    expect(await (await asked).text()).toContain('"finish_reason":"error"');
+  }
+  expect((await ask()).status).toBe(502);
+  expect(provider.calls).toHaveLength(2);
+});
+
 it('does not try again what can only fail again', async () => {
   const session = await start({ LLM_PROXY__MAX_RETRIES: '3' });
   const run = session.send('go');

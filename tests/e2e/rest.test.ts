@@ -111,6 +111,38 @@ it('models come with the default one first', async () => {
   });
 });
 
+it.each([
+  '/sessions?limit=1&limit=2',
+  '/sessions?cursor=a&cursor=b',
+  '/sessions/repeated/items?limit=1&limit=2',
+  '/sessions/repeated/events?from=now&from=start',
+])('a name that is repeated in a query is refused: %s', async (path) => {
+  await call('POST', '/sessions', { sessionId: 'repeated' });
+  expect(await call('GET', path)).toMatchObject({ status: 400, body: { error: { code: 'VALIDATION' } } });
+});
+
+it('a request without a body may say that it is JSON', async () => {
+  await call('POST', '/sessions', { sessionId: 'bodiless' });
+  const ask = async (method: string, path: string, type: string) => {
+    const headers = { authorization: `Bearer ${keys.gateway}`, 'content-type': type };
+    const response = await fetch(`${stack.gateway.url}/api/v1${path}`, { method, headers });
+    return { status: response.status, body: await response.json() };
+  };
+  for (const type of ['application/json', 'application/json; charset=utf-8'])
+    expect(await ask('POST', '/sessions/bodiless/cancel', type)).toMatchObject({
+      status: 200,
+      body: { status: 'already_finished' },
+    });
+  expect(await ask('POST', '/sessions/bodiless/inputs', 'application/json')).toMatchObject({
+    status: 400,
+    body: { error: { code: 'VALIDATION' } },
+  });
+  expect(await ask('DELETE', '/sessions/bodiless', 'application/json')).toMatchObject({
+    status: 200,
+    body: { deleted: true },
+  });
+});
+
 it('the events of a session without such an id are a 404, not a stream', async () => {
   expect(await call('GET', '/sessions/never-made/events')).toMatchObject({
     status: 404,

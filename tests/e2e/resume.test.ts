@@ -36,7 +36,7 @@ describe.each([
     const speaking = speak();
     let seq = 0;
     for await (const event of run.events) {
-      expect(event.seq).toBeGreaterThan(seq);
+      expect(event.seq).toBeGreaterThanOrEqual(seq);
       seq = event.seq;
       if (event.type !== 'item.delta') continue;
       expect(event.offset).toBe(text.length);

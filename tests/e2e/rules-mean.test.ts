@@ -104,6 +104,57 @@ describe('what a rule denies', () => {
     expect(asked).toEqual([]);
   });
 
+  it.each<[string, (all: { outer: string; folder: string; link: string }) => { rule: string; project?: string }]>([
+    ['of a folder above', ({ outer }) => ({ rule: `${outer}/**` })],
+    ['of any folder', () => ({ rule: '/**/secrets/**' })],
+    ['of a folder beside it', ({ outer }) => ({ rule: `${join(outer, '..')}/*/ws/secrets/**` })],
+    ['with dots', ({ outer }) => ({ rule: `${outer}/x/../ws/secrets/**` })],
+    ['with two slashes', ({ outer }) => ({ rule: `${outer}//ws/secrets/**` })],
+    ['with backslashes', ({ folder }) => ({ rule: `${folder.replaceAll('/', '\\')}\\secrets\\**` })],
+    ['with file:', ({ folder }) => ({ rule: `file://${folder}/secrets/**` })],
+    ['with escapes', ({ folder }) => ({ rule: `${folder.replaceAll('-', '\\-')}/secrets/**` })],
+    [
+      'by the real path of a project that is a link',
+      ({ folder, link }) => ({ rule: `${folder}/secrets/**`, project: link }),
+    ],
+    ['by a link, of a project that is real', ({ link }) => ({ rule: `${link}/secrets/**` })],
+    ['in a session without a project', ({ folder }) => ({ rule: `${folder}/secrets/**`, project: '' })],
+    ['by a link, in a session without a project', ({ link }) => ({ rule: `${link}/secrets/**`, project: '' })],
+    ['of a project that is elsewhere', () => ({ rule: '/elsewhere/*/secrets/**', project: '/elsewhere/ws' })],
+    ['by a link within', ({ folder }) => ({ rule: `${folder}/link/**` })],
+    ['by a link within, not from the top', () => ({ rule: 'link/**' })],
+  ])('from the top, %s, is neither read nor found', async (_, make) => {
+    const link = join(outer, 'other-name');
+    symlinkSync(folder, link);
+    const { rule, project = folder } = make({ outer, folder, link });
+    const { session } = await makeSession(yes, project === '' ? undefined : project);
+    await session.rules.add({ tool: '*', resource: rule, effect: 'deny' });
+    const results = await call(
+      session,
+      { name: 'read_file', args: { path: 'secrets/key' } },
+      { name: 'read_file', args: { path: join(folder, 'secrets/key') } },
+      { name: 'search_in_code', args: { query: 'PASSWORD=', path: 'secrets' } },
+      { name: 'search_in_code', args: { query: 'PASSWORD=', pattern: 'secrets/**' } },
+      { name: 'write_file', args: { path: 'secrets/key', content: 'mine' } },
+    );
+    expect(results.filter((result) => /hunter2|is written/.test(result))).toEqual([]);
+    expect(readFileSync(join(folder, 'secrets/key'), 'utf8')).toBe('PASSWORD=hunter2\n');
+  });
+
+  it('but for some, from the top, is all the rest', async () => {
+    const { session } = await makeSession(yes, folder);
+    await session.rules.add({ tool: '*', resource: `!${folder}/src/**`, effect: 'deny' });
+    const [own, other, found] = await call(
+      session,
+      { name: 'read_file', args: { path: 'src/a.ts' } },
+      { name: 'read_file', args: { path: 'secrets/key' } },
+      { name: 'search_in_code', args: { query: 'password', path: 'src' } },
+    );
+    expect(own).toContain('none');
+    expect(other).toContain('A rule denies');
+    expect(found).toContain('src/a.ts:1');
+  });
+
   it('is left out of lists and searches, over the whole folder too', async () => {
     const { session, asked } = await makeSession();
     await session.rules.add({ tool: '*', resource: '**/.env', effect: 'deny' });
@@ -213,5 +264,44 @@ describe('a yes that is remembered', () => {
       await session.rules.add({ tool: 'write_file', resource, effect: 'allow' });
     for (const path of protectedPaths) await call(session, write(path));
     expect(asked).toEqual([]);
+  });
+
+  it('of a session without a project stands for no other session', async () => {
+    const one = await makeSession(() => ({ decision: 'allow', scope: 'project' }));
+    await call(one.session, write('one.txt'));
+    await call(one.session, write('two.txt'));
+    expect(one.asked.map(({ options }) => options)).toEqual([
+      [{ scope: 'once' }, { scope: 'session', resource: '**' }],
+    ]);
+    expect(await one.session.rules.list()).toMatchObject([{ scope: 'session', effect: 'allow' }]);
+    const other = await makeSession();
+    expect(await other.session.rules.list()).toEqual([]);
+    await call(other.session, write('three.txt'));
+    expect(other.asked).toHaveLength(1);
+    await expect(one.session.rules.add({ tool: '*', effect: 'deny', scope: 'project' })).rejects.toMatchObject({
+      code: 'VALIDATION',
+      details: [{ path: 'scope' }],
+    });
+  });
+
+  it('of a project stands for it however its path is spelled', async () => {
+    const { session } = await makeSession(yes, folder);
+    const rule = { tool: 'write_file', effect: 'allow', scope: 'project' } as const;
+    const { ruleId } = await session.rules.add(rule);
+    for (const project of [`${folder}/`, folder.replaceAll('/', '//'), join(outer, 'x/../ws'), `${outer}/x/../ws`]) {
+      const { session: other, asked } = await makeSession(yes, project);
+      await call(other, write('a.txt'));
+      expect(asked).toEqual([]);
+      expect(await other.rules.add(rule)).toMatchObject({ ruleId });
+    }
+    const { session: beside } = await makeSession(yes, `${folder}-evil`);
+    expect(await beside.rules.list()).toEqual([]);
+  });
+
+  it('for all files but some, from the top, does not stand for those', async () => {
+    const { session, asked } = await makeSession(yes, folder);
+    await session.rules.add({ tool: 'write_file', resource: `!${folder}/secrets/**`, effect: 'allow' });
+    await call(session, write('secrets/x'), write('src/b.ts'));
+    expect(asked.map(({ arguments: args }) => args.path)).toEqual(['secrets/x']);
   });
 });

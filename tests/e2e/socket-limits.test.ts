@@ -217,7 +217,7 @@ describe('JSON of 100,000 levels is refused at once', () => {
     await first.tools({ name: 'odd', args: `{"z":${deep}}` });
     await first.finish('tool_calls');
     const second = await provider.next();
-    expect(conversationOf(second).at(-1)).toMatchObject({ role: 'tool', content: expect.stringMatching(/512 levels/) });
+    expect(conversationOf(second).at(-1)).toMatchObject({ role: 'tool', content: expect.stringMatching(/200 levels/) });
     await second.text('I see.');
     await second.finish();
     expect(await run.finished()).toMatchObject({ status: 'completed', text: 'I see.' });

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { readSse } from '../support/doors.ts';
 import { keys } from '../support/stack.ts';
 import { useStory } from '../support/story.ts';
 
@@ -33,14 +34,16 @@ it('ends what does not finish in time: the provider is let go, and the watcher i
     method: 'POST',
     headers: { 'x-internal-auth': keys.runtime },
     body: JSON.stringify({ session_id: 'slow', type: 'user_message', content: 'go' }),
-  }).then((response) => response.text());
+  });
   const call = await story.provider.next();
   await call.text('one');
+  const messages = readSse(await answer);
+  expect((await messages.next()).value?.data).toContain('"token":"one"');
   await story.stack.runtime.close(50);
   await call.aborted;
-  const text = await answer;
-  expect(text).toContain('"token":"one"');
-  expect(text.trimEnd().endsWith('data: [DONE]')).toBe(true);
+  let last: string | undefined;
+  for await (const { data } of messages) last = data;
+  expect(last).toBe('[DONE]');
 });
 
 it('stops at once when nothing runs, however many watch', async () => {

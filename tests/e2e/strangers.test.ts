@@ -217,6 +217,32 @@ it('a wrong token never passes, not even where none is needed', async () => {
   none.close();
 });
 
+describe('a token that is wrong in an odd shape passes no more', () => {
+  const params = (json: string) => `connectionParams=${encodeURIComponent(json)}`;
+  it.each([
+    '/api/v1/agents?token=a&token=b',
+    '/api/v1/agents?token=',
+    `/%74rpc/agent.list?${params('{"token":"wrong"}')}`,
+    `/trpc/agent.list?${params('{"token":5}')}`,
+    `/trpc/agent.list?${params('{"token":["wrong"]}')}`,
+    `/trpc/agent.list?${params('"wrong"')}`,
+    `/trpc/agent.list?${params('{}')}&${params('{"token":"wrong"}')}`,
+  ])('over HTTP: %s', async (path) => {
+    expect((await fetch(`${stack.gateway.url}${path}`)).status).toBe(401);
+  });
+  it.each([[{ token: 5 }], [{ token: ['wrong'] }], ['wrong'], [['wrong']]])('over WebSocket: %j', async (data) => {
+    const socket = await opened(stack.gateway.port, '/trpc?connectionParams=1');
+    socket.send(JSON.stringify({ method: 'connectionParams', data }));
+    expect(await ask(socket, call('agent.list'))).toBe('UNAUTHORIZED');
+    socket.close();
+  });
+  it('in the URL of a WebSocket, twice', async () => {
+    const path = `?token=${keys.gateway}&token=wrong`;
+    expect(await open(stack.gateway.port, `/ws/session${path}`)).toBe(401);
+    expect(await upgradeAndAsk(stack.gateway.port, `/trpc${path}`, {}, 'agent.list')).toBe('UNAUTHORIZED');
+  });
+});
+
 const posts = [
   { name: 'gateway', path: '/api/v1/message', port: () => exposed.gateway.port, key: keys.gateway },
   { name: 'gateway', path: '/api/v1/sessions', port: () => exposed.gateway.port, key: keys.gateway },

@@ -2,7 +2,9 @@ import { expect, it } from 'vitest';
 import { z } from 'zod';
 import { type ApprovalHandler, type Session, type TrackedSessionEvent, tool } from '../../packages/sdk/src/index.ts';
 import { conversationOf } from '../support/fake-provider.ts';
+import { keys } from '../support/stack.ts';
 import { useStory } from '../support/story.ts';
+import { openAiMistakes } from '../support/wire-rules.ts';
 
 const story = useStory();
 
@@ -537,4 +539,130 @@ it('a fork has what was said up to an item, and goes its own way', async () => {
   await run.finished();
   expect((await session.items()).items).toHaveLength(4);
   expect(fork.info.forkedFrom).toMatchObject({ sessionId: session.id });
+});
+
+it('a fork begins with the rules of the original, and what becomes of them then is its own affair', async () => {
+  const { session } = await makeSession();
+  await session.rules.add({ tool: 'write_file', effect: 'allow' });
+  await session.rules.add({ tool: 'write_file', resource: 'secret/**', effect: 'deny' });
+  const before = await session.rules.list();
+  const fork = await session.fork();
+  const copied = await fork.rules.list();
+  expect(copied).toMatchObject(before.map(({ tool, resource, effect }) => ({ tool, resource, effect })));
+  expect(await fork.rules.add({ tool: 'write_file', effect: 'allow' })).toMatchObject({ ruleId: copied[0]?.ruleId });
+  for (const { ruleId } of before) await fork.rules.delete(ruleId);
+  expect(await fork.rules.list()).toHaveLength(2);
+  for (const { ruleId } of copied) await fork.rules.delete(ruleId);
+  expect(await fork.rules.list()).toEqual([]);
+  expect(await session.rules.list()).toEqual(before);
+});
+
+it('a call that the provider cut off is not made: the model is told, and does it in parts', async () => {
+  const { session, done } = await makeSession(() => ({ decision: 'allow' }));
+  const run = session.send('write');
+  const whole = { name: 'write_file', args: { path: 'whole', content: '' } };
+  for (const cut of [[{ name: 'write_file', args: '' }], [whole, { name: 'write_file', args: '{"path":"a","cont' }]]) {
+    const call = await story.provider.next();
+    await call.tools(...cut);
+    await call.finish('length');
+  }
+  const call = await story.provider.next();
+  expect(openAiMistakes(call.body)).toEqual([]);
+  const results = conversationOf(call).filter(({ role }) => role === 'tool');
+  expect(results.map(({ content }) => content)).toEqual(Array(3).fill(expect.stringContaining('was not made')));
+  await call.tools({ name: 'write_file', args: { path: 'b', content: '' } });
+  await call.finish('tool_calls');
+  for (let times = 1; times <= 3; times++) {
+    const next = await story.provider.next();
+    await next.tools({ name: 'write_file', args: `{"path":"${times}` });
+    await next.finish('length');
+  }
+  expect(await run.finished()).toMatchObject({ status: 'limit' });
+  expect(done).toEqual(['write b']);
+  const { items } = await session.items();
+  expect(items.at(-1)).toMatchObject({ kind: 'notice', text: expect.stringContaining('cut off 3 times') });
+  expect(items.filter(({ kind, status }) => kind === 'tool_call' && status === 'incomplete')).toHaveLength(6);
+});
+
+it('a call of an answer that the provider filtered is not made, and the run fails', async () => {
+  const { session, done } = await makeSession(() => ({ decision: 'allow' }));
+  const run = session.send('write');
+  const call = await story.provider.next();
+  await call.tools({ name: 'write_file', args: { path: 'a', content: '' } });
+  await call.finish('content_filter');
+  await expect(run.finished()).rejects.toMatchObject({ code: 'CONTENT_FILTERED' });
+  expect(done).toEqual([]);
+  expect((await session.items()).items.at(-1)?.toolCall).toMatchObject({
+    outcome: 'cancelled',
+    result: expect.stringContaining('was not made'),
+  });
+});
+
+it('a fork takes a message that the original had, as a new one, and has the files of those that it copied', async () => {
+  const { session } = await makeSession();
+  const file = (text: string) => ({ attachments: [{ name: 'a.txt', mimeType: 'text/plain', text }] });
+  const answer = async (): Promise<string> => {
+    const call = await story.provider.next();
+    await call.text('ok');
+    await call.finish();
+    return JSON.stringify(conversationOf(call).map(({ content }) => content));
+  };
+  for (const [inputId, content] of [
+    ['i0', 'zero'],
+    ['i1', 'one'],
+  ] as const) {
+    const run = session.send(content, { inputId, ...file(`file of ${content}`) });
+    await answer();
+    await run.finished();
+  }
+  const { items } = await session.items();
+  const fork = await session.fork({ itemId: items[1]?.itemId ?? '' });
+  for (const inputId of ['i1', 'i0']) {
+    const run = fork.send('one', { inputId, ...file('file of the fork') });
+    const told = await answer();
+    expect(told).toContain('file of zero');
+    expect(told).toContain('file of the fork');
+    expect(told).not.toContain('file of one');
+    expect(await run.finished()).toMatchObject({ status: 'completed', text: 'ok' });
+  }
+  const copy = await fork.fork();
+  await story.stack.restartRuntime();
+  for (const again of [fork, copy]) {
+    const run = again.send('and now?');
+    const told = await answer();
+    expect(told.match(/file of \w+/g)).toEqual(['file of zero', 'file of the', 'file of the']);
+    await run.finished();
+  }
+});
+
+it('arguments and results are nested at most 200 deep, whoever sends them', async () => {
+  const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);
+  const session = await story.stack.client().sessions.create();
+  const post = async (path: string, body: string, method = 'POST') => {
+    const response = await fetch(`${story.stack.gateway.url}/api/v1/sessions/${session.id}${path}`, {
+      method,
+      headers: { 'x-internal-auth': keys.gateway, 'content-type': 'application/json' },
+      body,
+    });
+    const { error } = (await response.json()) as { error?: { code: string } };
+    return error?.code ?? response.status;
+  };
+  const act = { name: 'act', inputSchema: { type: 'object' }, kind: 'write' };
+  await post('/tools', JSON.stringify({ clientId: 'one', tools: [act] }), 'PUT');
+  const run = session.send('go');
+  const first = await story.provider.next();
+  await first.tools({ name: 'act', args: `{"x":${nested(250)}}` }, { name: 'act', args: '{}' });
+  await first.finish('tool_calls');
+  const { approval } = await waitFor(session, 'approval.requested');
+  const edit = (depth: number) =>
+    post(`/approvals/${approval.callId}`, `{"decision":"edit","arguments":{"x":${nested(depth - 1)}}}`);
+  const result = (depth: number) => post(`/calls/${approval.callId}/result`, `{"result":${nested(depth)}}`);
+  expect([await edit(480), await edit(201), await edit(200)]).toEqual(['VALIDATION', 'VALIDATION', 200]);
+  expect([await result(480), await result(201), await result(200)]).toEqual(['VALIDATION', 'VALIDATION', 200]);
+  const next = await story.provider.next();
+  const [tooDeep, asDeep] = conversationOf(next).slice(-2);
+  expect(tooDeep?.content).toContain('more than 200 levels deep');
+  expect(asDeep?.content).toBe(nested(200));
+  await next.finish();
+  await run.finished();
 });

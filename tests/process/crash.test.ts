@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { startGateway } from '../../packages/gateway/src/app.ts';
 import { loadEnv as loadGatewayEnv } from '../../packages/gateway/src/env.ts';
 import { startLlmProxy } from '../../packages/llm-proxy/src/app.ts';
@@ -114,135 +114,140 @@ async function converse(session: Session): Promise<string[]> {
 }
 
 const cleanups: Array<() => Promise<unknown> | unknown> = [];
-afterEach(async () => {
+afterAll(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
 const stores: Array<[string, () => Promise<TestDatabase>]> = [['SQLite', makeSqlite]];
 if (process.env.TEST_DATABASE_URL) stores.push(['PostgreSQL', makePostgres]);
 
-describe.each(stores)('kill -9 of agent-runtime, on %s', (_, makeDatabase) => {
-  it(`loses nothing that was accepted, does nothing twice, and leaves a valid history, at ${ROUNDS} random moments`, async () => {
-    const database = await makeDatabase();
-    cleanups.push(() => database.remove());
-    const mistakes: string[] = [];
-    const provider: FakeProvider = await startFakeProvider(scripted(mistakes));
-    cleanups.push(() => provider.close());
-    const llmProxy = await startLlmProxy(
-      loadLlmProxyEnv({
-        LLM_PROXY__PORT: '0',
-        LLM_PROXY__INTERNAL_API_KEY: keys.llmProxy,
-        LLM_PROXY__LOG_LEVEL: 'silent',
-        LLM_PROXY__OPENAI_BASE_URL: provider.url,
-        LLM_PROXY__OPENAI_API_KEY: 'sk-test',
-        LLM_PROXY__ANTHROPIC_BASE_URL: provider.url.replace('/v1', ''),
-        LLM_PROXY__ANTHROPIC_API_KEY: 'sk-test',
-        LLM_PROXY__DEFAULT_MODEL: 'openai/fake-1',
-      }),
-    );
-    cleanups.push(() => llmProxy.close());
-    const [port = 0] = await freePorts(1);
-    let runtime = await startRuntime(port, database.url, llmProxy.url);
-    cleanups.push(() => runtime.signalGroup('SIGKILL'));
-    const gateway = await startGateway(
-      loadGatewayEnv({
-        GATEWAY__PORT: '0',
-        GATEWAY__INTERNAL_API_KEY: keys.gateway,
-        GATEWAY__LOG_LEVEL: 'silent',
-        GATEWAY__AGENT_RUNTIME_URL: `http://127.0.0.1:${port}`,
-        GATEWAY__AGENT_RUNTIME_API_KEY: keys.runtime,
-      }),
-    );
-    cleanups.push(() => gateway.close());
-
-    /** How often each call was made here. */
-    const made = new Map<string, number>();
-    const count = (callId: string) => made.set(callId, (made.get(callId) ?? 0) + 1);
-    const written: string[] = [];
-    const input = { type: 'object' as const };
-    const client: Client = createClient({
-      url: gateway.url,
-      token: keys.gateway,
-      tools: {
-        read: tool({
-          description: 'Reads',
-          input,
-          kind: 'read',
-          execute: async (args, { callId }) => {
-            count(callId);
-            await aWhile();
-            return `content of ${args.path}`;
-          },
+describe('kill -9 of agent-runtime', () => {
+  // They wait for processes most of the time: both at once.
+  it.concurrent.each(stores)(
+    `loses nothing that was accepted, does nothing twice, and leaves a valid history, at ${ROUNDS} random moments, on %s`,
+    async (_, makeDatabase) => {
+      const database = await makeDatabase();
+      cleanups.push(() => database.remove());
+      const mistakes: string[] = [];
+      const provider: FakeProvider = await startFakeProvider(scripted(mistakes));
+      cleanups.push(() => provider.close());
+      const llmProxy = await startLlmProxy(
+        loadLlmProxyEnv({
+          LLM_PROXY__PORT: '0',
+          LLM_PROXY__INTERNAL_API_KEY: keys.llmProxy,
+          LLM_PROXY__LOG_LEVEL: 'silent',
+          LLM_PROXY__OPENAI_BASE_URL: provider.url,
+          LLM_PROXY__OPENAI_API_KEY: 'sk-test',
+          LLM_PROXY__ANTHROPIC_BASE_URL: provider.url.replace('/v1', ''),
+          LLM_PROXY__ANTHROPIC_API_KEY: 'sk-test',
+          LLM_PROXY__DEFAULT_MODEL: 'openai/fake-1',
         }),
-        write: tool({
-          description: 'Writes',
-          input,
-          kind: 'write',
-          resource: 'path',
-          execute: async (args, { callId }) => {
-            count(callId);
-            await aWhile();
-            written.push(`${args.path}: ${args.content}`);
-          },
+      );
+      cleanups.push(() => llmProxy.close());
+      const [port = 0] = await freePorts(1);
+      let runtime = await startRuntime(port, database.url, llmProxy.url);
+      cleanups.push(() => runtime.signalGroup('SIGKILL'));
+      const gateway = await startGateway(
+        loadGatewayEnv({
+          GATEWAY__PORT: '0',
+          GATEWAY__INTERNAL_API_KEY: keys.gateway,
+          GATEWAY__LOG_LEVEL: 'silent',
+          GATEWAY__AGENT_RUNTIME_URL: `http://127.0.0.1:${port}`,
+          GATEWAY__AGENT_RUNTIME_API_KEY: keys.runtime,
         }),
-      },
-    });
-    cleanups.push(() => client.close());
+      );
+      cleanups.push(() => gateway.close());
 
-    const open = async (sessionId: string) => {
-      const session = await client.sessions.create({ sessionId });
-      session.onApproval(async ({ arguments: args }) => {
-        await aWhile();
-        return args.path === 'rejected'
-          ? { decision: 'reject', feedback: 'not that file' }
-          : { decision: 'edit', arguments: { path: 'edited', content: 'person' } };
+      /** How often each call was made here. */
+      const made = new Map<string, number>();
+      const count = (callId: string) => made.set(callId, (made.get(callId) ?? 0) + 1);
+      const written: string[] = [];
+      const input = { type: 'object' as const };
+      const client: Client = createClient({
+        url: gateway.url,
+        token: keys.gateway,
+        tools: {
+          read: tool({
+            description: 'Reads',
+            input,
+            kind: 'read',
+            execute: async (args, { callId }) => {
+              count(callId);
+              await aWhile();
+              return `content of ${args.path}`;
+            },
+          }),
+          write: tool({
+            description: 'Writes',
+            input,
+            kind: 'write',
+            resource: 'path',
+            execute: async (args, { callId }) => {
+              count(callId);
+              await aWhile();
+              written.push(`${args.path}: ${args.content}`);
+            },
+          }),
+        },
       });
-      return session;
-    };
-    const expected = ['completed', 'completed', 'completed', 'completed', 'completed', 'completed', 'cancelled'];
+      cleanups.push(() => client.close());
 
-    // Once without a kill: how long it takes.
-    const begun = performance.now();
-    expect(await converse(await open('undisturbed'))).toEqual(expected);
-    const duration = performance.now() - begun;
+      const open = async (sessionId: string) => {
+        const session = await client.sessions.create({ sessionId });
+        session.onApproval(async ({ arguments: args }) => {
+          await aWhile();
+          return args.path === 'rejected'
+            ? { decision: 'reject', feedback: 'not that file' }
+            : { decision: 'edit', arguments: { path: 'edited', content: 'person' } };
+        });
+        return session;
+      };
+      const expected = ['completed', 'completed', 'completed', 'completed', 'completed', 'completed', 'cancelled'];
 
-    for (let round = 0; round < ROUNDS; round++) {
-      const session = await open(`round-${round}`);
-      written.length = 0;
-      const conversation = converse(session);
-      // Spread over the whole conversation, and random within each part.
-      const moment = ((round + Math.random()) / ROUNDS) * duration;
-      await new Promise((resolve) => setTimeout(resolve, moment));
-      runtime.signalGroup('SIGKILL');
-      await runtime.exited;
-      runtime = await startRuntime(port, database.url, llmProxy.url);
-      expect(await conversation, `killed after ${Math.round(moment)} ms`).toEqual(expected);
+      // Once without a kill: how long it takes.
+      const begun = performance.now();
+      expect(await converse(await open('undisturbed'))).toEqual(expected);
+      const duration = performance.now() - begun;
 
-      const { items } = await session.items({ limit: 200 });
-      const said = items.filter(({ kind }) => kind === 'user_message').map(({ text }) => text);
-      expect(said).toEqual(['parallel', 'edit', 'reject', 'switch', 'steer', 'steered', 'cancel']);
-      expect(items.filter(({ status }) => status === 'in_progress')).toEqual([]);
-      const calls = items.flatMap(({ toolCall }) => toolCall ?? []);
-      expect(calls.map(({ name, outcome }) => `${name} ${outcome}`)).toEqual([
-        'read succeeded',
-        'read succeeded',
-        'calculator succeeded',
-        'plan succeeded',
-        'write succeeded',
-        'write rejected',
-        'switch_agent succeeded',
-        'read succeeded',
-      ]);
-      expect(items.filter(({ kind }) => kind === 'agent_switch')).toHaveLength(1);
-      expect(items.filter(({ kind }) => kind === 'plan')).toHaveLength(1);
-      expect(written).toEqual(['edited: person']);
-      expect([...made.values()].filter((times) => times !== 1)).toEqual([]);
-      expect(await session.approvals()).toEqual([]);
-      // Both wires take what is stored.
-      for (const model of ['openai/fake-1', 'anthropic/claude-fake'])
-        expect(await session.send('check', { model }).finished()).toMatchObject({ status: 'completed' });
-      expect(mistakes).toEqual([]);
-      session.close();
-    }
-  }, 300_000);
+      for (let round = 0; round < ROUNDS; round++) {
+        const session = await open(`round-${round}`);
+        written.length = 0;
+        const conversation = converse(session);
+        // Spread over the whole conversation, and random within each part.
+        const moment = ((round + Math.random()) / ROUNDS) * duration;
+        await new Promise((resolve) => setTimeout(resolve, moment));
+        runtime.signalGroup('SIGKILL');
+        await runtime.exited;
+        runtime = await startRuntime(port, database.url, llmProxy.url);
+        expect(await conversation, `killed after ${Math.round(moment)} ms`).toEqual(expected);
+
+        const { items } = await session.items({ limit: 200 });
+        const said = items.filter(({ kind }) => kind === 'user_message').map(({ text }) => text);
+        expect(said).toEqual(['parallel', 'edit', 'reject', 'switch', 'steer', 'steered', 'cancel']);
+        expect(items.filter(({ status }) => status === 'in_progress')).toEqual([]);
+        const calls = items.flatMap(({ toolCall }) => toolCall ?? []);
+        expect(calls.map(({ name, outcome }) => `${name} ${outcome}`)).toEqual([
+          'read succeeded',
+          'read succeeded',
+          'calculator succeeded',
+          'plan succeeded',
+          'write succeeded',
+          'write rejected',
+          'switch_agent succeeded',
+          'read succeeded',
+        ]);
+        expect(items.filter(({ kind }) => kind === 'agent_switch')).toHaveLength(1);
+        expect(items.filter(({ kind }) => kind === 'plan')).toHaveLength(1);
+        expect(written).toEqual(['edited: person']);
+        expect([...made.values()].filter((times) => times !== 1)).toEqual([]);
+        expect(await session.approvals()).toEqual([]);
+        // Both wires take what is stored.
+        for (const model of ['openai/fake-1', 'anthropic/claude-fake'])
+          expect(await session.send('check', { model }).finished()).toMatchObject({ status: 'completed' });
+        expect(mistakes).toEqual([]);
+        session.close();
+      }
+    },
+    300_000,
+  );
 });

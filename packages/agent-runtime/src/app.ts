@@ -62,6 +62,8 @@ export async function startAgentRuntime(
       toolTimeoutMs: env.TOOL_TIMEOUT_MS,
       approvalTimeoutMs: env.APPROVAL_TIMEOUT_MS,
       contextWindow: env.CONTEXT_WINDOW,
+      eventsMaxBytes: env.EVENTS_MAX_MIB * 1024 * 1024,
+      eventsMaxAgeMs: env.EVENTS_MAX_AGE_HOURS * 3_600_000,
     },
   });
   const router = createRouter({ sessions, store, agents, llm });

@@ -18,8 +18,10 @@ export interface View {
   items: StoredItem[];
 }
 
-/** What an input brought with it. */
-export type AttachmentsOf = (inputId: string) => Attachment[] | undefined;
+/** What a message brought with it. */
+export type AttachmentsOf = (
+  message: Partial<Record<'runId' | 'inputId', string | undefined>>,
+) => Attachment[] | undefined;
 
 type Role<R extends CompletionMessage['role']> = Extract<CompletionMessage, { role: R }>;
 
@@ -49,7 +51,7 @@ export function toMessages(view: View, attachments: AttachmentsOf): CompletionMe
       }
       case 'user_message':
         flush();
-        messages.push({ role: 'user', content: toContent(item, attachments(item.inputId ?? '')) });
+        messages.push({ role: 'user', content: toContent(item, attachments(item)) });
     }
   }
   flush();
@@ -57,7 +59,8 @@ export function toMessages(view: View, attachments: AttachmentsOf): CompletionMe
 }
 
 function toStepMessages(step: StoredItem[], trimmedUpTo: number): CompletionMessage[] {
-  const text = step.flatMap(({ item }) => (item.kind === 'assistant_message' ? item.text : [])).join('');
+  const said = step.flatMap(({ item }) => (item.kind === 'assistant_message' ? item.text : [])).join('');
+  const text = said.toWellFormed();
   const calls = step.filter(({ item }) => item.kind === 'tool_call');
   if (text === '' && calls.length === 0) return [];
   const thinking = step.flatMap(({ hidden }) => hidden?.thinking ?? []);
@@ -84,18 +87,23 @@ function toToolCall({ item }: StoredItem) {
   return {
     id: callId,
     type: 'function' as const,
-    function: { name, arguments: JSON.stringify(args ?? parsed(item.text)) },
+    function: { name: toToolName(name), arguments: JSON.stringify(args ?? parsed(item.text)) },
   };
+}
+
+/** Providers refuse a conversation with the names that models make up; the call's result has it as it was. */
+function toToolName(name: string): string {
+  return name.replace(/[^A-Za-z0-9_-]/g, '_').slice(0, 64) || 'unnamed';
 }
 
 /** What could not be parsed, or passed on, is shown to the model as what it was: providers take nothing but objects. */
 function parsed(text: string): object {
   try {
-    if (jsonDepthExceeds(text, MAX_JSON_DEPTH)) return { not_json: text.slice(0, 2000) };
+    if (jsonDepthExceeds(text, MAX_JSON_DEPTH)) return { not_json: text.slice(0, 2000).toWellFormed() };
     const value: unknown = JSON.parse(text === '' ? '{}' : text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
   } catch {}
-  return { not_json: text.slice(0, 2000) };
+  return { not_json: text.slice(0, 2000).toWellFormed() };
 }
 
 function toResult({ item, position }: StoredItem, trimmedUpTo: number): string {
@@ -111,7 +119,7 @@ function toResult({ item, position }: StoredItem, trimmedUpTo: number): string {
 const TRIMMED_LENGTH = 400;
 
 function toContent(item: Item, attachments: Attachment[] | undefined): Role<'user'>['content'] {
-  const { text } = item;
+  const text = item.text.toWellFormed();
   if (item.attachments === undefined) return text;
   if (attachments === undefined)
     return `${text}\n[No longer shown: ${item.attachments.map(({ name }) => name).join(', ')}]`;

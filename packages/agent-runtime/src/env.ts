@@ -39,6 +39,8 @@ const shape = {
     .default(3),
   STORE_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(30_000),
   LIVE_SESSIONS: count.default(2_000),
+  EVENTS_MAX_AGE_HOURS: count.min(1, 'must be at least 1').default(7 * 24),
+  EVENTS_MAX_MIB: count.min(1, 'must be at least 1').default(64),
   TOOL_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(120_000),
   APPROVAL_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(24 * 3_600_000),
   CONTEXT_WINDOW: count.min(1_000, 'must be at least 1000').default(128_000),

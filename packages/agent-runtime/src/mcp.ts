@@ -13,8 +13,10 @@ import {
 } from '@modelcontextprotocol/sdk/types.js';
 import type { JsonSchemaValidator } from '@modelcontextprotocol/sdk/validation/types.js';
 import { z } from 'zod';
+import { createMcpRedactor, failureOf } from './mcp-secrets.ts';
 import type { SchemaChecker } from './tools/schema-checker.ts';
 import type { Tool, ToolSource } from './tools/toolbox.ts';
+import { wholePart } from './whole-part.ts';
 import { within } from './within.ts';
 
 const CONNECT_TIMEOUT_MS = 15_000;
@@ -50,12 +52,11 @@ const ServerConfig = z.union([
 ]);
 type ServerConfig = z.infer<typeof ServerConfig>;
 
+const NAME = /^[A-Za-z0-9_-]{1,32}$/;
+
 /** The file that other clients of MCP have as well: `{"mcpServers": {"name": {"command", "args", "env"} or {"url", "headers"}}}`. */
 const McpConfig = z.strictObject({
-  mcpServers: z.record(
-    z.string().regex(/^[A-Za-z0-9_-]{1,32}$/, 'a name has 1 to 32 characters of A-Z a-z 0-9 _ -'),
-    ServerConfig,
-  ),
+  mcpServers: z.record(z.string().regex(NAME, 'a name has 1 to 32 characters of A-Z a-z 0-9 _ -'), ServerConfig),
 });
 
 export interface McpServers extends ToolSource {
@@ -86,8 +87,11 @@ export function startMcpServers(file: string | undefined, schemas: SchemaChecker
       apply();
       log.info({ file, servers: [...servers.keys()] }, 'the MCP servers were read again');
     } catch (error) {
-      const mistakes = error instanceof SettingsError ? error.mistakes : [(error as Error).message];
-      log.error({ file, mistakes }, 'the list of MCP servers is wrong: the old one stays');
+      const mistakes = error instanceof SettingsError ? error.mistakes : undefined;
+      log.error(
+        { file, ...(mistakes === undefined ? failureOf(error) : { mistakes }) },
+        'the list of MCP servers is wrong: the old one stays',
+      );
     }
   });
   return {
@@ -107,15 +111,34 @@ export function startMcpServers(file: string | undefined, schemas: SchemaChecker
   };
 }
 
-/** Throws `SettingsError`. */
+/** Throws `SettingsError`, which has none of the file's words but the names of servers and fields: a key may be anywhere. */
 function readConfig(file: string): z.infer<typeof McpConfig> {
+  const wrong = (mistakes: string[]) => new SettingsError(mistakes.map((mistake) => `${file}: ${mistake}`));
+  let text: string;
   try {
-    return McpConfig.parse(JSON.parse(readFileSync(file, 'utf8')));
+    text = readFileSync(file, 'utf8');
   } catch (error) {
-    if (error instanceof z.ZodError)
-      throw new SettingsError(error.issues.map((issue) => `${file}: ${issue.path.join('.')}: ${issue.message}`));
-    throw new SettingsError([`${file}: ${(error as Error).message}`]);
+    throw wrong([`it cannot be read: ${failureOf(error).code ?? 'for a reason of the system'}`]);
   }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    const [, position] = /at position (\d+)/.exec((error as Error).message) ?? [];
+    const line = position === undefined ? '' : `, in line ${text.slice(0, Number(position)).split('\n').length}`;
+    throw wrong([`it is not valid JSON${line}`]);
+  }
+  const parsed = McpConfig.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw wrong(
+    parsed.error.issues.map(({ code, path, message }) => {
+      const where = path
+        .map(String)
+        .map((name) => (NAME.test(name) ? name : '…'))
+        .join('.');
+      return `${where}: ${code === 'unrecognized_keys' ? 'it has a field that is not known' : message}`;
+    }),
+  );
 }
 
 interface McpServer {
@@ -128,6 +151,7 @@ interface McpServer {
 /** One server: started, watched, and started again when it ends, hangs, or was never there. */
 function startServer(name: string, config: ServerConfig, schemas: SchemaChecker, log: Logger): McpServer {
   const child = log.child({ mcpServer: name });
+  const clean = createMcpRedactor(config);
   let client: Client | undefined;
   /** What it had when it was last asked: while it is restarted its tools stay, and say so. */
   let tools: Tool[] | undefined;
@@ -141,7 +165,7 @@ function startServer(name: string, config: ServerConfig, schemas: SchemaChecker,
       { name: 'codelab-agent-runtime', version: '1.0.0' },
       { jsonSchemaValidator: { getValidator: acceptAll } },
     );
-    next.onerror = (err) => child.debug({ err }, 'the MCP server made a mistake');
+    next.onerror = (error) => child.debug(failureOf(error), 'the MCP server made a mistake');
     try {
       await next.connect(toTransport(config, child), { timeout: CONNECT_TIMEOUT_MS });
       tools = await listTools(next);
@@ -152,7 +176,7 @@ function startServer(name: string, config: ServerConfig, schemas: SchemaChecker,
     if (isClosed) return void next.close();
     client = next;
     failures = 0;
-    child.info({ tools: tools.map((tool) => tool.name) }, 'the MCP server is ready');
+    child.info({ tools: tools.map((tool) => clean(tool.name)) }, 'the MCP server is ready');
     let isListing = false;
     let isStale = false;
     next.setNotificationHandler(ToolListChangedNotificationSchema, async () => {
@@ -168,7 +192,7 @@ function startServer(name: string, config: ServerConfig, schemas: SchemaChecker,
         isListing = false;
       }
     });
-    next.onclose = () => lost(new Error('it closed the connection'));
+    next.onclose = () => lost(Object.assign(new Error('it closed the connection'), { code: 'CLOSED' }));
     const watch = () => {
       ping = setTimeout(() => {
         next.ping({ timeout: PING_TIMEOUT_MS }).then(watch, (err) => lost(err));
@@ -186,7 +210,7 @@ function startServer(name: string, config: ServerConfig, schemas: SchemaChecker,
   const again = (err: unknown): void => {
     if (isClosed) return;
     const delay = Math.min(RESTART_MS * 2 ** failures++, MAX_RESTART_MS);
-    child.warn({ err: (err as Error).message, delay }, 'the MCP server is not there: it is started again');
+    child.warn({ ...failureOf(err), delay }, 'the MCP server is not there: it is started again');
     restart = setTimeout(() => void start(), delay);
   };
 
@@ -202,17 +226,17 @@ function startServer(name: string, config: ServerConfig, schemas: SchemaChecker,
     const usable: Tool[] = [];
     let bytes = 0;
     for (const tool of found) {
-      const leaveOut = (mistakes: unknown) =>
-        child.warn({ tool: tool.name, mistakes }, 'a tool of the MCP server cannot be used');
+      const leaveOut = (mistake: string) =>
+        child.warn({ tool: clean(tool.name), mistake: clean(mistake) }, 'a tool of the MCP server cannot be used');
       const spec = ToolSpec.safeParse({
         name: `${name}_${tool.name}`,
-        description: (tool.description ?? tool.title ?? '').slice(0, 8192),
+        description: (tool.description ?? tool.title ?? '').slice(0, 8192).toWellFormed(),
         inputSchema: tool.inputSchema,
         kind: kindOf(tool, config.trustAnnotations),
         ...(config.timeoutMs === undefined ? {} : { timeoutMs: config.timeoutMs }),
       });
       if (!spec.success) {
-        leaveOut(spec.error.issues);
+        leaveOut(spec.error.issues.map(({ message }) => message).join('; '));
         continue;
       }
       bytes += toolBytes(spec.data);
@@ -242,17 +266,17 @@ function startServer(name: string, config: ServerConfig, schemas: SchemaChecker,
           maxTotalTimeout: Math.max(timeoutMs, 3_600_000),
           onprogress: () => {},
         });
-        const text = toText(result as ToolAnswer).slice(0, MAX_RESULT);
-        if (result.isError === true) throw new Error(text || 'The tool failed, and did not say why.');
+        const text = wholePart(clean(toText(result as ToolAnswer)), 0, MAX_RESULT);
+        if (result.isError === true) throw new ToolFailure(text || 'The tool failed, and did not say why.');
         return text;
       } catch (error) {
-        if (!(error instanceof McpError)) throw error;
-        if (error.code === ErrorCode.RequestTimeout)
+        if (error instanceof ToolFailure) throw error;
+        if (error instanceof McpError && error.code === ErrorCode.RequestTimeout)
           throw new CodelabError(
             'TOOL_TIMEOUT',
             `The MCP server "${name}" did not answer within ${timeoutMs / 1000} s.`,
           );
-        throw new Error(`The MCP server "${name}" failed: ${error.message}`);
+        throw new Error(`The MCP server "${name}" failed: ${clean((error as Error).message)}`);
       }
     };
 
@@ -294,7 +318,7 @@ function toTransport(config: ServerConfig, log: Logger): Transport {
     ...(cwd === undefined ? {} : { cwd }),
   });
   transport.stderr?.on('data', (data: Buffer) =>
-    log.debug({ stderr: data.toString('utf8').slice(0, 2000) }, 'it says'),
+    log.debug({ bytes: data.length }, 'it says something, which is not logged'),
   );
   return transport as Transport;
 }
@@ -310,6 +334,9 @@ function kindOf({ annotations }: McpTool, isTrusted: boolean): ToolKind {
   if (annotations.readOnlyHint === true) return 'read';
   return annotations.destructiveHint === false ? 'write' : 'delete';
 }
+
+/** What a tool itself says of its failure. */
+class ToolFailure extends Error {}
 
 interface ToolAnswer {
   content?: Array<{ type: string; [field: string]: unknown }>;

@@ -1,15 +1,7 @@
-import { router } from '@codelab/service-kit';
+import { CodelabError, contract } from '@codelab/protocol';
+import { implement } from '@codelab/service-kit';
 import type { Agents } from './agents.ts';
 import type { Llm } from './llm.ts';
-import { createAgentRouter } from './routers/agent.ts';
-import { createApprovalRouter } from './routers/approval.ts';
-import { createInputRouter } from './routers/input.ts';
-import { createModelRouter } from './routers/model.ts';
-import { createRuleRouter } from './routers/rule.ts';
-import { createRunRouter } from './routers/run.ts';
-import { createSessionRouter } from './routers/session.ts';
-import { createToolRouter } from './routers/tool.ts';
-import { createUsageRouter } from './routers/usage.ts';
 import type { Sessions } from './sessions.ts';
 import type { Store } from './store/store.ts';
 
@@ -20,17 +12,61 @@ export interface RouterOptions {
   llm: Llm;
 }
 
+/** Builds the router of agent-runtime: each procedure of the contract, done by whoever does it. */
 export function createRouter({ sessions, store, agents, llm }: RouterOptions) {
-  return router({
-    session: createSessionRouter(sessions),
-    input: createInputRouter(sessions),
-    run: createRunRouter(sessions),
-    tool: createToolRouter(sessions, store),
-    approval: createApprovalRouter(sessions),
-    rule: createRuleRouter(sessions),
-    agent: createAgentRouter(agents, sessions),
-    model: createModelRouter(llm),
-    usage: createUsageRouter(sessions, store),
+  const { use } = sessions;
+  return implement(contract, {
+    session: {
+      create: ({ input }) => sessions.create(input),
+      get: ({ input }) => use(input.sessionId, ({ session }) => session),
+      list: ({ input }) => sessions.list(input),
+      update: ({ input: { sessionId, ...changes } }) => use(sessionId, (session) => session.update(changes)),
+      fork: ({ input }) => sessions.fork(input),
+      delete: ({ input }) => sessions.delete(input.sessionId),
+      items: ({ input }) => sessions.items(input),
+      events: ({ input, ctx, signal }) => sessions.events(input, { signal, draining: ctx.lifecycle.draining }),
+    },
+    input: {
+      send: ({ input, ctx }) => sessions.send(input, ctx.requestId),
+      get: ({ input }) => sessions.input(input.sessionId, input.inputId),
+      cancel: ({ input }) => use(input.sessionId, (session) => session.cancelInput(input.inputId)),
+    },
+    run: {
+      get: ({ input }) => sessions.run(input.sessionId, input.runId),
+      cancel: ({ input }) => use(input.sessionId, (session) => session.cancelRun(input.runId)),
+    },
+    tool: {
+      announce: ({ input }) => use(input.sessionId, (session) => session.announce(input)),
+      list: ({ input }) => use(input.sessionId, (session) => ({ tools: session.tools() })),
+      result: ({ input }) => use(input.sessionId, (session) => session.toolResult(input)),
+      progress: ({ input }) => use(input.sessionId, (session) => session.toolProgress(input)),
+      async readResult({ input: { sessionId, resultId, offset, limit } }) {
+        const text = await use(sessionId, () => store.result(sessionId, resultId));
+        if (text === undefined)
+          throw new CodelabError('NOT_FOUND', `There is no result "${resultId}" in the session "${sessionId}".`);
+        return { text: text.slice(offset, offset + limit), length: text.length };
+      },
+    },
+    approval: {
+      list: ({ input }) => use(input.sessionId, async (session) => ({ approvals: await session.approvals() })),
+      decide: ({ input }) => use(input.sessionId, (session) => session.decide(input)),
+    },
+    rule: {
+      list: async ({ input }) => ({ rules: await use(input.sessionId, (session) => session.rules()) }),
+      add: async ({ input }) => ({ rule: await use(input.sessionId, (session) => session.addRule(input)) }),
+      delete: ({ input }) => use(input.sessionId, (session) => session.deleteRule(input.ruleId)),
+    },
+    agent: {
+      list: () => agents.list(),
+      switch: ({ input }) => use(input.sessionId, (session) => session.switchAgent(input.agent, input.reason)),
+    },
+    model: {
+      list: ({ ctx }) => llm.models(ctx.requestId),
+    },
+    usage: {
+      get: ({ input: { sessionId } }) =>
+        sessionId === undefined ? store.usage(undefined) : use(sessionId, () => store.usage(sessionId)),
+    },
   });
 }
 

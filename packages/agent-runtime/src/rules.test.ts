@@ -112,6 +112,85 @@ it('rules may name the files of the project from the top', () => {
   expect(effect(own, [rule('allow', '/home/me/ws/src/**')])).toBe('allow');
 });
 
+it.each([
+  '/home/me/**',
+  '/**/secret/**',
+  '/home/*/ws/secret/**',
+  '/home/me/x/../ws/secret/**',
+  '/home//me/./ws/secret/',
+  '\\\\home\\me\\ws\\secret\\**',
+  '\\home\\me\\ws\\secret\\key',
+  'file:///home/me/ws/secret/**',
+  'file://localhost/home/me/w%73/secret/**',
+  '/ho\\me/me/ws/secret/**',
+  '/HOME/me/WS/Secret/**',
+  '../ws/secret/**',
+  '{/home/me/ws/secret,/x}/**',
+  'x/../secret/**',
+  'secret\\**',
+])('a deny and an ask of %s count for secret/key of /home/me/ws', (glob) => {
+  const secret = { ...act('read', 'secret/key'), project: '/home/me/ws' };
+  expect(effect(secret, [rule('deny', glob)])).toBe('deny');
+  expect(effect(secret, [rule('ask', glob)])).toBe('ask');
+  expect(effect({ ...secret, ...act('read', 'src/a') }, [rule('deny', glob)])).toBe(
+    glob === '/home/me/**' ? 'deny' : 'allow',
+  );
+});
+
+it.each([
+  'C:/Users/me/proj/secret/**',
+  'c:/Users/me/proj/secret/**',
+  'C:/users/ME/proj/secret/**',
+  'C:\\Users\\me\\proj\\secret\\**',
+  'C:\\\\Users\\\\me\\\\proj\\\\secret\\\\**',
+  'C:/Users/me/**',
+  'C:/**',
+  '/Users/me/proj/secret/**',
+  'file:///c:/Users/me/proj/secret/**',
+])('a deny of %s counts for secret\\key of C:\\Users\\me\\proj', (glob) => {
+  const project = 'C:\\Users\\me\\proj';
+  const secret = {
+    tool: 'the_tool',
+    kind: 'read' as const,
+    resources: [normalizePath('secret\\key', project)],
+    project,
+  };
+  expect(effect(secret, [rule('deny', glob)])).toBe('deny');
+});
+
+it('a character of a glob stands for any, whatever it is made of', () => {
+  for (const glob of ['secret/?', 'secret/[!a]', 'secret/??.txt'])
+    expect([
+      glob,
+      effect(act('read', glob.endsWith('t') ? 'secret/a😀.txt' : 'secret/😀'), [rule('deny', glob)]),
+    ]).toEqual([glob, 'deny']);
+  expect(effect(act('read', 'secret/ab'), [rule('deny', 'secret/?')])).toBe('allow');
+});
+
+it('a glob that is turned round leaves out the files of the project by their names from the top too', () => {
+  const of = (path: string) => ({ ...act('write', path), project: '/home/me/ws' });
+  for (const glob of [
+    '!/home/me/ws/secret/**',
+    '!/home/me/ws/x/../Secret/**',
+    '!/**/secret/**',
+    '!\\home\\me\\ws\\secret\\**',
+  ]) {
+    expect([glob, effect(of('secret/key'), [rule('allow', glob)])]).toEqual([glob, 'ask']);
+    expect([glob, effect(of('src/a'), [rule('allow', glob)])]).toEqual([glob, 'allow']);
+    expect([glob, effect(act('write', 'src/a'), [rule('allow', glob)])]).toEqual([glob, 'ask']);
+  }
+  for (const glob of ['!/home/me/ws/src/**', '!/home/me/ws/x/../src/**', '!/home/*/ws/src/**']) {
+    expect([glob, effect(of('src/a'), [rule('deny', glob)])]).toEqual([glob, 'ask']);
+    expect([glob, effect(of('SRC/a'), [rule('deny', glob)])]).toEqual([glob, 'deny']);
+  }
+});
+
+it('what a rule allows it says: no other case, no other spelling, no folder above', () => {
+  const own = { ...act('write', 'src/a'), project: '/home/me/ws' };
+  for (const glob of ['/home/me/**', '/HOME/me/ws/src/**', '/home/me/x/../ws/src/**', '/home/me/ws/SRC/**', 'src\\**'])
+    expect([glob, effect(own, [rule('allow', glob)])]).toEqual([glob, 'ask']);
+});
+
 it('what is too much to be told is denied where it may be, and allowed nowhere', () => {
   const files = Array.from({ length: 1_000 }, (_, index) => `${'a/'.repeat(500)}${index}`);
   const explosive = `${'*a'.repeat(400)}/**/*b`;

@@ -1,7 +1,11 @@
 import {
   compileGlob,
   compilePathGlob,
+  compileRuleGlob,
+  escapeGlob,
   type GlobWork,
+  isAbsolute,
+  isFromTop,
   isOutside,
   MAX_GLOB_LENGTH,
   normalizePath,
@@ -93,10 +97,6 @@ export function rememberedResource({ kind, resources }: Act): string | undefined
   return glob.length > MAX_GLOB_LENGTH ? undefined : glob;
 }
 
-function escapeGlob(text: string): string {
-  return text.replace(/[\\*?[\]{}()!+@]/g, '\\$&');
-}
-
 function describe(rule: Rule): string {
   return rule.resource === '**' ? rule.tool : `${rule.tool} on ${rule.resource}`;
 }
@@ -119,16 +119,16 @@ type Covers = (resource: string) => boolean | undefined;
 
 function compileRule(rule: Rule, act: Act, work: GlobWork): Covers {
   if (!spendOn(rule.resource, work)) return () => undefined;
-  return act.kind === 'execute' ? overCommands(rule, work) : overPaths(rule, act, work);
+  return act.kind === 'execute' ? overCommands(rule, act, work) : overPaths(rule, act, work);
 }
 
-function overCommands({ resource: glob, effect }: Rule, work: GlobWork): Covers {
+function overCommands({ resource: glob, effect }: Rule, { project }: Act, work: GlobWork): Covers {
   if (glob === '**' || glob === '*') return () => true;
   const isNegated = glob.startsWith('!');
   const pattern = isNegated ? glob.slice(1) : glob;
   const same = withoutEscapes(pattern);
   const test = compileGlob(pattern, { over: 'text' });
-  const asPath = compilePathGlob(glob, true);
+  const asPath = compileRuleGlob(glob, { isWide: true, roots: rootsOf(project) });
   return (command) => {
     const isSame = same === command;
     // What follows a shell's separators is not what was allowed.
@@ -137,14 +137,20 @@ function overCommands({ resource: glob, effect }: Rule, work: GlobWork): Covers 
     const covers = found === undefined ? undefined : found !== isNegated;
     // A tool that executes may also name a file.
     if (covers !== false || effect === 'allow' || isNegated || /\s/.test(command)) return covers;
-    return asPath(normalizePath(command), work);
+    return asPath(normalizePath(command, project), work);
   };
 }
 
 function overPaths({ resource, effect }: Rule, { kind, project }: Act, work: GlobWork): Covers {
+  const roots = rootsOf(project);
+  if (effect !== 'allow') {
+    const covers = compileRuleGlob(resource, { isWide: true, roots });
+    return (path) => covers(path, work);
+  }
+  // Where the files are from the top nobody knows, and so not what is left out either.
+  if (isTurned(resource) && isFromTop(resource) && roots.length === 0) return () => undefined;
   const glob = insideProject(resource, project);
-  const covers = compilePathGlob(glob, effect !== 'allow');
-  if (effect !== 'allow') return (path) => covers(path, work);
+  const covers = isTurned(glob) ? compileRuleGlob(glob, { isWide: false, roots }) : compilePathGlob(glob, false);
   return (path) => {
     if (isOutside(path)) return false;
     const isCovered = covers(path, work);
@@ -153,8 +159,18 @@ function overPaths({ resource, effect }: Rule, { kind, project }: Act, work: Glo
   };
 }
 
+function isTurned(glob: string): boolean {
+  return glob.startsWith('!');
+}
+
+/** The project, where that is a path. */
+export function rootsOf(project: string | undefined): string[] {
+  const root = project === undefined ? '' : normalizePath(project);
+  return isAbsolute(root) ? [root] : [];
+}
+
 /** A rule may name the project's files from the top. */
 function insideProject(glob: string, project: string | undefined): string {
-  const root = project === undefined ? '' : normalizePath(project);
-  return isOutside(root) && glob.startsWith(`${root}/`) ? glob.slice(root.length + 1) : glob;
+  const [root] = rootsOf(project);
+  return root !== undefined && glob.startsWith(`${root}/`) ? glob.slice(root.length + 1) : glob;
 }

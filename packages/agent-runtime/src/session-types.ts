@@ -1,10 +1,8 @@
 import type {
   Approval,
   ApprovalDecide,
-  Attachment,
   InputSend,
   InputSent,
-  NewSessionEvent,
   RememberedRule,
   RuleAdd,
   Session,
@@ -15,12 +13,11 @@ import type {
 } from '@codelab/protocol';
 import type { Lifecycle, Logger } from '@codelab/service-kit';
 import type { Agents } from './agents.ts';
-import type { View } from './context.ts';
-import type { EventLog, LogBudget } from './event-log.ts';
+import type { LogBudget } from './events/log-budget.ts';
+import type { SessionEvents } from './events/session-events.ts';
 import type { Llm } from './llm.ts';
 import type { Probation } from './probation.ts';
-import type { Store, StoredInput, StoredItem, StoredSession } from './store/store.ts';
-import type { Write } from './store/writer.ts';
+import type { Store, StoredItem } from './store/store.ts';
 import type { Toolbox } from './tools/toolbox.ts';
 
 export interface SessionSettings {
@@ -36,6 +33,10 @@ export interface SessionSettings {
   approvalTimeoutMs: number;
   /** In tokens. */
   contextWindow: number;
+  /** Of one session: over this its oldest events are evicted. */
+  eventsMaxBytes: number;
+  /** Events that are older are evicted. Milliseconds. */
+  eventsMaxAgeMs: number;
 }
 
 export interface SessionDeps {
@@ -53,7 +54,7 @@ export interface SessionDeps {
 /** One session at work: its queue, its active run, who waits for what. All that matters is in the store before it is shown. */
 export interface LiveSession {
   readonly session: Session;
-  readonly log: EventLog;
+  readonly log: SessionEvents;
   readonly isIdle: boolean;
   update(changes: Omit<SessionUpdate, 'sessionId'>): Promise<Session>;
   announce(input: ToolAnnounce): Promise<{ tools: number }>;
@@ -78,40 +79,4 @@ export interface LiveSession {
   end(): Promise<void>;
   /** Leaves the run as it is stored, for the next process. */
   suspend(): Promise<void>;
-}
-
-/** What the run needs of its session, besides `SessionDeps`. */
-export interface RunSession {
-  readonly sessionId: string;
-  session: Session;
-  stored: StoredSession;
-  emit(event: NewSessionEvent): string;
-  nextPosition(): number;
-  /** What the model sees, up to the newest stored item. */
-  view(): Promise<View>;
-  replaceView(view: View): void;
-  /** What the provider counts for what we count as one token, as far as it is known. */
-  tokensPerEstimate: number;
-  attachments(inputId: string): Attachment[] | undefined;
-  keepAttachments(inputId: string, attachments: Attachment[] | undefined): void;
-  opened(stored: StoredItem): void;
-  closed(stored: StoredItem): void;
-  /** Emits `session.state` where it has changed. */
-  stateChanged(): void;
-  /** The inputs that are to be delivered to the active run, taken out of the queue. */
-  takeSteers(deliver: (inputs: StoredInput[]) => Promise<void>): Promise<boolean>;
-  hasSteers(): boolean;
-  switchWrites(
-    to: string,
-    reason: string,
-    by: 'user' | 'model',
-    runId: string,
-  ): { writes: Write[]; undo(): void; show(): void };
-  /** A run is over here, and in the store once `stored` resolves. */
-  runEnds(runId: string, stored: Promise<void>): void;
-  /** There is no active run any more: at the same moment as its end is in the log, so that whoever comes now is not told to wait for it. */
-  runOver(): void;
-  startNext(): Promise<void>;
-  /** The run stays in the store as it is, for the next process: nothing more happens here. */
-  runSuspended(): void;
 }

@@ -1,10 +1,13 @@
 import {
   CodelabError,
+  eventBytes,
   type Input,
   type InputSend,
   type InputSent,
   type ItemPage,
+  type NewSessionEvent,
   newId,
+  type RememberedRule,
   type Run,
   type Session,
   type SessionCreate,
@@ -15,16 +18,20 @@ import {
   type TrackedEvent,
 } from '@codelab/protocol';
 import { parseCursor, toCursor } from './cursor.ts';
-import { createLogBudget } from './event-log.ts';
+import { createLogBudget } from './events/log-budget.ts';
 import { hash } from './hash.ts';
-import { createLiveSession } from './live-session.ts';
 import { createMutex, type Mutex } from './mutex.ts';
 import { createProbation } from './probation.ts';
+import { copyRules } from './session/approvals.ts';
+import { createLiveSession } from './session/live-session.ts';
 import type { LiveSession, SessionDeps } from './session-types.ts';
+import { toEventData } from './store/rows.ts';
 import type { StoredSession } from './store/store.ts';
+import { Conflict } from './store/writer.ts';
 
 /** When sessions are taken up again that could not be. */
 const RECOVER_AGAIN_MS = 2_000;
+const EVICT_EVERY_MS = 3_600_000;
 
 export interface ReadEventsOptions {
   signal: AbortSignal | undefined;
@@ -62,6 +69,13 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
   const mutexes = new Map<string, Mutex>();
   let lastNumber = await store.lastSessionNumber();
   let recovering = Promise.resolve();
+  const evictOldEvents = () => {
+    const before = Date.now() - settings.eventsMaxAgeMs;
+    store
+      .commit([writes.evictEventsBefore(before)])
+      .catch((err) => deps.log.warn({ err, event: 'events.evict' }, 'old events could not be evicted'));
+  };
+  const evicting = setInterval(evictOldEvents, EVICT_EVERY_MS).unref();
 
   const get = (sessionId: string): Promise<LiveSession> => {
     const known = live.get(sessionId);
@@ -119,14 +133,32 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
     }
   };
 
-  const insert = async (stored: StoredSession, copy?: { from: string; upTo: number }): Promise<Session> => {
+  const insert = async (
+    stored: Omit<StoredSession, 'seq' | 'eventBytes'>,
+    copy?: { from: string; upTo: number; rules: RememberedRule[] },
+  ): Promise<{ session: Session; replayed: boolean }> => {
     const { session } = stored;
-    await store.commit([
-      writes.session(stored),
-      ...(copy === undefined ? [] : [writes.copyItems(copy.from, session.sessionId, copy.upTo)]),
-    ]);
-    await use(session.sessionId, ({ log }) => log.append({ type: 'session.updated', session }));
-    return session;
+    const { sessionId } = session;
+    const event: NewSessionEvent = { type: 'session.updated', session };
+    const bytes = eventBytes(event);
+    // What was copied has no events here: a reader from the start finds a gap, and begins with the history.
+    const seq = copy === undefined ? 1 : 2;
+    const data = toEventData(event);
+    try {
+      await store.commit([
+        writes.session({ ...stored, seq, eventBytes: bytes }, newId('commit')),
+        writes.events(sessionId, [{ seq, ts: session.createdAt.getTime(), bytes, totalBytes: bytes, data }]),
+        ...(copy === undefined ? [] : [writes.copyItems(copy.from, sessionId, copy.upTo)]),
+        ...(copy?.rules ?? []).map((rule) => writes.rule(rule, sessionId, session.project)),
+      ]);
+    } catch (error) {
+      if (!(error instanceof Conflict)) throw error;
+      // An earlier try was stored after all, later than its caller waited.
+      const before = await madeBefore(sessionId, stored.createdWith);
+      if (before === undefined) throw new CodelabError('OVERLOADED', undefined, { retryAfterMs: 1000 });
+      return { session: before, replayed: true };
+    }
+    return { session, replayed: false };
   };
 
   /** The session of that id, where it was made with the same values. Throws `IDEMPOTENCY_MISMATCH`. */
@@ -170,7 +202,7 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
         createdAt: now,
         updatedAt: now,
       };
-      return { session: await insert({ session, number: ++lastNumber, createdWith, tools: [] }), replayed: false };
+      return insert({ session, number: ++lastNumber, createdWith, tools: [] });
     });
 
   return {
@@ -196,11 +228,9 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
           createdAt: now,
           updatedAt: now,
         };
-        const copy = { from: sessionId, upTo: last?.position ?? Number.MAX_SAFE_INTEGER };
-        return {
-          session: await insert({ session, number: ++lastNumber, createdWith, tools: found.tools }, copy),
-          replayed: false,
-        };
+        const rules = copyRules(session, await store.rules(sessionId, session.project));
+        const copy = { from: sessionId, upTo: last?.position ?? Number.MAX_SAFE_INTEGER, rules };
+        return insert({ session, number: ++lastNumber, createdWith, tools: found.tools }, copy);
       }),
 
     async list({ cursor, limit }) {
@@ -221,8 +251,10 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
         try {
           await session.end();
           await store.commit([writes.deleteSession(sessionId)]);
+          session.log.close({ type: 'session.deleted', sessionId });
           return { deleted: true };
         } finally {
+          session.log.close();
           // Where it could not be deleted, it is loaded anew.
           if (live.get(sessionId) === loading) live.delete(sessionId);
         }
@@ -281,6 +313,7 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
     },
 
     recover() {
+      evictOldEvents();
       recovering = (async () => {
         let left = await store.unfinishedSessions();
         for (;;) {
@@ -301,6 +334,7 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
     },
 
     async stop() {
+      clearInterval(evicting);
       await recovering.catch(() => {});
       await Promise.all([...live.values()].map(async (loading) => (await loading.catch(() => undefined))?.suspend()));
       await Promise.race([store.idle(), new Promise((resolve) => setTimeout(resolve, 2_000).unref())]);

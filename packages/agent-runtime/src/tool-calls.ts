@@ -2,19 +2,20 @@ import {
   type Approval,
   type ApprovalOutcome,
   type Item,
-  type NewSessionEvent,
+  MAX_VALUE_DEPTH,
   normalizePath,
   type Resolution,
   type Rule,
   type ToolOutcome,
 } from '@codelab/protocol';
-import { jsonDepthExceeds, MAX_JSON_DEPTH } from '@codelab/service-kit';
+import { jsonDepthExceeds } from '@codelab/service-kit';
 import type { Agent } from './agents.ts';
-import { createDeferred, type Deferred } from './deferred.ts';
 import { changesOf } from './patch.ts';
-import { type Act, deniedPaths, judge, rememberedResource } from './rules.ts';
-import type { StoredItem } from './store/store.ts';
+import { type Act, deniedPaths, judge, rememberedResource, rootsOf } from './rules.ts';
+import type { PreparedCall } from './session/run-machine.ts';
+import type { CallState } from './session/state.ts';
 import type { Tool, Toolbox } from './tools/toolbox.ts';
+import { wholePart } from './whole-part.ts';
 
 /** The model is given this much of a result; the rest by reference. UTF-16 code units. */
 const SHOWN_HEAD = 24 * 1024;
@@ -27,34 +28,6 @@ export interface CallEnd {
   outcome: ToolOutcome;
   /** What the model is told. */
   text: string;
-}
-
-export interface Decided {
-  decision: ApprovalOutcome;
-  feedback?: string;
-}
-
-/** A call of the model's that has no result yet. */
-export interface OpenCall {
-  callId: string;
-  name: string;
-  stored: StoredItem;
-  /** Undefined where the call could not be prepared: `end` says why. */
-  tool: Tool | undefined;
-  args: Record<string, unknown>;
-  /** Known before anything ran: a mistake of the model's, or a rule that denies. */
-  end: CallEnd | undefined;
-  approval: { approval: Approval; decided: Deferred<Decided>; isPending: boolean } | undefined;
-  /** As it was announced to the client. */
-  request: Extract<NewSessionEvent, { type: 'tool.requested' }> | undefined;
-  /** Moves the deadline of a client's call. */
-  extend: (() => void) | undefined;
-  /** Its tool is at work. */
-  isRunning: boolean;
-  isFinished: boolean;
-  /** What is being stored of it: its result, or a decision. */
-  storing: Promise<void> | undefined;
-  finished: Deferred<void>;
 }
 
 export interface PrepareOptions {
@@ -72,31 +45,18 @@ export interface PrepareOptions {
 }
 
 /**
- * A call as the model wrote it, checked: its tool, its arguments, and whether somebody must be asked. Never rejects: what can't be checked fails this call alone,
- * whatever it is, and so does not come back with the run.
+ * Checks a call as the model wrote it: its tool, its arguments, and whether somebody must be asked. Never rejects: what can't be checked
+ * fails this call alone, whatever it is, and so does not come back with the run.
  */
-export async function prepareCall(stored: StoredItem, options: PrepareOptions): Promise<OpenCall> {
-  const { item } = stored;
+export async function prepareCall(item: Item, options: PrepareOptions): Promise<PreparedCall> {
   const { callId, name } = item.toolCall as NonNullable<Item['toolCall']>;
-  const call: OpenCall = {
+  const fail = (text: string, outcome: ToolOutcome = 'failed'): PreparedCall => ({
     callId,
-    name,
-    stored,
     tool: undefined,
     args: {},
-    end: undefined,
+    end: { outcome, text },
     approval: undefined,
-    request: undefined,
-    extend: undefined,
-    isRunning: false,
-    isFinished: false,
-    storing: undefined,
-    finished: createDeferred(),
-  };
-  const fail = (text: string, outcome: ToolOutcome = 'failed'): OpenCall => {
-    call.end = { outcome, text };
-    return call;
-  };
+  });
 
   const tool = options.tools.get(name);
   if (tool === undefined)
@@ -110,19 +70,13 @@ export async function prepareCall(stored: StoredItem, options: PrepareOptions): 
     if (typeof act === 'string') return fail(act);
     const verdict = judge(act, options.rules);
     if (verdict.effect === 'deny') return fail(denial(verdict.reason), 'denied');
-    call.args = args;
-    call.tool = tool;
-    if (verdict.effect === 'ask')
-      call.approval = {
-        isPending: true,
-        decided: createDeferred(),
-        approval: toApproval(tool, act, { callId, args, reason: verdict.reason, options }),
-      };
+    const approval =
+      verdict.effect === 'ask' ? toApproval(tool, act, { callId, args, reason: verdict.reason, options }) : undefined;
+    return { callId, tool, args, end: undefined, approval };
   } catch (error) {
     options.onError(error);
     return fail('This call could not be checked, and was not made. Do it another way.');
   }
-  return call;
 }
 
 interface Asked {
@@ -144,7 +98,8 @@ function toApproval(tool: Tool, act: Act, { callId, args, reason, options }: Ask
     reason,
     options: [
       { scope: 'once' },
-      ...(resource === undefined ? [] : (['session', 'project'] as const).map((scope) => ({ scope, resource }))),
+      ...(resource === undefined ? [] : [{ scope: 'session' as const, resource }]),
+      ...(resource === undefined || options.project === '' ? [] : [{ scope: 'project' as const, resource }]),
     ],
     ...withChanges(tool, args),
     createdAt: new Date(),
@@ -162,15 +117,17 @@ export function policyOf(tool: Tool, args: Record<string, unknown>, rules: Rule[
   const act = toAct(tool, args, project);
   if (typeof act === 'string' || tool.kind === 'execute') return {};
   const denied = deniedPaths(act, rules);
+  const [root] = rootsOf(project);
   return {
     ...(act.resources.length === 0 ? {} : { paths: act.resources }),
-    ...(denied.length === 0 ? {} : { denied }),
+    ...(denied.length === 0 ? {} : { denied, ...(root === undefined ? {} : { root }) }),
   };
 }
 
 export interface CallPolicy {
   paths?: string[];
   denied?: string[];
+  root?: string;
 }
 
 function withChanges(tool: Tool, args: Record<string, unknown>): Pick<Approval, 'changes'> {
@@ -201,8 +158,8 @@ export function toAct(tool: Tool, args: Record<string, unknown>, project: string
 /** The arguments, or why they are none. */
 function toArguments(item: Item): Record<string, unknown> | string {
   if (item.toolCall?.arguments !== undefined) return item.toolCall.arguments;
-  if (jsonDepthExceeds(item.text, MAX_JSON_DEPTH))
-    return `The arguments are nested more than ${MAX_JSON_DEPTH} levels deep.`;
+  if (jsonDepthExceeds(item.text, MAX_VALUE_DEPTH))
+    return `The arguments are nested more than ${MAX_VALUE_DEPTH} levels deep.`;
   try {
     const value: unknown = item.text.trim() === '' ? {} : JSON.parse(item.text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
@@ -218,25 +175,61 @@ export function toText(result: unknown): string {
 
 /** What the model is shown of a result; `isWhole` is false where that is only a part, which says so. */
 export function shorten(text: string, resultId: string): { shown: string; isWhole: boolean } {
-  if (text.length <= SHOWN_HEAD + SHOWN_TAIL) return { shown: text, isWhole: true };
-  const left = text.length - SHOWN_HEAD - SHOWN_TAIL;
+  if (text.length <= SHOWN_HEAD + SHOWN_TAIL) return { shown: text.toWellFormed(), isWhole: true };
+  const head = wholePart(text, 0, SHOWN_HEAD);
+  const tail = wholePart(text, text.length - SHOWN_TAIL);
+  const left = text.length - head.length - tail.length;
   const note = `\n\n[… ${left} of ${text.length} characters are left out here. read_result has all of it as "${resultId}".]\n\n`;
-  return { shown: text.slice(0, SHOWN_HEAD) + note + text.slice(-SHOWN_TAIL), isWhole: false };
+  return { shown: (head + note + tail).toWellFormed(), isWhole: false };
 }
 
-/** How an approval ends now. */
-export function resolutionOf(decision: ApprovalOutcome, by: string): Resolution {
-  return { decision, by, decidedAt: Date.now() };
+/** Returns how an approval ends at `now`. */
+export function resolutionOf(decision: ApprovalOutcome, by: string, now: number): Resolution {
+  return { decision, by, decidedAt: now };
 }
 
-/** Makes it part of the item, which is stored with the call's end. */
-export function keepResolution({ item }: StoredItem, decision: Resolution): void {
-  if (item.toolCall !== undefined) item.toolCall = { ...item.toolCall, decision };
+/** Returns the item with the decision on its call, which is stored with the call's end too. */
+export function withResolution(item: Item, decision: Resolution, args?: Record<string, unknown>): Item {
+  if (item.toolCall === undefined) return item;
+  return {
+    ...item,
+    toolCall: { ...item.toolCall, decision, ...(args === undefined ? {} : { arguments: args }) },
+  };
 }
 
-export function rejection({ decision, feedback }: Decided): CallEnd {
+/** Returns what the model is told of a call that somebody did not allow. */
+export function rejection({
+  decision,
+  feedback,
+}: {
+  decision: ApprovalOutcome;
+  feedback?: string | undefined;
+}): CallEnd {
   if (decision === 'timed_out')
     return { outcome: 'rejected', text: 'Nobody decided on this call in time: it was not made.' };
   const why = feedback === undefined || feedback === '' ? '' : ` They say: ${feedback}`;
   return { outcome: 'rejected', text: `The person rejected this call: it was not made.${why}` };
+}
+
+/** Returns the files that a call has changed, where it tells. */
+export function changesMadeBy({
+  name,
+  args,
+  tool,
+}: Pick<CallState, 'name' | 'args' | 'tool'>): NonNullable<Item['fileChange']>['changes'] | undefined {
+  if (tool?.kind !== 'write' && tool?.kind !== 'delete') return undefined;
+  if (name === 'apply_patch') {
+    const changes = changesOf(args.patch);
+    return typeof changes === 'string' ? undefined : changes;
+  }
+  const path = tool.resource === undefined ? undefined : args[tool.resource];
+  if (typeof path !== 'string') return undefined;
+  return [{ path, change: tool.kind === 'delete' ? 'delete' : 'modify', hunks: [] }];
+}
+
+export function lateEnd(timeoutMs: number): CallEnd {
+  return {
+    outcome: 'timed_out',
+    text: `The tool did not answer within ${Math.round(timeoutMs / 100) / 10} s. It may still be running.`,
+  };
 }

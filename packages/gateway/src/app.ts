@@ -1,3 +1,4 @@
+import { contract } from '@codelab/protocol';
 import { createLogger, type Logger, type RunningService, serve } from '@codelab/service-kit';
 import { createAuthorize, createOriginCheck, createOriginFilter } from './authorize.ts';
 import type { Env } from './env.ts';
@@ -5,7 +6,7 @@ import { allowOrigins } from './http/cors.ts';
 import { eventsRoute } from './http/events.ts';
 import { messageRoute } from './http/message.ts';
 import { openApiRoute } from './http/openapi.ts';
-import { restRoutesPlugin } from './http/rest.ts';
+import { restPlugin } from './http/rest.ts';
 import { createRouter } from './router.ts';
 import { createRuntime } from './runtime.ts';
 import { createLegacyDoor } from './ws/legacy.ts';
@@ -31,7 +32,7 @@ export async function startGateway(
       const options = { router, makeContext };
       allowOrigins(app, createOriginFilter(env.ALLOWED_ORIGINS));
       app.register(messageRoute(options));
-      app.register(restRoutesPlugin(options));
+      app.register(restPlugin({ contract, ...options }));
       app.register(eventsRoute(options));
       app.register(openApiRoute({ version: env.VERSION }));
     },

@@ -1,26 +1,23 @@
-import { router } from '@codelab/service-kit';
-import { createAgentRouter } from './routers/agent.ts';
-import { createApprovalRouter } from './routers/approval.ts';
-import { createInputRouter } from './routers/input.ts';
-import { createModelRouter } from './routers/model.ts';
-import { createRuleRouter } from './routers/rule.ts';
-import { createRunRouter } from './routers/run.ts';
-import { createSessionRouter } from './routers/session.ts';
-import { createToolRouter } from './routers/tool.ts';
-import { createUsageRouter } from './routers/usage.ts';
+import { contract } from '@codelab/protocol';
+import { implement } from '@codelab/service-kit';
+import { forward } from './forward.ts';
 import type { Runtime } from './runtime.ts';
 
+/** Builds the router of gateway: every procedure of the contract, forwarded to agent-runtime. */
 export function createRouter(runtime: Runtime) {
-  return router({
-    session: createSessionRouter(runtime),
-    input: createInputRouter(runtime),
-    run: createRunRouter(runtime),
-    tool: createToolRouter(runtime),
-    approval: createApprovalRouter(runtime),
-    rule: createRuleRouter(runtime),
-    agent: createAgentRouter(runtime),
-    model: createModelRouter(runtime),
-    usage: createUsageRouter(runtime),
+  const forwarded = forward(contract, runtime);
+  return implement(contract, {
+    ...forwarded,
+    session: { ...forwarded.session, events: ({ input, ctx, signal }) => runtime.events(input, ctx, signal) },
+    input: {
+      ...forwarded.input,
+      async send(call) {
+        const sent = await forwarded.input.send(call);
+        const { sessionId, inputId } = call.input;
+        call.ctx.log.info({ sessionId, inputId, replayed: sent.replayed }, 'input sent');
+        return sent;
+      },
+    },
   });
 }
 

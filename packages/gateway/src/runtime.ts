@@ -15,7 +15,8 @@ const RESUBSCRIBE_MS = 100;
 
 /** agent-runtime, as gateway sees it. */
 export interface Runtime {
-  call: RpcClient<AgentRuntimeRouter>['call'];
+  /** Calls the procedure of that name. Throws its `CodelabError`, or `OVERLOADED` when agent-runtime can't be reached within 5 s. */
+  call: RpcClient<AgentRuntimeRouter>['callByName'];
   /** The events of a session, over cuts and restarts of agent-runtime, until `signal` aborts or gateway stops. */
   events(
     input: SessionEvents,
@@ -42,7 +43,7 @@ export function createRuntime({ url, key, log }: RuntimeOptions): Runtime {
   });
 
   return {
-    call: rpc.call,
+    call: rpc.callByName,
     async *events({ sessionId, from, inputId, ...input }, { requestId, lifecycle, flow }, signal) {
       let lastEventId = input.lastEventId;
       let isIdle = false;

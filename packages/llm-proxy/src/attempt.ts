@@ -10,10 +10,11 @@ import {
   type Opened,
   type ProviderChunk,
 } from './providers/provider.ts';
-import { toBrokenError, toStreamFault, toUnreadableError } from './providers/provider-error.ts';
+import { toBrokenError, toStreamFault, toUnfinishedError, toUnreadableError } from './providers/provider-error.ts';
 import { toFault } from './providers/provider-fault.ts';
 import type { StopSignal } from './stop.ts';
 import { Aborted, type UpstreamResponse } from './upstream.ts';
+import { failedEndIn, faultIn } from './wire/chunk-reader.ts';
 import { estimateUsage, tokensOf } from './wire/estimate.ts';
 import { saidCharacters } from './wire/said-characters.ts';
 
@@ -39,6 +40,8 @@ export interface Attempt<T> {
   hasBegun(): boolean;
   /** The choices that what it has delivered has opened. */
   opened(): Opened;
+  /** Whether what it has delivered, to the end, says itself that it ended by a failure. */
+  hasFailed(): boolean;
   /** What it has used, estimated where the provider has not come to say; undefined where the provider has done nothing. */
   usage(): CountedUsage | undefined;
 }
@@ -85,6 +88,7 @@ export function streamAttempt<T>(request: PostedRequest, reader: AnswerReader<T>
     },
     hasBegun: () => reader.hasBegun,
     opened: () => reader.opened,
+    hasFailed: () => reader.hasFailed,
     usage: () => (isPaid ? reader.usage(request.inputTokens) : undefined),
   };
 }
@@ -105,7 +109,7 @@ async function checkIsStream(response: UpstreamResponse, { names }: HttpProvider
   if (!/html|json/i.test(String(type))) return;
   const body = (await response.read(MAX_JSON_BYTES)).toString('utf8');
   if (/json/i.test(String(type))) {
-    const fault = faultIn(body);
+    const fault = faultInText(body);
     if (fault !== undefined) throw toStreamFault(fault, names, false);
   }
   throw toUnreadableError(
@@ -115,7 +119,7 @@ async function checkIsStream(response: UpstreamResponse, { names }: HttpProvider
   );
 }
 
-function faultIn(body: string) {
+function faultInText(body: string) {
   try {
     const answer = JSON.parse(body) as { error?: unknown } | null;
     return answer?.error ? (toFault(answer) ?? {}) : undefined;
@@ -124,11 +128,16 @@ function faultIn(body: string) {
   }
 }
 
+/** What an endpoint's answers are. */
+export interface WholeAnswer {
+  isAnswer(answer: object): boolean;
+  /** Whether an answer has said why it ended. Default: answers of this kind have no end. */
+  isWhole?(answer: object): boolean;
+  usage(answer: object): CountedUsage | undefined;
+}
+
 /** An answer that comes whole: its text as it came, once it is known to be what it should. */
-export function jsonAttempt(
-  request: PostedRequest,
-  answerOf: { isAnswer: (answer: object) => boolean; usage: (answer: object) => CountedUsage | undefined },
-): Attempt<string> {
+export function jsonAttempt(request: PostedRequest, kind: WholeAnswer): Attempt<string> {
   const { provider } = request;
   let hasBegun = false;
   let isPaid = false;
@@ -143,24 +152,26 @@ export function jsonAttempt(
       heard();
       let text: string;
       try {
-        text = (await response.read(MAX_JSON_BYTES)).toString('utf8');
+        text = provider.names.censor(await response.read(MAX_JSON_BYTES)).toString('utf8');
       } catch (error) {
         throw toBrokenError(error, provider.names, false);
       }
       const answer = parseAnswer(text, provider);
-      if (!answerOf.isAnswer(answer)) {
-        const fault = toFault(answer);
-        throw fault === undefined
-          ? toUnreadableError('it is no answer to what was asked', provider.names, false)
-          : toStreamFault(fault, provider.names, false);
+      const isAnswer = kind.isAnswer(answer);
+      if (isAnswer) {
+        usage = kind.usage(answer);
+        if (usage === undefined) characters = saidCharacters(text);
       }
-      usage = answerOf.usage(answer);
-      if (usage === undefined) characters = saidCharacters(text);
+      const fault = faultIn(answer) ?? failedEndIn(answer) ?? (isAnswer ? undefined : toFault(answer));
+      if (fault !== undefined) throw toStreamFault(fault, provider.names, false);
+      if (!isAnswer) throw toUnreadableError('it is no answer to what was asked', provider.names, false);
+      if (kind.isWhole?.(answer) === false) throw toUnfinishedError(provider.names);
       hasBegun = true;
       await deliver(text);
     },
     hasBegun: () => hasBegun,
     opened: () => nothingOpened,
+    hasFailed: () => false,
     usage() {
       if (usage !== undefined || !isPaid) return usage;
       return estimateUsage(undefined, { inputTokens: request.inputTokens, outputTokens: tokensOf(characters) });
@@ -198,6 +209,7 @@ export function builtinAttempt<T>(
     },
     hasBegun: () => hasBegun,
     opened: () => nothingOpened,
+    hasFailed: () => false,
     usage: () => usage,
   };
 }
@@ -220,6 +232,9 @@ export function rendered<T>(
     },
     get failure() {
       return reader.failure;
+    },
+    get hasFailed() {
+      return reader.hasFailed;
     },
     push: (packet) => renderAll(reader.push(packet)),
     end: () => renderAll(reader.end()),

@@ -44,6 +44,14 @@ it.each([
     'c.yaml:3: providers.vllm.base_url: must be a URL that starts with http:// or https://',
   ],
   ['models:\n  a: x/y\n\n  fast:\n    routes: []\n', 'c.yaml:5: models.fast.routes: must have at least one route'],
+  [
+    'models:\n  fast:\n    routes: [{ model: a/b }]\n    hedge_after_ms: 2592000000\n',
+    /^c\.yaml:\d: models\.fast(\.hedge_after_ms)?: must be/,
+  ],
+  [
+    'providers:\n  x:\n    base_url: http://x\n    headers: { x-team: "ключ" }\n',
+    /^c\.yaml:4: providers\.x\.headers\.x-team: must have no line breaks, and only [^к]*$/,
+  ],
   ['modells:\n  a: b\n', /^c\.yaml:1: the file: .*modells/],
   ['models:\n  a: "unclosed\n', /^c\.yaml:\d+: /],
   ['providers:\n  Bad Name: { base_url: http://x }\n', /^c\.yaml:2: providers\.Bad Name: /],

@@ -1,9 +1,12 @@
+import { headerValue, MAX_TIMER_MS } from '@codelab/service-kit';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 
 const ProviderId = z
   .string()
   .regex(/^[a-z][a-z0-9-]{0,39}$/, 'a provider is named by small letters, digits and hyphens');
+
+const HeaderName = z.string().regex(/^[\w!#$%&'*+.^`|~-]+$/, 'is no name of a header');
 
 const Route = z.strictObject({
   /** `provider/model`. */
@@ -19,7 +22,7 @@ const Alias = z.union(
       routes: z.array(Route).min(1, 'must have at least one route'),
       fallbacks: z.array(z.string().min(1)).default([]),
       /** After so long without a token the next route is asked as well, and the faster one answers. Milliseconds; default: never. */
-      hedge_after_ms: z.int().positive().optional(),
+      hedge_after_ms: z.int().positive().max(MAX_TIMER_MS, `must be at most ${MAX_TIMER_MS}`).optional(),
     }),
   ],
   'must be a model, or {routes: [{model, weight}], fallbacks: [model], hedge_after_ms}',
@@ -74,7 +77,7 @@ export const Config = z.strictObject({
         /** Azure's `api-version`, where models are deployments: without it, Azure's newer `/openai/v1` is spoken. */
         api_version: z.string().min(1).optional(),
         /** More headers for each request. */
-        headers: z.record(z.string(), z.string()).default({}),
+        headers: z.record(HeaderName, headerValue).default({}),
         /** Whether it knows `stream_options.include_usage`. */
         stream_usage: z.boolean().default(true),
       }),

@@ -1,6 +1,7 @@
 import {
   collectMistakes,
   commonSettings,
+  headerValue,
   httpUrl,
   loadSettings,
   milliseconds,
@@ -14,13 +15,13 @@ const PREFIX = 'LLM_PROXY__';
 
 const shape = {
   ...commonSettings({ prefix: PREFIX, port: 8002 }),
-  OPENAI_API_KEY: z.string().optional(),
+  OPENAI_API_KEY: headerValue.optional(),
   OPENAI_BASE_URL: httpUrl.optional(),
-  ANTHROPIC_API_KEY: z.string().optional(),
+  ANTHROPIC_API_KEY: headerValue.optional(),
   ANTHROPIC_BASE_URL: httpUrl.optional(),
-  OLLAMA_API_KEY: z.string().optional(),
+  OLLAMA_API_KEY: headerValue.optional(),
   OLLAMA_BASE_URL: httpUrl.optional(),
-  LITELLM_API_KEY: z.string().optional(),
+  LITELLM_API_KEY: headerValue.optional(),
   LITELLM_BASE_URL: httpUrl.optional(),
   /** The most that a body of `/v1/…` may have: images make it large. */
   MAX_BODY_BYTES: z.coerce

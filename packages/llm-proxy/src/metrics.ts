@@ -14,10 +14,18 @@ export interface CompletionReport {
   /** Until the first token. Milliseconds. */
   firstTokenMs: number | undefined;
   totalMs: number;
-  usage: CountedUsage | undefined;
-  costUsd: number | undefined;
+  /** What was used, by all that were asked: the one that answered, and those that were given up. */
+  spent: Spent[];
   /** Whether it came from the response cache. */
   isCached: boolean;
+}
+
+export interface Spent {
+  provider: string;
+  model: string;
+  usage: CountedUsage;
+  /** Undefined where the model has no price. */
+  costUsd: number | undefined;
 }
 
 export interface CompletionMetrics {
@@ -121,7 +129,7 @@ export function createCompletionMetrics(
     registers,
   });
   return {
-    report({ provider, model: asked, outcome, code, retries: tried, firstTokenMs, totalMs, usage, costUsd, isCached }) {
+    report({ provider, model: asked, outcome, code, retries: tried, firstTokenMs, totalMs, spent, isCached }) {
       const model = nameOf(provider, asked);
       requests(1, provider, model, outcome);
       if (code !== undefined) errors(1, provider, model, code);
@@ -129,12 +137,14 @@ export function createCompletionMetrics(
       if (isCached) cacheHits(1);
       if (firstTokenMs !== undefined) firstToken.observe({ provider, model }, firstTokenMs / 1000);
       duration.observe({ provider }, totalMs / 1000);
-      if (costUsd !== undefined) cost(costUsd, provider, model);
-      if (usage === undefined) return;
-      tokens(usage.inputTokens, provider, model, 'input');
-      tokens(usage.outputTokens, provider, model, 'output');
-      tokens(usage.cachedTokens, provider, model, 'cached');
-      tokens(usage.reasoningTokens, provider, model, 'reasoning');
+      for (const { provider: of, model: named, usage, costUsd } of spent) {
+        const name = nameOf(of, named);
+        if (costUsd !== undefined) cost(costUsd, of, name);
+        tokens(usage.inputTokens, of, name, 'input');
+        tokens(usage.outputTokens, of, name, 'output');
+        tokens(usage.cachedTokens, of, name, 'cached');
+        tokens(usage.reasoningTokens, of, name, 'reasoning');
+      }
     },
     opened() {
       open.inc();

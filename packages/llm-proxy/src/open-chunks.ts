@@ -54,6 +54,7 @@ export function collected(
     },
     hasBegun: () => isWhole,
     opened: () => nothingOpened,
+    hasFailed: () => false,
     usage: () => attempt.usage(),
   };
 }

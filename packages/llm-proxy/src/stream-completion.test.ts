@@ -27,6 +27,7 @@ it.each([
     run,
     hasBegun: () => true,
     opened: () => nothingOpened,
+    hasFailed: () => false,
     usage() {
       throw new RangeError('uncountable');
     },

@@ -5,7 +5,7 @@ import type { Attempt, Deliver } from './attempt.ts';
 import type { Breakers } from './breaker.ts';
 import { type Contender, runHedged } from './hedge.ts';
 import type { Admission, Caller } from './keys.ts';
-import type { CompletionReport } from './metrics.ts';
+import type { CompletionReport, Spent } from './metrics.ts';
 import type { Models, Route } from './models.ts';
 import type { CostOf } from './pricing.ts';
 import { type CountedUsage, nothingOpened, type Opened } from './providers/provider.ts';
@@ -80,6 +80,8 @@ export async function streamCompletion<T>(
   let admission: Admission | undefined;
   let firstAt: number | undefined;
   let last: Contender<T> | undefined;
+  /** All that were asked: what is given up is paid as well. */
+  const asked: Contender<T>[] = [];
   let outcome: CompletionReport['outcome'] = 'cancelled';
   let code: ErrorCode | undefined;
   let retries = 0;
@@ -96,6 +98,7 @@ export async function streamCompletion<T>(
     const run = (onPart: Deliver<T>) => attempt.run({ stop, heard, deliver: onPart });
     const contender = { route, attempt, stop, run };
     running.add(contender);
+    asked.push(contender);
     return contender;
   };
 
@@ -137,6 +140,13 @@ export async function streamCompletion<T>(
           });
         }
         running.delete(last);
+        if (last.attempt.hasFailed()) {
+          breakers.failed(last.route);
+          outcome = 'error';
+          code = 'PROVIDER_STREAM_LOST';
+          log.warn({ requestId, ...nameOf(last.route), code }, 'the provider ended its answer by a failure: passed on');
+          return;
+        }
         breakers.succeeded(last.route);
         outcome = 'finish';
         recording?.keep();
@@ -185,7 +195,7 @@ export async function streamCompletion<T>(
     );
     throw error;
   } finally {
-    const { usage, costUsd } = settle(admission, last, costOf, (err) =>
+    const { spent, usage, costUsd } = settle(admission, asked, costOf, (err) =>
       log.error({ requestId, err }, 'what a completion has used could not be counted'),
     );
     signal?.removeEventListener('abort', stopAll);
@@ -194,34 +204,53 @@ export async function streamCompletion<T>(
     closed();
     const totalMs = Math.round(performance.now() - startedAt);
     const firstTokenMs = firstAt === undefined ? undefined : Math.round(firstAt - startedAt);
-    const about = { ...served(last), outcome, retries, firstTokenMs, totalMs, costUsd, isCached };
-    log.info({ requestId, ...about, keyName: caller.name, usage }, 'completion');
-    report({ ...about, code, usage });
+    const about = { ...served(last), outcome, retries, firstTokenMs, totalMs, isCached };
+    log.info({ requestId, ...about, costUsd, keyName: caller.name, usage }, 'completion');
+    report({ ...about, code, spent });
   }
 }
 
-interface Spent {
+interface Settled {
+  /** By what was asked. */
+  spent: Spent[];
+  /** In all. */
   usage: CountedUsage | undefined;
   costUsd: number | undefined;
 }
 
-/** Counts what was used, and lets the key go on, whatever becomes of the counting. */
+/** Counts what was used by all that were asked, and lets the key go on, whatever becomes of the counting. */
 function settle<T>(
   admission: Admission | undefined,
-  last: Contender<T> | undefined,
+  asked: Contender<T>[],
   costOf: CostOf,
   onFailure: (error: unknown) => void,
-): Spent {
-  const spent: Spent = { usage: undefined, costUsd: undefined };
-  try {
-    spent.usage = last?.attempt.usage();
-    if (last !== undefined && spent.usage !== undefined) spent.costUsd = costOf(last.route, spent.usage);
-  } catch (error) {
-    onFailure(error);
-  } finally {
-    admission?.settle(spent);
+): Settled {
+  const settled: Settled = { spent: [], usage: undefined, costUsd: undefined };
+  for (const { attempt, route } of asked) {
+    try {
+      const usage = attempt.usage();
+      if (usage === undefined) continue;
+      const costUsd = costOf(route, usage);
+      settled.spent.push({ ...nameOf(route), usage, costUsd });
+      settled.usage = settled.usage === undefined ? usage : sumOf(settled.usage, usage);
+      if (costUsd !== undefined) settled.costUsd = (settled.costUsd ?? 0) + costUsd;
+    } catch (error) {
+      onFailure(error);
+    }
   }
-  return spent;
+  admission?.settle({ usage: settled.usage, costUsd: settled.costUsd });
+  return settled;
+}
+
+function sumOf(one: CountedUsage, other: CountedUsage): CountedUsage {
+  return {
+    inputTokens: one.inputTokens + other.inputTokens,
+    outputTokens: one.outputTokens + other.outputTokens,
+    cachedTokens: one.cachedTokens + other.cachedTokens,
+    reasoningTokens: one.reasoningTokens + other.reasoningTokens,
+    cacheWriteTokens: one.cacheWriteTokens + other.cacheWriteTokens,
+    isEstimated: one.isEstimated || other.isEstimated,
+  };
 }
 
 /** Takes the first route that its breaker lets through. Throws `error`, or that all of them are resting. */

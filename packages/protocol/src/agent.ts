@@ -1,20 +1,21 @@
 import { z } from 'zod';
 import { AgentName, SessionId } from './ids.ts';
 
-/** An agent as a person chooses it. */
-export interface AgentInfo {
-  name: string;
-  description: string;
-  /** The model that it asks for, where it does. */
-  model?: string;
-  /** The names of its tools, with `*` as a wildcard; without: all. */
-  tools?: string[];
-}
+export const AgentInfo = z
+  .object({
+    name: z.string(),
+    description: z.string(),
+    model: z.string().exactOptional().describe('The model that it asks for, where it does.'),
+    tools: z
+      .array(z.string())
+      .exactOptional()
+      .describe('The names of its tools, with `*` as a wildcard; without: all.'),
+  })
+  .describe('An agent as a person chooses it.');
+export type AgentInfo = z.infer<typeof AgentInfo>;
 
-export interface AgentList {
-  agents: AgentInfo[];
-  defaultAgent: string;
-}
+export const AgentList = z.object({ agents: z.array(AgentInfo), defaultAgent: z.string() });
+export type AgentList = z.infer<typeof AgentList>;
 
 export const AgentSwitch = z.object({
   sessionId: SessionId,
@@ -22,3 +23,5 @@ export const AgentSwitch = z.object({
   reason: z.string().max(2000).default(''),
 });
 export type AgentSwitch = z.infer<typeof AgentSwitch>;
+
+export const AgentSwitched = z.object({ from: z.string(), to: z.string() });

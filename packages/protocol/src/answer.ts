@@ -1,8 +1,8 @@
-import type { SessionEvent } from './event.ts';
+import type { NewSessionEvent } from './event.ts';
 
 /** The text that an agent answers, of the mended events of one run. */
 export interface AnswerText {
-  push(event: SessionEvent): void;
+  push(event: NewSessionEvent): void;
   /** Everything said so far that has not been taken back. */
   text(): string;
 }
@@ -34,7 +34,7 @@ export function createAnswerText(): AnswerText {
 /** Streams the answer of one run, of whose mended events it is made, to a reader that can't take anything back. */
 export interface AnswerStream {
   /** Returns what is to be shown next; '' where that was shown already. */
-  push(event: SessionEvent): string;
+  push(event: NewSessionEvent): string;
   /** True once what was shown is not how the answer begins: nothing more is shown. */
   readonly isReplaced: boolean;
   /** Says that the answer is whole: true where that is what was shown. */

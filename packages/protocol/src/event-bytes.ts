@@ -16,7 +16,10 @@ export function eventBytes(event: NewSessionEvent): number {
     case 'stream.reset':
       return event.items.reduce((sum, item) => sum + itemBytes(item), 300);
     case 'tool.requested':
-      return 500 + (jsonLength(event.arguments) + jsonLength(event.denied) + jsonLength(event.paths)) * 2;
+      return (
+        500 +
+        (jsonLength(event.arguments) + jsonLength(event.denied) + jsonLength(event.paths) + jsonLength(event.root)) * 2
+      );
     case 'approval.requested':
       return 800 + jsonLength(event.approval.arguments) * 2 + jsonLength(event.approval.changes) * 2;
     default:

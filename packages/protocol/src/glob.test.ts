@@ -137,3 +137,14 @@ it.each([
 it('one that is too long is not told', () => {
   expect(path('a'.repeat(1_001), 'a')).toBeUndefined();
 });
+
+it('takes a character for one, however many code units it has', () => {
+  for (const glob of ['a?b', 'a[!x]b', 'a[😀-😂]b', 'a[x😀]b', 'a@(?)b', '*b']) {
+    expect([glob, path(glob, 'a😀b')]).toEqual([glob, true]);
+    expect([glob, path(glob, 'a😀😀b')]).toEqual([glob, glob === '*b']);
+  }
+  for (const glob of ['a??b', 'a[x]b', 'a[!😀]b', '???'])
+    expect([glob, path(glob, 'a😀b')]).toEqual([glob, glob === '???']);
+  expect(command('a ?', 'a 😀')).toBe(true);
+  expect(path('?', '\ud83d')).toBe(true);
+});

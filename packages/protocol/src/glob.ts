@@ -37,6 +37,11 @@ export function compileGlob(glob: string, { over, ignoreCase = false }: GlobOpti
   };
 }
 
+/** Returns the glob that stands for a text as it is. */
+export function escapeGlob(text: string): string {
+  return text.replace(/[\\*?[\]{}()!+@]/g, '\\$&');
+}
+
 /** What two names have in common that some disk takes for the same. */
 export function foldCase(text: string): string {
   return text.normalize('NFC').toLowerCase();
@@ -80,8 +85,18 @@ const literal =
     }
     return before;
   };
+/** One character: a whole one, where it takes two code units. */
 const oneOf = (has: (character: string) => boolean): Part =>
-  eachPosition((text, at, after) => after[at + 1] === 1 && has(text.charAt(at)));
+  eachPosition((text, at, after) => {
+    const character = characterAt(text, at);
+    return character !== '' && after[at + character.length] === 1 && has(character);
+  });
+/** The character that begins at a position; nothing in the middle of one. */
+function characterAt(text: string, at: number): string {
+  if (at > 0 && (text.codePointAt(at - 1) ?? 0) > 0xffff) return '';
+  const code = text.codePointAt(at);
+  return code === undefined ? '' : String.fromCodePoint(code);
+}
 const runOf = (has: (character: string) => boolean): Part =>
   eachPosition(
     (text, at, after, before) => after[at] === 1 || (at < text.length && before[at + 1] === 1 && has(text.charAt(at))),
@@ -353,17 +368,19 @@ function characterClass(content: string, isPossible: (character: string) => bool
       continue;
     }
     if (content[at] === '\\' && at + 1 < content.length) at++;
-    const first = content.charAt(at);
+    const first = characterAt(content, at);
+    at += first.length - 1;
     if (content[at + 1] !== '-' || at + 2 >= content.length) {
       single.add(first);
       continue;
     }
     at += 2;
     if (content[at] === '\\' && at + 1 < content.length) at++;
-    const last = content.charAt(at);
+    const last = characterAt(content, at);
+    at += last.length - 1;
     tests.push((character) => character >= first && character <= last);
   }
   const has = (character: string) => single.has(character) || tests.some((test) => test(character));
-  const part = oneOf((character) => character !== '' && isPossible(character) && has(character) !== isNegated);
+  const part = oneOf((character) => isPossible(character) && has(character) !== isNegated);
   return isNegated ? part : anyOf([part, literal(`[${content}]`)]);
 }

@@ -1,4 +1,4 @@
-export { type AgentInfo, type AgentList, AgentSwitch } from './agent.ts';
+export type { AgentInfo, AgentList, AgentSwitch } from './agent.ts';
 export { type AnswerStream, createAnswerStream, createAnswerText } from './answer.ts';
 export {
   Approval,
@@ -17,6 +17,7 @@ export {
   FinishReason,
   ThinkingBlock,
 } from './completion.ts';
+export { contract } from './contract.ts';
 export {
   CodelabError,
   type CodelabErrorOptions,
@@ -29,14 +30,16 @@ export {
 } from './errors.ts';
 export { type NewSessionEvent, SessionEvent, type TrackedEvent } from './event.ts';
 export { eventBytes, itemBytes, waitingBytes } from './event-bytes.ts';
-export { compileGlob, type GlobWork, MAX_GLOB_LENGTH } from './glob.ts';
+export { compileGlob, escapeGlob, type GlobWork, MAX_GLOB_LENGTH } from './glob.ts';
 export { AgentName, InputId, RequestId, SessionId } from './ids.ts';
 export { Attachment, Content, Input, InputRef, InputSend, type InputSent } from './input.ts';
 export { Item, type ItemKind, type ItemPage, PlanEntry } from './item.ts';
+export { MAX_VALUE_DEPTH } from './json-depth.ts';
 export {
   LegacyClientFrame,
-  type LegacyErrorFrame,
-  type LegacyTokenFrame,
+  LegacyErrorFrame,
+  LegacyTokenFrame,
+  MessageAnswer,
   MessageBody,
   MessageStreamBody,
 } from './legacy.ts';
@@ -54,8 +57,29 @@ export { mergeDeltas } from './merge-deltas.ts';
 export { Model, type ModelList } from './model.ts';
 export { newId } from './new-id.ts';
 export { patchExcess } from './patch-limits.ts';
-export { compilePathGlob, isOutside, normalizePath, type PathTest, withoutEscapes } from './paths.ts';
+export {
+  compilePathGlob,
+  isAbsolute,
+  isOutside,
+  normalizePath,
+  normalizeProject,
+  type PathTest,
+  withoutEscapes,
+} from './paths.ts';
+export {
+  type Contract,
+  commonErrors,
+  mutation,
+  type Procedure,
+  type ProcedureType,
+  proceduresOf,
+  query,
+  type RestRoute,
+  subscription,
+} from './procedure.ts';
+export { compileRuleGlob, isFromTop } from './rule-globs.ts';
 export { Run, RunCancel, RunRef, Usage, UsageGet, type UsageReport } from './run.ts';
+export { schemas } from './schemas.ts';
 export { sendNow } from './send-now.ts';
 export {
   ModelName,

@@ -15,13 +15,15 @@ export const Content = z
 
 const MAX_ATTACHMENT_BYTES = 6 * 1024 * 1024;
 
-/** A file that comes with a message: images and PDFs as base64, everything else as text. */
 export const Attachment = z
   .object({
     name: z.string().min(1).max(500),
     mimeType: z.string().regex(/^[\w.+-]+\/[\w.+-]+$/, 'mimeType must be a type such as image/png'),
-    /** The bytes, in base64. */
-    data: z.base64('data must be base64').max(MAX_ATTACHMENT_BYTES, 'data must have at most 6 MiB').optional(),
+    data: z
+      .base64('data must be base64')
+      .max(MAX_ATTACHMENT_BYTES, 'data must have at most 6 MiB')
+      .optional()
+      .describe('The bytes, in base64.'),
     text: z.string().max(MAX_CONTENT_BYTES, 'text must have at most 1 MiB').optional(),
   })
   .refine((value) => (value.data === undefined) !== (value.text === undefined), {
@@ -40,50 +42,55 @@ export const Attachment = z
     // Else the provider says so, of a run that fails.
     message: 'data does not begin as a file of its mimeType does: it is something else, or broken',
     path: ['data'],
-  });
+  })
+  .describe(
+    'A file that comes with a message: PNG, JPEG, GIF, WebP and PDF as `data` in base64, everything else as `text`.',
+  );
 export type Attachment = z.infer<typeof Attachment>;
 
 /** What to do with an input while a run is active. */
 const WhenBusy = z.enum(['queue', 'steer', 'interrupt', 'reject']);
 
-export const Input = z.object({
-  inputId: InputId,
-  sessionId: SessionId,
-  content: Content,
-  attachments: z.array(AttachmentInfo).optional(),
-  /** Overrides the session's model for this input. */
-  model: ModelName.optional(),
-  status: z.enum(['queued', 'delivered', 'cancelled']),
-  /** The run that it was delivered to. */
-  runId: RunId.optional(),
-  createdAt: z.date(),
-});
+const InputStatus = z.enum(['queued', 'delivered', 'cancelled']);
+
+export const Input = z
+  .object({
+    inputId: InputId,
+    sessionId: SessionId,
+    content: Content,
+    attachments: z.array(AttachmentInfo).optional(),
+    model: ModelName.optional().describe("Overrides the session's model for this input."),
+    status: InputStatus,
+    runId: RunId.optional().describe('The run that it was delivered to.'),
+    createdAt: z.date(),
+  })
+  .describe('A message as the service keeps it.');
 export type Input = z.infer<typeof Input>;
 
 export const InputSend = z.object({
   sessionId: SessionId,
-  inputId: InputId,
+  inputId: InputId.describe('Your name for this message; sending again with the same one is harmless.'),
   content: Content,
   attachments: z.array(Attachment).max(20, 'at most 20 attachments').optional(),
-  /** Switches the session to this agent first. */
-  agent: AgentName.optional(),
+  agent: AgentName.optional().describe('Switches the session to this agent first.'),
   model: ModelName.optional(),
-  whenBusy: WhenBusy.default('queue'),
-  /** Create the session if there is none with this id. */
-  createSession: z.boolean().default(false),
+  whenBusy: WhenBusy.default('queue').describe(
+    'What to do while another run is active. `queue`: wait for it; `steer`: into that run, before its next step; `interrupt`: cancel it and go on with this; `reject`: refuse with `SESSION_BUSY`.',
+  ),
+  createSession: z.boolean().default(false).describe('Create the session if there is none with this id.'),
 });
 export type InputSend = z.infer<typeof InputSend>;
 
 export const InputRef = z.object({ sessionId: SessionId, inputId: InputId });
 export type InputRef = z.infer<typeof InputRef>;
 
-export interface InputSent {
-  inputId: string;
-  status: Input['status'];
-  /** Whether this id had been sent before, and this answer is the first one's. */
-  replayed: boolean;
-  /** The run that it was delivered to, if it was. */
-  runId?: string;
-  /** A cursor from just before its `input.accepted`: subscribe from here for the answer. */
-  eventId: string;
-}
+export const InputSent = z.object({
+  inputId: z.string(),
+  status: InputStatus,
+  replayed: z.boolean().describe("Whether this id had been sent before, and this answer is the first one's."),
+  runId: z.string().exactOptional().describe('The run that it was delivered to, if it was.'),
+  eventId: z.string().describe('A cursor from just before its `input.accepted`: subscribe from here for the answer.'),
+});
+export type InputSent = z.infer<typeof InputSent>;
+
+export const InputCancelled = z.object({ status: z.literal('cancelled') });

@@ -25,36 +25,39 @@ export const ItemKind = z.enum([
 ]);
 export type ItemKind = z.infer<typeof ItemKind>;
 
-/** One entry of what a person sees of a session. */
-export const Item = z.object({
-  itemId: ItemId,
-  /** The run that it belongs to; empty for what happened between runs. */
-  runId: RunId.or(z.literal('')),
-  /** Which of the run's steps it belongs to, from 1; 0: none. */
-  step: z.int().nonnegative(),
-  /** Of a `user_message`: the input that it came with. */
-  inputId: InputId.optional(),
-  kind: ItemKind,
-  /** What is said; of a `tool_call` the arguments as the model wrote them, of a `compaction` the summary. */
-  text: z.string(),
-  /** `incomplete`: the run was cancelled or failed before the item was whole. */
-  status: z.enum(['in_progress', 'completed', 'incomplete']),
-  createdAt: z.date(),
-  attachments: z.array(AttachmentInfo).optional(),
-  toolCall: ToolCallInfo.optional(),
-  fileChange: z.object({ callId: CallId, changes: z.array(FileChange) }).optional(),
-  plan: z.array(PlanEntry).optional(),
-  /** `tokens`: how large the model's view of the conversation was before and is after; an estimate. */
-  compaction: z.object({ tokensBefore: z.int(), tokensAfter: z.int() }).optional(),
-  agentSwitch: z
-    .object({ from: z.string(), to: z.string(), reason: z.string(), by: z.enum(['user', 'model']) })
-    .optional(),
-});
+export const Item = z
+  .object({
+    itemId: ItemId,
+    runId: RunId.or(z.literal('')).describe('The run that it belongs to; empty for what happened between runs.'),
+    step: z.int().nonnegative().describe("Which of the run's steps it belongs to, from 1; 0: none."),
+    inputId: InputId.optional().describe('Of a `user_message`: the input that it came with.'),
+    kind: ItemKind,
+    text: z
+      .string()
+      .describe('What is said; of a `tool_call` the arguments as the model wrote them, of a `compaction` the summary.'),
+    status: z
+      .enum(['in_progress', 'completed', 'incomplete'])
+      .describe('`incomplete`: the run was cancelled or failed before the item was whole.'),
+    createdAt: z.date(),
+    attachments: z.array(AttachmentInfo).optional(),
+    toolCall: ToolCallInfo.optional(),
+    fileChange: z.object({ callId: CallId, changes: z.array(FileChange) }).optional(),
+    plan: z.array(PlanEntry).optional(),
+    compaction: z
+      .object({ tokensBefore: z.int(), tokensAfter: z.int() })
+      .optional()
+      .describe("How large the model's view of the conversation was before and is after, in tokens; an estimate."),
+    agentSwitch: z
+      .object({ from: z.string(), to: z.string(), reason: z.string(), by: z.enum(['user', 'model']) })
+      .optional(),
+  })
+  .describe('One entry of what a person sees of a session.');
 export type Item = z.infer<typeof Item>;
 
-export interface ItemPage {
-  /** Oldest first. */
-  items: Item[];
-  /** Set while there are older items: pass it as `cursor`. */
-  nextCursor?: string;
-}
+export const ItemPage = z
+  .object({
+    items: z.array(Item).describe('Oldest first.'),
+    nextCursor: z.string().exactOptional().describe('Set while there are older items: pass it as `cursor`.'),
+  })
+  .describe('A part of the history.');
+export type ItemPage = z.infer<typeof ItemPage>;

@@ -8,4 +8,4 @@ import { isPlainJson, isPlainObject } from './plain-json.ts';
 export const JsonObject = z
   .custom<Record<string, unknown>>(isPlainObject, 'must be a JSON object')
   .overwrite((value) => (isPlainJson(value) ? value : JSON.parse(JSON.stringify(value))))
-  .meta({ type: 'object', additionalProperties: true });
+  .meta({ type: 'object', additionalProperties: { $ref: '#/components/schemas/JsonValue' } });

@@ -114,3 +114,8 @@ it('ends for an input that is cancelled before it is delivered', () => {
   ]);
   expect(play([{ type: 'input.cancelled', inputId: 'other' }], { inputId: 'in1' })).toEqual([]);
 });
+
+it('an answer that is over is not said again', () => {
+  const again = [delivered, started('a'), { type: 'item.completed' as const, item: item('a', 'Hello') }, finished()];
+  expect(play([...again, ...again])).toEqual([{ token: 'Hello', is_final: false, type: 'assistant_message' }, final]);
+});

@@ -1,6 +1,6 @@
 import { type AnswerStream, createAnswerStream } from './answer.ts';
 import { CodelabError, fromWireError, toWireError } from './errors.ts';
-import type { SessionEvent } from './event.ts';
+import type { NewSessionEvent } from './event.ts';
 import type { LegacyAgentFrame, LegacyErrorFrame, LegacyTokenFrame, LegacyToolCallFrame } from './legacy.ts';
 
 export type LegacyFrame = LegacyTokenFrame | LegacyErrorFrame;
@@ -9,7 +9,7 @@ export type LegacyToolFrame = LegacyToolCallFrame | LegacyAgentFrame;
 /** Turns the mended events of a session into the frames of the older wires. PROTOCOL.md §8. */
 export interface LegacyFrames {
   /** The frames that `event` means; the answer's end is a frame with `is_final` or of type `error`. */
-  push(event: SessionEvent): LegacyFrame[];
+  push(event: NewSessionEvent): LegacyFrame[];
 }
 
 const final: LegacyTokenFrame = Object.freeze({ token: '', is_final: true, type: 'assistant_message' });
@@ -23,33 +23,42 @@ export function toErrorFrame(error: CodelabError, requestId: string): LegacyErro
   return { type: 'error', content: message, ...rest };
 }
 
-/** With `inputId`: only the answer to that input. Without: every answer. */
-export function createLegacyFrames(options: { inputId?: string } = {}): LegacyFrames {
+/** How many runs are known to be over. */
+const MAX_OVER = 1_000;
+
+export interface LegacyFramesOptions {
+  /** Asks for the answer to this input alone. Default: every answer. */
+  inputId?: string;
+  /** Whether the reader waits for what becomes of an input. Default: only for `inputId`. */
+  isOwn?: (inputId: string) => boolean;
+}
+
+/** Each answer has one end, whatever is pushed after it. */
+export function createLegacyFrames(options: LegacyFramesOptions = {}): LegacyFrames {
+  const { isOwn = (inputId) => inputId === options.inputId } = options;
   let wantedRun: string | undefined;
   /** The answers that are being said, by their run. */
-  const answers = new Map<string, { stream: AnswerStream; isOver: boolean }>();
+  const answers = new Map<string, AnswerStream>();
+  /** The runs whose end has been said. */
+  const over = new Set<string>();
 
-  const wants = (runId: string) => options.inputId === undefined || runId === wantedRun;
-  const answerOf = (runId: string) => {
-    let answer = answers.get(runId);
-    if (answer === undefined) {
-      answer = { stream: createAnswerStream(), isOver: false };
-      answers.set(runId, answer);
-    }
-    return answer;
+  const wants = (runId: string) => !over.has(runId) && (options.inputId === undefined || runId === wantedRun);
+  const end = (runId: string) => {
+    answers.delete(runId);
+    over.add(runId);
+    if (over.size > MAX_OVER) over.delete(over.values().next().value as string);
   };
   const replaced = (runId: string) =>
     toErrorFrame(new CodelabError('ANSWER_REPLACED', undefined, { details: { runId } }), '');
 
   /** An event of items is of one answer; those that don't know the item have nothing to say. */
-  const show = (event: SessionEvent): LegacyFrame[] => {
+  const show = (event: NewSessionEvent): LegacyFrame[] => {
     const frames: LegacyFrame[] = [];
-    for (const [runId, answer] of answers) {
-      if (answer.isOver) continue;
-      const text = answer.stream.push(event);
+    for (const [runId, answer] of [...answers]) {
+      const text = answer.push(event);
       if (text !== '') frames.push({ token: text, is_final: false, type: 'assistant_message' });
-      if (!answer.stream.isReplaced) continue;
-      answer.isOver = true;
+      if (!answer.isReplaced) continue;
+      end(runId);
       frames.push(replaced(runId));
     }
     return frames;
@@ -62,7 +71,7 @@ export function createLegacyFrames(options: { inputId?: string } = {}): LegacyFr
           if (event.inputId === options.inputId) wantedRun = event.runId;
           return [];
         case 'input.cancelled':
-          if (event.inputId !== options.inputId) return [];
+          if (!isOwn(event.inputId)) return [];
           return [
             toErrorFrame(new CodelabError('NOT_FOUND', 'The message was cancelled before the agent got it.'), ''),
           ];
@@ -70,7 +79,7 @@ export function createLegacyFrames(options: { inputId?: string } = {}): LegacyFr
         case 'item.completed': {
           const { kind, runId } = event.item;
           if (kind !== 'assistant_message' || !wants(runId)) return [];
-          answerOf(runId);
+          if (!answers.has(runId)) answers.set(runId, createAnswerStream());
           return show(event);
         }
         case 'item.delta':
@@ -80,11 +89,10 @@ export function createLegacyFrames(options: { inputId?: string } = {}): LegacyFr
           const { runId } = event;
           if (!wants(runId)) return [];
           const answer = answers.get(runId);
-          answers.delete(runId);
-          if (answer?.isOver === true) return [];
+          end(runId);
           const error = fromWireError(event.error);
           if (error !== undefined) return [toErrorFrame(error, '')];
-          return [answer === undefined || answer.stream.isWhole() ? final : replaced(runId)];
+          return [answer === undefined || answer.isWhole() ? final : replaced(runId)];
         }
         default:
           return [];
@@ -95,17 +103,34 @@ export function createLegacyFrames(options: { inputId?: string } = {}): LegacyFr
 
 /** Turns the events of a session into the frames for tools of `/ws/{session_id}`. */
 export interface LegacyToolFrames {
-  push(event: SessionEvent): LegacyToolFrame[];
-  /** The reader itself has said yes to this call: it runs the tool without being told again. */
+  push(event: NewSessionEvent): LegacyToolFrame[];
+  /** Says that the reader itself is saying yes to this call, and so runs the tool without being told again. */
+  deciding(callId: string): void;
+  /** Says that its yes was taken. */
   decided(callId: string): void;
+  /** Says that its yes was refused. Returns what it was not told meanwhile. */
+  refused(callId: string): LegacyToolFrame[];
 }
 
 export function createLegacyToolFrames(): LegacyToolFrames {
   /** The calls that the reader has been told of. */
   const asked = new Set<string>();
   const told = new Set<string>();
+  /** The calls that the reader says yes to, and what it would have been told of them since. */
+  const deciding = new Map<string, LegacyToolFrame[]>();
   return {
-    decided: (callId) => void told.add(callId),
+    deciding(callId) {
+      if (!told.has(callId)) deciding.set(callId, []);
+    },
+    decided(callId) {
+      if (deciding.delete(callId)) told.add(callId);
+    },
+    refused(callId) {
+      const untold = deciding.get(callId) ?? [];
+      deciding.delete(callId);
+      if (untold.length > 0) told.add(callId);
+      return untold;
+    },
     push(event) {
       switch (event.type) {
         case 'approval.requested': {
@@ -126,12 +151,24 @@ export function createLegacyToolFrames(): LegacyToolFrames {
         case 'tool.requested': {
           const { callId, name, arguments: args, target } = event;
           if (target !== 'client' || told.has(callId)) return [];
+          const frame = {
+            type: 'tool_call',
+            call_id: callId,
+            tool_name: name,
+            arguments: args,
+            requires_approval: false,
+          } as const;
+          if (deciding.has(callId)) {
+            deciding.set(callId, [frame]);
+            return [];
+          }
           told.add(callId);
-          return [{ type: 'tool_call', call_id: callId, tool_name: name, arguments: args, requires_approval: false }];
+          return [frame];
         }
         case 'tool.finished':
           asked.delete(event.callId);
           told.delete(event.callId);
+          deciding.delete(event.callId);
           return [];
         case 'agent.switched': {
           const { from, to, reason } = event;

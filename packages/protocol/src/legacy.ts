@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { AgentName, CallId, InputId, SessionId } from './ids.ts';
 import { Content } from './input.ts';
 import { JsonObject } from './json-object.ts';
+import { JsonValue } from './json-value.ts';
+import { RunEnd, Usage } from './run.ts';
 
 /** The two documented bodies of `POST /agent/message/stream`. PROTOCOL.md §8. */
 export const MessageStreamBody = z
@@ -73,12 +75,26 @@ export const LegacyClientFrame = z.discriminatedUnion(
 );
 export type LegacyClientFrame = z.infer<typeof LegacyClientFrame>;
 
+/** Is the answer of `POST /api/v1/message`, where it is not a stream. */
+export const MessageAnswer = z.object({
+  session_id: z.string(),
+  message_id: z.string(),
+  run_id: z.string(),
+  message: z.string(),
+  status: RunEnd.exclude(['failed']).describe(
+    'How the run ended: of one that was cancelled or cut off the message is a part.',
+  ),
+  usage: Usage,
+});
+export type MessageAnswer = z.infer<typeof MessageAnswer>;
+
 /** A token of an answer, or its end, on `/agent/message/stream` and `/ws/{session_id}`. */
-export interface LegacyTokenFrame {
-  token: string;
-  is_final: boolean;
-  type: 'assistant_message';
-}
+export const LegacyTokenFrame = z.object({
+  token: z.string(),
+  is_final: z.boolean(),
+  type: z.literal('assistant_message'),
+});
+export type LegacyTokenFrame = z.infer<typeof LegacyTokenFrame>;
 
 /** A tool that the IDE is to run: at once, or once the person has said yes. */
 export interface LegacyToolCallFrame {
@@ -100,12 +116,19 @@ export interface LegacyAgentFrame {
 }
 
 /** The other end of an answer. */
-export interface LegacyErrorFrame {
-  type: 'error';
-  content: string;
-  code: string;
-  retryable: boolean;
-  requestId: string;
-  retryAfterMs?: number;
-  details?: unknown;
-}
+export const LegacyErrorFrame = z.object({
+  type: z.literal('error'),
+  content: z.string(),
+  code: z.string(),
+  retryable: z.boolean(),
+  requestId: z.string(),
+  retryAfterMs: z.number().exactOptional(),
+  details: JsonValue.optional(),
+  message_id: z
+    .string()
+    .exactOptional()
+    .describe(
+      'On `/ws/{session_id}`: the message that it is the end of, where that was cancelled before the agent got it.',
+    ),
+});
+export type LegacyErrorFrame = z.infer<typeof LegacyErrorFrame>;

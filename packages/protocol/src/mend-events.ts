@@ -22,6 +22,11 @@ export interface EventMender<E extends SessionEvent> {
   expect(inputId: string): void;
   /** Says that it was not sent. */
   forget(inputId: string): void;
+  /**
+   * Says that the input was delivered to this run before its events were followed. Returns all of the run if it is over; else what is still
+   * to come of it comes by `push`. Calls must overlap neither with each other nor with those of `push`.
+   */
+  catchUp(inputId: string, runId: string): Promise<NewSessionEvent[]>;
   /** Returns what takes the place of `event`. Calls must not overlap. */
   push(event: E): E[] | Promise<E[]>;
 }
@@ -195,6 +200,10 @@ export function createEventMender<E extends SessionEvent>(
   return {
     expect: (inputId) => void expected.add(inputId),
     forget: (inputId) => void expected.delete(inputId),
+    async catchUp(inputId, runId) {
+      expected.delete(inputId);
+      return runs.has(runId) ? [] : endOf(runOf(runId));
+    },
     push(at) {
       const event: SessionEvent = at;
       switch (event.type) {

@@ -1,16 +1,14 @@
 import { z } from 'zod';
 
 export const Model = z.object({
-  /** What to pass as `model`. */
-  id: z.string(),
+  id: z.string().describe('What to pass as `model`.'),
   provider: z.string(),
-  /** What the provider calls it. */
-  name: z.string(),
+  name: z.string().describe('What the provider calls it.'),
 });
 export type Model = z.infer<typeof Model>;
 
-export interface ModelList {
-  /** The default model first. */
-  models: Model[];
-  defaultModel: string;
-}
+export const ModelList = z.object({
+  models: z.array(Model).describe('The default model first.'),
+  defaultModel: z.string(),
+});
+export type ModelList = z.infer<typeof ModelList>;

@@ -19,8 +19,15 @@ export function isOutside(path: string): boolean {
   return path === '..' || path.startsWith('../') || path.startsWith('~') || /^file:/i.test(path) || isAbsolute(path);
 }
 
-function isAbsolute(path: string): boolean {
+/** Whether a normalized path is from the top: of the disk, or of a drive. */
+export function isAbsolute(path: string): boolean {
   return path.startsWith('/') || /^[A-Za-z]:/.test(path);
+}
+
+/** Returns a project as it is meant: `/ws/`, `//ws` and `/x/../ws` are one, and what is no path from the top is a name. */
+export function normalizeProject(project: string): string {
+  const path = normalizePath(project);
+  return isAbsolute(path) ? path : project;
 }
 
 function resolveDots(path: string): string {

@@ -35,47 +35,64 @@ const Metadata = z
 /** What sessions share their remembered rules by: a folder, a repository's name. Up to 500 characters. */
 const Project = z.string().max(500, 'project must have at most 500 characters');
 
-export const Session = z.object({
-  sessionId: SessionId,
-  title: Title,
-  agent: AgentName,
-  /** `default`: the agent's, else the service's. */
-  model: ModelName,
-  project: Project,
-  metadata: Metadata,
-  /** Of a fork: where it came from. */
-  forkedFrom: z.object({ sessionId: SessionId, itemId: ItemId.optional() }).optional(),
-  createdAt: z.date(),
-  updatedAt: z.date(),
-});
+export const Session = z
+  .object({
+    sessionId: SessionId,
+    title: Title.describe('Empty until somebody names it.'),
+    agent: AgentName.describe('Who answers.'),
+    model: ModelName.describe("`provider/model`, or `default`: the agent's, else the service's."),
+    project: Project.describe('What sessions share their remembered rules by.'),
+    metadata: Metadata.describe('Your own labels.'),
+    forkedFrom: z
+      .object({ sessionId: SessionId, itemId: ItemId.optional() })
+      .optional()
+      .describe('Of a fork: where it came from.'),
+    createdAt: z.date(),
+    updatedAt: z.date(),
+  })
+  .describe('One conversation.');
 export type Session = z.infer<typeof Session>;
 
 /** Whether the agent is at work (`waiting`: for a person's decision), and how many inputs wait behind it. */
 export const SessionState = z.object({
-  state: z.enum(['idle', 'running', 'waiting']),
+  state: z.enum(['idle', 'running', 'waiting']).describe("`waiting`: for a person's decision."),
   runId: RunId.optional(),
-  queued: z.int().nonnegative(),
+  queued: z.int().nonnegative().describe('How many messages wait behind the active run.'),
 });
 export type SessionState = z.infer<typeof SessionState>;
 
 export const SessionCreate = z.object({
-  sessionId: SessionId.optional(),
+  sessionId: SessionId.optional().describe(
+    'Your name for it, 2 to 128 characters of `A-Z a-z 0-9 _ . : -`. Creating it again with the same values returns the same one.',
+  ),
   title: Title.optional(),
-  agent: AgentName.optional(),
-  model: ModelName.optional(),
-  project: Project.optional(),
+  agent: AgentName.optional().describe("Who answers. Default: the service's."),
+  model: ModelName.optional().describe("Default: the agent's, else the service's."),
+  project: Project.optional().describe(
+    "What sessions share their remembered rules by: the workspace's folder, a repository's name.",
+  ),
   metadata: Metadata.optional(),
 });
 export type SessionCreate = z.infer<typeof SessionCreate>;
+
+export const SessionMade = z.object({
+  session: Session,
+  replayed: z.boolean().describe("Whether there was a session of this id, and this answer is the first one's."),
+});
+
+export const SessionPage = z.object({
+  sessions: z.array(Session).describe('Newest first.'),
+  nextCursor: z.string().exactOptional().describe('Set while there are older sessions: pass it as `cursor`.'),
+});
+
+export const Deleted = z.object({ deleted: z.boolean().describe('Whether there was one.') });
 
 export const SessionRef = z.object({ sessionId: SessionId });
 
 export const SessionFork = z.object({
   sessionId: SessionId,
-  /** The last item that the fork has. Default: the newest. */
-  itemId: ItemId.optional(),
-  /** The fork's id. Made by the client, so that forking again is harmless. */
-  newSessionId: SessionId.optional(),
+  itemId: ItemId.optional().describe('The last item that the fork has. Default: the newest.'),
+  newSessionId: SessionId.optional().describe("The fork's id. Made by the client, so that forking again is harmless."),
   title: Title.optional(),
 });
 export type SessionFork = z.infer<typeof SessionFork>;
@@ -99,11 +116,14 @@ export type SessionItems = z.infer<typeof SessionItems>;
 
 export const SessionEvents = z.object({
   sessionId: SessionId,
-  /** The id of the last event that the reader has. What follows it is sent. */
-  lastEventId: z.string().max(200).nullish(),
-  /** Where to begin without a `lastEventId`. */
-  from: z.enum(['now', 'start']).default('now'),
-  /** Without a `lastEventId`: begin where this input is accepted, and wait for it where it is still on its way. */
-  inputId: InputId.optional(),
+  lastEventId: z
+    .string()
+    .max(200)
+    .nullish()
+    .describe('The id of the last event that the reader has. What follows it is sent.'),
+  from: z.enum(['now', 'start']).default('now').describe('Where to begin without a `lastEventId`.'),
+  inputId: InputId.optional().describe(
+    'Without a `lastEventId`: begin where this input is accepted, and wait for it where it is still on its way.',
+  ),
 });
 export type SessionEvents = z.infer<typeof SessionEvents>;

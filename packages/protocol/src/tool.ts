@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { CallId, ClientId, SessionId } from './ids.ts';
-import { isDeeperThan } from './json-depth.ts';
+import { isDeeperThan, MAX_VALUE_DEPTH } from './json-depth.ts';
 import { JsonObject } from './json-object.ts';
+import { JsonValue } from './json-value.ts';
 import { isPlainObject } from './plain-json.ts';
 import { utf8Length } from './text.ts';
 
@@ -12,8 +13,11 @@ export const MAX_TOOLS = 128;
 /** Of their descriptions and schemas together. */
 export const MAX_TOOLS_BYTES = 1024 * 1024;
 
-/** What a tool does to the world: it decides whether a person is asked. Default rules: `read` is allowed, the rest asks. */
-export const ToolKind = z.enum(['read', 'write', 'delete', 'execute']);
+export const ToolKind = z
+  .enum(['read', 'write', 'delete', 'execute'])
+  .describe(
+    'What a tool does to the world: it decides whether a person is asked. `read` is allowed by default; the others ask.',
+  );
 export type ToolKind = z.infer<typeof ToolKind>;
 
 /** Letters, digits, `_` and `-`, at most 64: what every provider takes. */
@@ -32,19 +36,32 @@ const InputSchema = z
     abort: true,
   })
   .refine((schema) => utf8Length(JSON.stringify(schema)) <= MAX_SCHEMA_BYTES, 'inputSchema must have at most 64 KiB')
-  .meta({ type: 'object', properties: { type: { const: 'object' } }, required: ['type'], additionalProperties: true });
+  .meta({
+    type: 'object',
+    properties: { type: { const: 'object' } },
+    required: ['type'],
+    additionalProperties: { $ref: '#/components/schemas/JsonValue' },
+  });
 
-/** A tool as the model and the rules see it. */
-export const ToolSpec = z.object({
-  name: ToolName,
-  description: z.string().max(8192, 'description must have at most 8,192 characters').default(''),
-  inputSchema: InputSchema,
-  kind: ToolKind.default('execute'),
-  /** Which argument names what the tool works on, such as `path`: rules match it. */
-  resource: z.string().max(100).optional(),
-  /** How long a call may take. Milliseconds, 1 to 3,600,000; default `AGENT_RUNTIME__TOOL_TIMEOUT_MS`. */
-  timeoutMs: z.int().min(1).max(3_600_000).optional(),
-});
+export const ToolSpec = z
+  .object({
+    name: ToolName,
+    description: z.string().max(8192, 'description must have at most 8,192 characters').default(''),
+    inputSchema: InputSchema,
+    kind: ToolKind.default('execute'),
+    resource: z
+      .string()
+      .max(100)
+      .optional()
+      .describe('Which argument names what the tool works on, such as `path`: rules match it.'),
+    timeoutMs: z
+      .int()
+      .min(1)
+      .max(3_600_000)
+      .optional()
+      .describe('How long a call may take. Milliseconds, 1 to 3,600,000; default `AGENT_RUNTIME__TOOL_TIMEOUT_MS`.'),
+  })
+  .describe('A tool as the model and the rules see it.');
 export type ToolSpec = z.infer<typeof ToolSpec>;
 
 /** What a tool counts for in `MAX_TOOLS_BYTES`. */
@@ -52,57 +69,57 @@ export function toolBytes({ description, inputSchema }: ToolSpec): number {
   return utf8Length(description) + utf8Length(JSON.stringify(inputSchema));
 }
 
-/** Where a tool runs: in the IDE, in agent-runtime, in an MCP server. */
-export const ToolTarget = z.enum(['client', 'server', 'mcp']);
+export const ToolTarget = z
+  .enum(['client', 'server', 'mcp'])
+  .describe('Where a tool runs: in the IDE, in the service, in an MCP server.');
 export type ToolTarget = z.infer<typeof ToolTarget>;
 
 export const ToolOutcome = z.enum(['succeeded', 'failed', 'rejected', 'denied', 'timed_out', 'cancelled']);
 export type ToolOutcome = z.infer<typeof ToolOutcome>;
 
 export const ApprovalDecision = z.enum(['allow', 'edit', 'reject']);
-/** `cancelled` and `timed_out`: nobody decided in time. */
-export const ApprovalOutcome = z.enum([...ApprovalDecision.options, 'cancelled', 'timed_out']);
+export const ApprovalOutcome = z
+  .enum([...ApprovalDecision.options, 'cancelled', 'timed_out'])
+  .describe('`cancelled`, `timed_out`: nobody decided.');
 export type ApprovalOutcome = z.infer<typeof ApprovalOutcome>;
 
-/** How an approval ended. */
-export const Resolution = z.object({
-  decision: ApprovalOutcome,
-  /** As whoever decided has named themselves; `rule` and `service` where nobody did. */
-  by: z.string(),
-  /** Milliseconds since 1970. */
-  decidedAt: z.number(),
-});
+export const Resolution = z
+  .object({
+    decision: ApprovalOutcome,
+    by: z.string().describe('As whoever decided has named themselves; `rule` and `service` where nobody did.'),
+    decidedAt: z.number().describe('Milliseconds since 1970.'),
+  })
+  .describe('How an approval ended.');
 export type Resolution = z.infer<typeof Resolution>;
 
-/** What an item of kind `tool_call` says besides its text, which is the arguments as the model wrote them. */
-export const ToolCallInfo = z.object({
-  callId: CallId,
-  name: z.string(),
-  /** As they are used: parsed, and edited where a person did. */
-  arguments: JsonObject.optional(),
-  target: ToolTarget.optional(),
-  outcome: ToolOutcome.optional(),
-  /** What the model was given. */
-  result: z.string().optional(),
-  /** Names the whole result, where `result` is only a part of it: `tool.readResult`. */
-  resultId: z.string().optional(),
-  /** What was decided where somebody was asked. */
-  decision: Resolution.optional(),
-});
+export const ToolCallInfo = z
+  .object({
+    callId: CallId,
+    name: z.string(),
+    arguments: JsonObject.optional().describe('As they are used: parsed, and edited where a person did.'),
+    target: ToolTarget.optional(),
+    outcome: ToolOutcome.optional(),
+    result: z.string().optional().describe('What the model was given.'),
+    resultId: z
+      .string()
+      .optional()
+      .describe('Names the whole result, where `result` is only a part of it: `tool.readResult`.'),
+    decision: Resolution.optional().describe('What was decided where somebody was asked.'),
+  })
+  .describe('What an item of kind `tool_call` says besides its text, which is the arguments as the model wrote them.');
 export type ToolCallInfo = z.infer<typeof ToolCallInfo>;
 
 export const ToolAnnounce = z.object({
   sessionId: SessionId,
-  /** Who runs them. */
-  clientId: ClientId,
-  /** All the tools of this client: what it announced before is forgotten. */
+  clientId: ClientId.describe('Who runs them.'),
   tools: z
     .array(ToolSpec)
     .max(MAX_TOOLS, { message: `at most ${MAX_TOOLS} tools`, abort: true })
     .refine(
       (tools) => tools.reduce((sum, tool) => sum + toolBytes(tool), 0) <= MAX_TOOLS_BYTES,
       'descriptions and schemas must have at most 1 MiB together',
-    ),
+    )
+    .describe('All the tools of this client: what it announced before is forgotten.'),
 });
 export type ToolAnnounce = z.infer<typeof ToolAnnounce>;
 
@@ -110,13 +127,15 @@ export const ToolResult = z
   .object({
     sessionId: SessionId,
     callId: CallId,
-    /** Anything that JSON has; text is given to the model as it is. */
-    result: z.unknown().optional(),
-    /** Why it could not be done: the model is told. */
-    error: z.string().optional(),
+    result: JsonValue.optional().describe('Anything that JSON has; text is given to the model as it is.'),
+    error: z.string().optional().describe('Why it could not be done: the model is told.'),
   })
   .refine((value) => (value.result === undefined) !== (value.error === undefined), {
     message: 'either result or error is needed, and not both',
+    path: ['result'],
+  })
+  .refine((value) => !isDeeperThan(MAX_VALUE_DEPTH, value.result), {
+    message: `result must not be nested more than ${MAX_VALUE_DEPTH} deep: send it as text`,
     path: ['result'],
   });
 export type ToolResult = z.infer<typeof ToolResult>;
@@ -125,19 +144,33 @@ export const ToolProgress = z.object({
   sessionId: SessionId,
   callId: CallId,
   message: z.string().max(2000),
-  /** 0 to 1. */
-  fraction: z.number().min(0).max(1).optional(),
+  fraction: z.number().min(0).max(1).optional().describe('0 to 1.'),
 });
 export type ToolProgress = z.infer<typeof ToolProgress>;
 
 export const ToolResultRead = z.object({
   sessionId: SessionId,
   resultId: z.string().min(1).max(128),
-  /** In UTF-16 code units. */
-  offset: z.int().nonnegative().default(0),
+  offset: z.int().nonnegative().default(0).describe('In UTF-16 code units.'),
   limit: z.int().min(1).max(262_144).default(32_768),
 });
 export type ToolResultRead = z.infer<typeof ToolResultRead>;
 
-/** A tool of a session, with where it runs. */
-export type SessionTool = ToolSpec & { target: ToolTarget };
+export const SessionTool = ToolSpec.extend({ target: ToolTarget }).describe('A tool of a session, with where it runs.');
+export type SessionTool = z.infer<typeof SessionTool>;
+
+export const ToolList = z.object({ tools: z.array(SessionTool) });
+
+export const ToolsAnnounced = z.object({ tools: z.int().describe('How many the client has now.') });
+
+export const ResultTaken = z.object({
+  status: z.literal('accepted'),
+  replayed: z.boolean().describe('Whether the call had this result before.'),
+});
+
+export const ProgressTaken = z.object({ status: z.literal('accepted') });
+
+export const ResultPart = z.object({
+  text: z.string(),
+  length: z.int().describe('Of the whole result, in UTF-16 code units.'),
+});

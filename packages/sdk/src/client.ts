@@ -2,7 +2,15 @@ import { newId } from '@codelab/protocol';
 import { createConnection } from './connection.ts';
 import { createSession, type Session } from './session.ts';
 import type { Tool } from './tools.ts';
-import type { AgentInfo, ModelInfo, SessionInfo, UsageReport } from './types.ts';
+import type {
+  AgentList,
+  CreateSessionOptions,
+  ModelList,
+  Procedures,
+  SessionInfo,
+  SessionPage,
+  UsageReport,
+} from './types.ts';
 import { createWorker } from './worker.ts';
 
 export interface ClientOptions {
@@ -20,19 +28,6 @@ export interface ClientOptions {
   WebSocket?: typeof globalThis.WebSocket;
 }
 
-export interface CreateSessionOptions {
-  /** Your name for it, 2 to 128 characters of `A-Z a-z 0-9 _ . : -`. Creating it again with the same values returns the same one. */
-  sessionId?: string;
-  title?: string;
-  /** Who answers. Default: the service's. */
-  agent?: string;
-  /** Default: the agent's, else the service's. */
-  model?: string;
-  /** What sessions share their remembered rules by: the workspace's folder, a repository's name. */
-  project?: string;
-  metadata?: Record<string, string>;
-}
-
 /** The way to the agent. Everything throws `CodelabError`; a connection is opened when it is needed, and again when it was cut. */
 export interface Client {
   readonly sessions: {
@@ -40,18 +35,23 @@ export interface Client {
     /** Throws `NOT_FOUND`. */
     get(sessionId: string): Promise<Session>;
     /** Newest first. `limit`: 1 to 200, default 50. */
-    list(options?: { cursor?: string; limit?: number }): Promise<{ sessions: SessionInfo[]; nextCursor?: string }>;
+    list(options?: { cursor?: string; limit?: number }): Promise<SessionPage>;
     delete(sessionId: string): Promise<void>;
   };
   readonly agents: {
-    list(): Promise<{ agents: AgentInfo[]; defaultAgent: string }>;
+    list(): Promise<AgentList>;
   };
   /** What all sessions have used. */
   usage(): Promise<UsageReport>;
   readonly models: {
     /** The default model first. */
-    list(): Promise<{ models: ModelInfo[]; defaultModel: string }>;
+    list(): Promise<ModelList>;
   };
+  /**
+   * Calls any procedure of the service by its name: also what nothing above is for. After a cut it is called again, so give ids
+   * where it takes some (`inputId`, `newSessionId`).
+   */
+  call<N extends keyof Procedures>(name: N, input: Procedures[N]['input']): Promise<Procedures[N]['output']>;
   /** Ends every iteration and every tool that runs here, and closes the connection. Runs go on. */
   close(): void;
 }
@@ -113,6 +113,7 @@ export function createClient({
     models: {
       list: () => connection.call((trpc, options) => trpc.model.list.query({}, options)),
     },
+    call: connection.callByName,
     close() {
       for (const worker of workers.values()) worker.stop();
       connection.close();

@@ -8,8 +8,15 @@ import {
   transformer,
   waitingBytes,
 } from '@codelab/protocol';
-import { createTRPCClient, createWSClient, type TRPCClient, TRPCClientError, wsLink } from '@trpc/client';
-import type { SessionEvent, TrackedSessionEvent } from './types.ts';
+import {
+  createTRPCClient,
+  createWSClient,
+  getUntypedClient,
+  type TRPCClient,
+  TRPCClientError,
+  wsLink,
+} from '@trpc/client';
+import { type Procedures, procedureTypes, type SessionEvent, type TrackedSessionEvent } from './types.ts';
 import { WebSocketClass } from './websocket.ts';
 
 const QUEUE_BYTES = 4 * 1024 * 1024;
@@ -35,6 +42,8 @@ export interface WatchOptions {
 export interface Connection {
   /** Calls something that is harmless to call twice: after a cut it is called again. Throws `CodelabError`. */
   call<T>(run: (trpc: TRPCClient<GatewayRouter>, options: { signal: AbortSignal }) => Promise<T>): Promise<T>;
+  /** Calls a procedure by its name, as `call` does. */
+  callByName<N extends keyof Procedures>(name: N, input: Procedures[N]['input']): Promise<Procedures[N]['output']>;
   /** The events of a session, over cuts, until `signal` aborts or the connection is closed. Throws `CodelabError`. */
   watch(options: WatchOptions): AsyncGenerator<TrackedSessionEvent, void, undefined>;
   close(): void;
@@ -61,25 +70,29 @@ export function createConnection(options: ConnectionOptions): Connection {
   const unreachable = (cause?: unknown) =>
     new CodelabError('OVERLOADED', `The service cannot be reached at ${options.url}. Is it running?`, { cause });
 
-  return {
-    async call(run) {
-      const deadline = AbortSignal.any([AbortSignal.timeout(timeoutMs), closed.signal]);
-      for (let attempt = 0; ; attempt++) {
+  const call: Connection['call'] = async (run) => {
+    const deadline = AbortSignal.any([AbortSignal.timeout(timeoutMs), closed.signal]);
+    for (let attempt = 0; ; attempt++) {
+      if (closed.signal.aborted) throw closedError();
+      try {
+        const answer = run(trpc, { signal: deadline });
+        sendNow(socket);
+        return await answer;
+      } catch (error) {
+        const known = fromRpcError(error);
+        if (known !== undefined && !isForLater(known)) throw known;
         if (closed.signal.aborted) throw closedError();
-        try {
-          const answer = run(trpc, { signal: deadline });
-          sendNow(socket);
-          return await answer;
-        } catch (error) {
-          const known = fromRpcError(error);
-          if (known !== undefined && !isForLater(known)) throw known;
-          if (closed.signal.aborted) throw closedError();
-          if (deadline.aborted) throw known ?? unreachable(error);
-          await pause(known?.retryAfterMs ?? backoff(attempt), deadline);
-          if (deadline.aborted && known !== undefined) throw known;
-        }
+        if (deadline.aborted) throw known ?? unreachable(error);
+        await pause(known?.retryAfterMs ?? backoff(attempt), deadline);
+        if (deadline.aborted && known !== undefined) throw known;
       }
-    },
+    }
+  };
+
+  return {
+    call,
+    callByName: (name, input) =>
+      call((client, options) => getUntypedClient(client)[procedureTypes[name]](name, input, options) as never),
 
     async *watch({ sessionId, from, inputId, lastEventId: cursor, signal }) {
       // One of its own for each watcher: Node warns of many listeners on one signal.

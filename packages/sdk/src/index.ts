@@ -1,7 +1,7 @@
-export { type Client, type ClientOptions, type CreateSessionOptions, createClient } from './client.ts';
-export { CodelabError, type ErrorCode } from './errors.ts';
+export { type Client, type ClientOptions, createClient } from './client.ts';
+export { CodelabError } from './errors.ts';
 export type { Run, RunResult } from './run.ts';
-export type { EventsOptions, ItemPage, SendOptions, Session } from './session.ts';
+export type { EventsOptions, SendOptions, Session } from './session.ts';
 export {
   type JsonSchema,
   type StandardSchema,
@@ -16,14 +16,19 @@ export type {
   ApprovalOutcome,
   Attachment,
   AttachmentInfo,
+  CreateSessionOptions,
+  ErrorCode,
   EventError,
   FileChange,
   Input,
   Item,
+  ItemPage,
   ModelInfo,
   PlanEntry,
+  Procedures,
   Rule,
   RunEnd,
+  RunInfo,
   SessionEvent,
   SessionInfo,
   ToolCallInfo,

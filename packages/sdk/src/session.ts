@@ -1,7 +1,7 @@
 import { newId } from '@codelab/protocol';
 import type { Connection } from './connection.ts';
 import { createRun, type Run } from './run.ts';
-import type { Approval, Attachment, Item, Rule, SessionInfo, TrackedSessionEvent, UsageReport } from './types.ts';
+import type { Approval, Attachment, ItemPage, Rule, SessionInfo, TrackedSessionEvent, UsageReport } from './types.ts';
 import type { ApprovalHandler, Decision, Worker } from './worker.ts';
 
 export interface SendOptions {
@@ -27,13 +27,6 @@ export interface EventsOptions {
   from?: 'now' | 'start';
   /** Ends the iteration. */
   signal?: AbortSignal;
-}
-
-export interface ItemPage {
-  /** Oldest first. */
-  items: Item[];
-  /** Set while there are older items: pass it as `cursor`. */
-  nextCursor?: string;
 }
 
 /** One conversation with the agent. */

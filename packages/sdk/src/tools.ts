@@ -34,6 +34,8 @@ export interface ToolContext {
   /** Of a tool that works on paths: those that the rules were asked about, and globs of those that they deny to this tool. A link, or a search, must not lead there. */
   paths?: readonly string[] | undefined;
   denied?: readonly string[] | undefined;
+  /** The session's project, where that is a path: what relative paths are in, for globs from the top. */
+  root?: string | undefined;
   /** Says how far it is, and that it is still at work: its time begins anew. `fraction`: 0 to 1. */
   progress(message: string, fraction?: number): void;
 }

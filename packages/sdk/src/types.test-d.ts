@@ -1,32 +1,41 @@
+import type { GatewayRouter } from '@codelab/gateway/router';
 import type {
   AgentInfo as ProtocolAgent,
   Approval as ProtocolApproval,
   ErrorCode as ProtocolErrorCode,
   SessionEvent as ProtocolEvent,
   Item as ProtocolItem,
+  ItemPage as ProtocolItemPage,
   Model as ProtocolModel,
   RememberedRule as ProtocolRule,
+  Run as ProtocolRun,
   Session as ProtocolSession,
   Usage as ProtocolUsage,
   UsageReport as ProtocolUsageReport,
 } from '@codelab/protocol';
+import type { TRPCClient } from '@trpc/client';
 import { expectTypeOf } from 'vitest';
 import type {
   AgentInfo,
   Approval,
   ErrorCode,
   Item,
+  ItemPage,
   ModelInfo,
+  Procedures,
   Rule,
+  RunInfo,
   SessionEvent,
   SessionInfo,
   Usage,
   UsageReport,
 } from './index.ts';
 
-// The SDK's types are written by hand, so that none of ours get into its .d.ts. They say the same.
+// The SDK's types are written out from the schemas, so that none of ours get into its .d.ts. They say the same.
 expectTypeOf<SessionInfo>().toEqualTypeOf<ProtocolSession>();
 expectTypeOf<Item>().toEqualTypeOf<ProtocolItem>();
+expectTypeOf<ItemPage>().toEqualTypeOf<ProtocolItemPage>();
+expectTypeOf<RunInfo>().toEqualTypeOf<ProtocolRun>();
 expectTypeOf<AgentInfo>().toEqualTypeOf<ProtocolAgent>();
 expectTypeOf<Approval>().toEqualTypeOf<ProtocolApproval>();
 expectTypeOf<Rule>().toEqualTypeOf<ProtocolRule>();
@@ -34,6 +43,30 @@ expectTypeOf<UsageReport>().toEqualTypeOf<ProtocolUsageReport>();
 expectTypeOf<Usage>().toEqualTypeOf<ProtocolUsage>();
 expectTypeOf<ModelInfo>().toEqualTypeOf<ProtocolModel>();
 expectTypeOf<ErrorCode>().toEqualTypeOf<ProtocolErrorCode>();
-expectTypeOf<SessionEvent['type']>().toEqualTypeOf<ProtocolEvent['type']>();
-expectTypeOf<ProtocolEvent>().toExtend<SessionEvent>();
-expectTypeOf<SessionEvent>().toExtend<ProtocolEvent>();
+expectTypeOf<SessionEvent>().toEqualTypeOf<ProtocolEvent>();
+
+// What `client.call` takes and answers is what gateway does.
+type Trpc = TRPCClient<GatewayRouter>;
+type Calls = {
+  [N in keyof Procedures]: N extends `${infer G}.${infer P}`
+    ? G extends keyof Trpc
+      ? P extends keyof Trpc[G]
+        ? Trpc[G][P] extends { query: infer Call } | { mutate: infer Call }
+          ? Call
+          : never
+        : never
+      : never
+    : never;
+};
+type InputOf<Call> = Call extends (input: infer I, ...rest: never[]) => unknown ? NonNullable<I> : never;
+type OutputOf<Call> = Call extends (...given: never[]) => Promise<infer O> ? O : never;
+expectTypeOf<{ [N in keyof Procedures]: Procedures[N]['output'] }>().toEqualTypeOf<{
+  [N in keyof Calls]: OutputOf<Calls[N]>;
+}>();
+expectTypeOf<{ [N in keyof Procedures]: Procedures[N]['input'] }>().toExtend<{
+  [N in keyof Calls]: InputOf<Calls[N]>;
+}>();
+type WithInput = Exclude<keyof Procedures, 'agent.list' | 'model.list'>;
+expectTypeOf<{ [N in WithInput]: Procedures[N]['input'] }>().toEqualTypeOf<{
+  [N in WithInput]: Omit<InputOf<Calls[N]>, 'requestId'>;
+}>();

@@ -1,3 +1,27 @@
+// Generated from packages/protocol/src by "npm run generate": what is to be changed is changed there.
+
+export interface CreateSessionOptions {
+  /**
+   * Your name for it, 2 to 128 characters of `A-Z a-z 0-9 _ . : -`. Creating it again with the same values returns the
+   * same one.
+   */
+  sessionId?: string | undefined;
+  title?: string | undefined;
+  /** Who answers. Default: the service's. */
+  agent?: string | undefined;
+  /** Default: the agent's, else the service's. */
+  model?: string | undefined;
+  /** What sessions share their remembered rules by: the workspace's folder, a repository's name. */
+  project?: string | undefined;
+  metadata?: Record<string, string> | undefined;
+}
+
+export interface SessionMade {
+  session: SessionInfo;
+  /** Whether there was a session of this id, and this answer is the first one's. */
+  replayed: boolean;
+}
+
 /** One conversation. */
 export interface SessionInfo {
   sessionId: string;
@@ -5,76 +29,47 @@ export interface SessionInfo {
   title: string;
   /** Who answers. */
   agent: string;
-  /** `provider/model`, or `default`. */
+  /** `provider/model`, or `default`: the agent's, else the service's. */
   model: string;
   /** What sessions share their remembered rules by. */
   project: string;
   /** Your own labels. */
   metadata: Record<string, string>;
   /** Of a fork: where it came from. */
-  forkedFrom?: { sessionId: string; itemId?: string | undefined } | undefined;
+  forkedFrom?:
+    | {
+        sessionId: string;
+        itemId?: string | undefined;
+      }
+    | undefined;
   createdAt: Date;
   updatedAt: Date;
 }
 
-/** Tokens. `cachedTokens` are part of `inputTokens`, `reasoningTokens` of `outputTokens`. */
-export interface Usage {
-  inputTokens: number;
-  outputTokens: number;
-  cachedTokens: number;
-  reasoningTokens: number;
+export interface SessionPage {
+  /** Newest first. */
+  sessions: SessionInfo[];
+  /** Set while there are older sessions: pass it as `cursor`. */
+  nextCursor?: string;
 }
 
-/** `read` is allowed by default; the others ask. */
-export type ToolKind = 'read' | 'write' | 'delete' | 'execute';
-
-export type ToolOutcome = 'succeeded' | 'failed' | 'rejected' | 'denied' | 'timed_out' | 'cancelled';
-
-/** Where a tool runs: in the IDE, in the service, in an MCP server. */
-export type ToolTarget = 'client' | 'server' | 'mcp';
-
-/** What an item of kind `tool_call` says besides its text, which is the arguments as the model wrote them. */
-export interface ToolCallInfo {
-  callId: string;
-  name: string;
-  /** As they are used: parsed, and edited where a person did. */
-  arguments?: Record<string, unknown> | undefined;
-  target?: ToolTarget | undefined;
-  outcome?: ToolOutcome | undefined;
-  /** What the model was given. */
-  result?: string | undefined;
-  /** Names the whole result, where `result` is only a part of it. */
-  resultId?: string | undefined;
-  /** What was decided where somebody was asked, and who did: in their own words. `decidedAt`: milliseconds since 1970. */
-  decision?: { decision: ApprovalOutcome; by: string; decidedAt: number } | undefined;
+export interface Deleted {
+  /** Whether there was one. */
+  deleted: boolean;
 }
 
-/** `cancelled`, `timed_out`: nobody decided. */
-export type ApprovalOutcome = 'allow' | 'edit' | 'reject' | 'cancelled' | 'timed_out';
-
-/** One file of a patch, in hunks that a person may leave out. */
-export interface FileChange {
-  path: string;
-  change: 'create' | 'modify' | 'delete';
-  /** `hunk` counts the hunks of the whole patch, from 0. `lines` begin with a space, `+` or `-`. */
-  hunks: Array<{ hunk: number; header: string; lines: string[] }>;
-}
-
-export interface PlanEntry {
-  text: string;
-  status: 'pending' | 'in_progress' | 'completed';
-}
-
-export interface AttachmentInfo {
-  name: string;
-  mimeType: string;
-  bytes: number;
+/** A part of the history. */
+export interface ItemPage {
+  /** Oldest first. */
+  items: Item[];
+  /** Set while there are older items: pass it as `cursor`. */
+  nextCursor?: string;
 }
 
 /** One entry of what a person sees of a session. */
 export interface Item {
   itemId: string;
-  /** Empty for what happened between runs. */
+  /** The run that it belongs to; empty for what happened between runs. */
   runId: string;
   /** Which of the run's steps it belongs to, from 1; 0: none. */
   step: number;
@@ -90,17 +85,112 @@ export interface Item {
     | 'compaction'
     | 'agent_switch'
     | 'notice';
+  /** What is said; of a `tool_call` the arguments as the model wrote them, of a `compaction` the summary. */
   text: string;
   /** `incomplete`: the run was cancelled or failed before the item was whole. */
   status: 'in_progress' | 'completed' | 'incomplete';
   createdAt: Date;
   attachments?: AttachmentInfo[] | undefined;
   toolCall?: ToolCallInfo | undefined;
-  fileChange?: { callId: string; changes: FileChange[] } | undefined;
+  fileChange?:
+    | {
+        callId: string;
+        changes: FileChange[];
+      }
+    | undefined;
   plan?: PlanEntry[] | undefined;
   /** How large the model's view of the conversation was before and is after, in tokens; an estimate. */
-  compaction?: { tokensBefore: number; tokensAfter: number } | undefined;
-  agentSwitch?: { from: string; to: string; reason: string; by: 'user' | 'model' } | undefined;
+  compaction?:
+    | {
+        tokensBefore: number;
+        tokensAfter: number;
+      }
+    | undefined;
+  agentSwitch?:
+    | {
+        from: string;
+        to: string;
+        reason: string;
+        by: 'user' | 'model';
+      }
+    | undefined;
+}
+
+export interface AttachmentInfo {
+  name: string;
+  mimeType: string;
+  bytes: number;
+}
+
+/** What an item of kind `tool_call` says besides its text, which is the arguments as the model wrote them. */
+export interface ToolCallInfo {
+  callId: string;
+  name: string;
+  /** As they are used: parsed, and edited where a person did. */
+  arguments?: Record<string, unknown> | undefined;
+  target?: ToolTarget | undefined;
+  outcome?: ToolOutcome | undefined;
+  /** What the model was given. */
+  result?: string | undefined;
+  /** Names the whole result, where `result` is only a part of it: `tool.readResult`. */
+  resultId?: string | undefined;
+  /** What was decided where somebody was asked. */
+  decision?: Resolution | undefined;
+}
+
+/** Where a tool runs: in the IDE, in the service, in an MCP server. */
+export type ToolTarget = 'client' | 'server' | 'mcp';
+
+export type ToolOutcome = 'succeeded' | 'failed' | 'rejected' | 'denied' | 'timed_out' | 'cancelled';
+
+/** How an approval ended. */
+export interface Resolution {
+  decision: ApprovalOutcome;
+  /** As whoever decided has named themselves; `rule` and `service` where nobody did. */
+  by: string;
+  /** Milliseconds since 1970. */
+  decidedAt: number;
+}
+
+/** `cancelled`, `timed_out`: nobody decided. */
+export type ApprovalOutcome = 'allow' | 'edit' | 'reject' | 'cancelled' | 'timed_out';
+
+/** One file of a patch, in hunks that a person may leave out. */
+export interface FileChange {
+  path: string;
+  change: 'create' | 'modify' | 'delete';
+  hunks: Array<{
+    /** Counts the hunks of the whole patch, from 0: what `dropHunks` names. */
+    hunk: number;
+    header: string;
+    /** Each begins with a space, `+` or `-`. */
+    lines: string[];
+  }>;
+}
+
+export interface PlanEntry {
+  text: string;
+  status: 'pending' | 'in_progress' | 'completed';
+}
+
+/** A file that comes with a message: PNG, JPEG, GIF, WebP and PDF as `data` in base64, everything else as `text`. */
+export interface Attachment {
+  name: string;
+  mimeType: string;
+  /** The bytes, in base64. */
+  data?: string | undefined;
+  text?: string | undefined;
+}
+
+export interface InputSent {
+  inputId: string;
+  status: 'queued' | 'delivered' | 'cancelled';
+  /** Whether this id had been sent before, and this answer is the first one's. */
+  replayed: boolean;
+  /** The run that it was delivered to, if it was. */
+  runId?: string;
+  /** A cursor from just before its `input.accepted`: subscribe from here for the answer. */
+  eventId: string;
 }
 
 /** A message as the service keeps it. */
@@ -109,18 +199,114 @@ export interface Input {
   sessionId: string;
   content: string;
   attachments?: AttachmentInfo[] | undefined;
+  /** Overrides the session's model for this input. */
   model?: string | undefined;
   status: 'queued' | 'delivered' | 'cancelled';
+  /** The run that it was delivered to. */
   runId?: string | undefined;
   createdAt: Date;
 }
 
-/** A file that comes with a message: PNG, JPEG, GIF, WebP and PDF as `data` in base64, everything else as `text`. */
-export interface Attachment {
+export interface InputCancelled {
+  status: 'cancelled';
+}
+
+/** What the agent did for one or more messages, until it was idle again. */
+export interface RunInfo {
+  runId: string;
+  sessionId: string;
+  /** The input that it began with. */
+  inputId: string;
+  agent: string;
+  model: string;
+  status: 'running' | 'completed' | 'cancelled' | 'failed' | 'limit';
+  steps: number;
+  usage: Usage;
+  /** Of models that have a price. US dollars. */
+  costUsd?: number | undefined;
+  error?: EventError | undefined;
+  startedAt: Date;
+  finishedAt?: Date | undefined;
+}
+
+/** Tokens. `cachedTokens` are part of `inputTokens`, `reasoningTokens` of `outputTokens`. */
+export interface Usage {
+  inputTokens: number;
+  outputTokens: number;
+  cachedTokens: number;
+  reasoningTokens: number;
+}
+
+/** An error inside an event; its `code` is one of the catalogue. */
+export interface EventError {
+  code: string;
+  message: string;
+  retryable: boolean;
+  requestId: string;
+  /** Milliseconds. */
+  retryAfterMs?: number | undefined;
+  details?: unknown;
+}
+
+export interface RunCancelled {
+  status: 'cancelling' | 'already_finished';
+}
+
+/** A tool as the model and the rules see it. */
+export interface ToolSpecInput {
   name: string;
-  mimeType: string;
-  data?: string;
-  text?: string;
+  description?: string | undefined;
+  inputSchema: { type: 'object'; [keyword: string]: unknown };
+  kind?: ToolKind | undefined;
+  /** Which argument names what the tool works on, such as `path`: rules match it. */
+  resource?: string | undefined;
+  /** How long a call may take. Milliseconds, 1 to 3,600,000; default `AGENT_RUNTIME__TOOL_TIMEOUT_MS`. */
+  timeoutMs?: number | undefined;
+}
+
+/** What a tool does to the world: it decides whether a person is asked. `read` is allowed by default; the others ask. */
+export type ToolKind = 'read' | 'write' | 'delete' | 'execute';
+
+export interface ToolsAnnounced {
+  /** How many the client has now. */
+  tools: number;
+}
+
+export interface ToolList {
+  tools: SessionTool[];
+}
+
+/** A tool of a session, with where it runs. */
+export interface SessionTool {
+  name: string;
+  description: string;
+  inputSchema: { type: 'object'; [keyword: string]: unknown };
+  kind: ToolKind;
+  /** Which argument names what the tool works on, such as `path`: rules match it. */
+  resource?: string | undefined;
+  /** How long a call may take. Milliseconds, 1 to 3,600,000; default `AGENT_RUNTIME__TOOL_TIMEOUT_MS`. */
+  timeoutMs?: number | undefined;
+  target: ToolTarget;
+}
+
+export interface ResultTaken {
+  status: 'accepted';
+  /** Whether the call had this result before. */
+  replayed: boolean;
+}
+
+export interface ProgressTaken {
+  status: 'accepted';
+}
+
+export interface ResultPart {
+  text: string;
+  /** Of the whole result, in UTF-16 code units. */
+  length: number;
+}
+
+export interface ApprovalList {
+  approvals: Approval[];
 }
 
 /** A tool call that waits for a person. */
@@ -134,7 +320,10 @@ export interface Approval {
   /** Why somebody is asked, for a person. */
   reason: string;
   /** What may be chosen, and the glob that a remembered yes would stand for. Only `once`: this is asked for each time. */
-  options: Array<{ scope: 'once' | 'session' | 'project'; resource?: string | undefined }>;
+  options: Array<{
+    scope: 'once' | 'session' | 'project';
+    resource?: string | undefined;
+  }>;
   /** Of a patch: what it would change. */
   changes?: FileChange[] | undefined;
   createdAt: Date;
@@ -142,123 +331,60 @@ export interface Approval {
   deadline: Date;
 }
 
+export interface ApprovalDecided {
+  status: 'resolved';
+  /** Whether it had been decided like this before. */
+  replayed: boolean;
+}
+
+export interface RuleList {
+  rules: Rule[];
+}
+
 /**
- * What may be done without asking (`allow`), and what not at all (`deny`). Of commands a rule is a convenience, not a boundary: the same thing can be said in a
- * hundred ways.
+ * What may be done without asking (`allow`), and what not at all (`deny`). Of commands a rule is a convenience, not a
+ * boundary: the same thing can be said in a hundred ways.
  */
 export interface Rule {
-  ruleId: string;
-  scope: 'session' | 'project';
   /** A tool's name; `*` stands for any run of characters. */
   tool: string;
-  /** A glob over paths or commands. */
+  /** A glob over what the tool works on: a path, a command. A leading `!` turns it round. Default: everything. */
   resource: string;
   effect: 'allow' | 'deny' | 'ask';
+  ruleId: string;
+  scope: 'session' | 'project';
   createdAt: Date;
 }
 
+export interface RuleAdded {
+  rule: Rule;
+}
+
+export interface AgentList {
+  agents: AgentInfo[];
+  defaultAgent: string;
+}
+
+/** An agent as a person chooses it. */
 export interface AgentInfo {
   name: string;
   description: string;
   /** The model that it asks for, where it does. */
   model?: string;
-  /** The names of its tools; without: all. */
+  /** The names of its tools, with `*` as a wildcard; without: all. */
   tools?: string[];
 }
 
-/** What was used. `costUsd`: of the steps whose model has a price. */
-export interface UsageReport {
-  usage: Usage;
-  costUsd: number;
-  steps: number;
-  byModel: Array<{ model: string; usage: Usage; costUsd: number; steps: number }>;
+export interface AgentSwitched {
+  from: string;
+  to: string;
 }
 
-/** How a run ended. `limit`: the model had no room for more, or the run too many steps. */
-export type RunEnd = 'completed' | 'cancelled' | 'failed' | 'limit';
-
-/** An error inside an event; its `code` is one of `ErrorCode`. */
-export interface EventError {
-  code: string;
-  message: string;
-  retryable: boolean;
-  requestId: string;
-  /** Milliseconds. */
-  retryAfterMs?: number | undefined;
-  details?: unknown;
+export interface ModelList {
+  /** The default model first. */
+  models: ModelInfo[];
+  defaultModel: string;
 }
-
-interface State {
-  /** `waiting`: for a person's decision. */
-  state: 'idle' | 'running' | 'waiting';
-  runId?: string | undefined;
-  /** How many messages wait behind the active run. */
-  queued: number;
-}
-
-interface EventBodies {
-  'session.updated': { session: SessionInfo };
-  'session.state': State;
-  'input.accepted': { input: Input };
-  'input.delivered': { inputId: string; runId: string };
-  'input.cancelled': { inputId: string };
-  'run.started': { runId: string; inputId: string; agent: string; model: string };
-  'step.started': { runId: string; model: string };
-  'item.started': { item: Item };
-  /** `offset`: how many UTF-16 code units of the item came before. */
-  'item.delta': { itemId: string; text: string; offset: number };
-  /** Authoritative: the whole item. */
-  'item.completed': { item: Item };
-  /** An item that was shown is given up: the agent says it again. It is not in the history. */
-  'item.discarded': { itemId: string; reason: 'retried' | 'restarted' };
-  'step.finished': { runId: string; model: string; usage: Usage; costUsd?: number | undefined; finishReason: string };
-  /** `clientId`: who is to run it, of a tool of the IDE's. `deadline`: milliseconds since 1970. */
-  'tool.requested': {
-    runId: string;
-    callId: string;
-    name: string;
-    arguments: Record<string, unknown>;
-    target: ToolTarget;
-    clientId?: string | undefined;
-    deadline: number;
-    /** The paths that the rules were asked about, and globs of those that they deny to this tool. */
-    paths?: string[] | undefined;
-    denied?: string[] | undefined;
-  };
-  /** `fraction`: 0 to 1. */
-  'tool.progress': { callId: string; message: string; fraction?: number | undefined };
-  'tool.finished': { callId: string; outcome: ToolOutcome };
-  'approval.requested': { approval: Approval };
-  /** `cancelled`, `timed_out`: nobody decided. `by`: who did. */
-  'approval.resolved': {
-    callId: string;
-    decision: ApprovalOutcome;
-    by: string;
-  };
-  'agent.switched': { from: string; to: string; reason: string };
-  'run.finished': {
-    runId: string;
-    status: RunEnd;
-    usage: Usage;
-    costUsd?: number | undefined;
-    error?: EventError | undefined;
-  };
-  /** What follows is live. */
-  'stream.synced': State;
-  /** Replace what you show by this. */
-  'stream.reset': { reason: 'cursor_expired' | 'restarted'; items: Item[]; nextCursor?: string | undefined };
-}
-
-/**
- * Something that happened in a session, told apart by `type`. Ignore types you don't know. `seq` strictly increases within a
- * session, with gaps; `ts` is milliseconds since 1970.
- */
-export type SessionEvent = {
-  [T in keyof EventBodies]: { type: T; seq: number; ts: number } & EventBodies[T];
-}[keyof EventBodies];
-
-/** An event with its cursor: pass the `id` as `lastEventId` to go on after it. */
-export type TrackedSessionEvent = SessionEvent & { id: string };
 
 export interface ModelInfo {
   /** What to pass as `model`. */
@@ -267,3 +393,560 @@ export interface ModelInfo {
   /** What the provider calls it. */
   name: string;
 }
+
+/** What was used, by one session or by all. */
+export interface UsageReport {
+  usage: Usage;
+  /** US dollars, of the steps whose model has a price. */
+  costUsd: number;
+  steps: number;
+  byModel: Array<{
+    model: string;
+    usage: Usage;
+    /** US dollars, of the steps whose model has a price. */
+    costUsd: number;
+    steps: number;
+  }>;
+}
+
+/**
+ * Something that happened in a session, told apart by `type`. Ignore types you don't know. `seq` never decreases
+ * within a session; `ts` is milliseconds since 1970.
+ */
+export type SessionEvent =
+  | {
+      type: 'session.updated';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      session: SessionInfo;
+    }
+  /** Nothing comes after it. */
+  | {
+      type: 'session.deleted';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      sessionId: string;
+    }
+  | {
+      type: 'session.state';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      /** `waiting`: for a person's decision. */
+      state: 'idle' | 'running' | 'waiting';
+      runId?: string | undefined;
+      /** How many messages wait behind the active run. */
+      queued: number;
+    }
+  | {
+      type: 'input.accepted';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      input: Input;
+    }
+  | {
+      type: 'input.delivered';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      inputId: string;
+      runId: string;
+    }
+  | {
+      type: 'input.cancelled';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      inputId: string;
+    }
+  | {
+      type: 'run.started';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      runId: string;
+      inputId: string;
+      agent: string;
+      model: string;
+    }
+  | {
+      type: 'step.started';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      runId: string;
+      model: string;
+    }
+  | {
+      type: 'item.started';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      item: Item;
+    }
+  | {
+      type: 'item.delta';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      itemId: string;
+      text: string;
+      /** How many UTF-16 code units of the item came before. */
+      offset: number;
+    }
+  /** Authoritative: the whole item. */
+  | {
+      type: 'item.completed';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      item: Item;
+    }
+  /** An item that was shown is given up: the agent says it again. It is not in the history. */
+  | {
+      type: 'item.discarded';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      itemId: string;
+      reason: 'retried' | 'restarted';
+    }
+  | {
+      type: 'step.finished';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      runId: string;
+      model: string;
+      usage: Usage;
+      /** Of models that have a price. US dollars. */
+      costUsd?: number | undefined;
+      finishReason: string;
+    }
+  | {
+      type: 'tool.requested';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      runId: string;
+      callId: string;
+      name: string;
+      arguments: Record<string, unknown>;
+      target: ToolTarget;
+      /** Of a client tool: who announced it, and so runs it. */
+      clientId?: string | undefined;
+      /** Milliseconds since 1970. */
+      deadline: number;
+      /** The paths that the rules were asked about, as they are meant; none where it works on none. */
+      paths?: string[] | undefined;
+      /** Globs of the paths that rules deny to this tool: it leaves out what it comes upon of them. */
+      denied?: string[] | undefined;
+      /** The session's project, where that is a path: what relative paths are in, for globs from the top. */
+      root?: string | undefined;
+    }
+  | {
+      type: 'tool.progress';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      callId: string;
+      message: string;
+      /** 0 to 1. */
+      fraction?: number | undefined;
+    }
+  | {
+      type: 'tool.finished';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      callId: string;
+      outcome: ToolOutcome;
+    }
+  | {
+      type: 'approval.requested';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      approval: Approval;
+    }
+  | {
+      type: 'approval.resolved';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      callId: string;
+      decision: ApprovalOutcome;
+      /** Who decided, in their own words. */
+      by: string;
+    }
+  | {
+      type: 'agent.switched';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      from: string;
+      to: string;
+      reason: string;
+    }
+  | {
+      type: 'run.finished';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      runId: string;
+      status: RunEnd;
+      usage: Usage;
+      /** Of models that have a price. US dollars. */
+      costUsd?: number | undefined;
+      error?: EventError | undefined;
+    }
+  /** What follows is live. */
+  | {
+      type: 'stream.synced';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      /** `waiting`: for a person's decision. */
+      state: 'idle' | 'running' | 'waiting';
+      runId?: string | undefined;
+      /** How many messages wait behind the active run. */
+      queued: number;
+    }
+  /** Replace what you show by this. */
+  | {
+      type: 'stream.reset';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      reason: 'cursor_expired' | 'restarted';
+      items: Item[];
+      nextCursor?: string | undefined;
+    };
+
+/** How a run ended. `limit`: the model had no room for more, or the run too many steps. */
+export type RunEnd = 'completed' | 'cancelled' | 'failed' | 'limit';
+
+/** An event with its cursor: pass the `id` as `lastEventId` to go on after it. */
+export type TrackedSessionEvent = SessionEvent & { id: string };
+
+/** What went wrong. The list may grow: treat a code you don't know by `retryable`. */
+export type ErrorCode =
+  | 'UNAUTHORIZED'
+  | 'FORBIDDEN'
+  | 'NOT_FOUND'
+  | 'VALIDATION'
+  | 'PAYLOAD_TOO_LARGE'
+  | 'SESSION_BUSY'
+  | 'RUN_NOT_ACTIVE'
+  | 'INPUT_ALREADY_DELIVERED'
+  | 'APPROVAL_ALREADY_RESOLVED'
+  | 'ANSWER_REPLACED'
+  | 'TOOL_CALL_FINISHED'
+  | 'IDEMPOTENCY_MISMATCH'
+  | 'OVERLOADED'
+  | 'RATE_LIMITED'
+  | 'BUDGET_EXCEEDED'
+  | 'TOOL_TIMEOUT'
+  | 'MODEL_NOT_FOUND'
+  | 'CONTEXT_WINDOW_EXCEEDED'
+  | 'CONTENT_FILTERED'
+  | 'PROVIDER_AUTH'
+  | 'PROVIDER_RATE_LIMIT'
+  | 'PROVIDER_UNAVAILABLE'
+  | 'PROVIDER_STREAM_LOST'
+  | 'INTERNAL';
+
+/** Says what each procedure takes and answers: the types of `client.call`. */
+export interface Procedures {
+  /** Create a session. */
+  'session.create': { input: CreateSessionOptions; output: SessionMade };
+  /** Get a session. */
+  'session.get': {
+    input: {
+      sessionId: string;
+    };
+    output: SessionInfo;
+  };
+  /** List sessions, newest first. */
+  'session.list': {
+    input: {
+      cursor?: string | undefined;
+      limit?: number | undefined;
+    };
+    output: SessionPage;
+  };
+  /** Change a session. */
+  'session.update': {
+    input: {
+      sessionId: string;
+      title?: string | undefined;
+      model?: string | undefined;
+      metadata?: Record<string, string> | undefined;
+    };
+    output: SessionInfo;
+  };
+  /** Copy a session up to an item. Without `itemId` all that was said is copied. */
+  'session.fork': {
+    input: {
+      sessionId: string;
+      /** The last item that the fork has. Default: the newest. */
+      itemId?: string | undefined;
+      /** The fork's id. Made by the client, so that forking again is harmless. */
+      newSessionId?: string | undefined;
+      title?: string | undefined;
+    };
+    output: SessionMade;
+  };
+  /** Delete a session. Its run is cancelled. */
+  'session.delete': {
+    input: {
+      sessionId: string;
+    };
+    output: Deleted;
+  };
+  /** Read the history, newest last. A page has at most about 1 MiB; `nextCursor` leads to older items. */
+  'session.items': {
+    input: {
+      sessionId: string;
+      cursor?: string | undefined;
+      limit?: number | undefined;
+    };
+    output: ItemPage;
+  };
+  /** Send a message. */
+  'input.send': {
+    input: {
+      sessionId: string;
+      /** Your name for this message; sending again with the same one is harmless. */
+      inputId: string;
+      content: string;
+      attachments?: Attachment[] | undefined;
+      /** Switches the session to this agent first. */
+      agent?: string | undefined;
+      model?: string | undefined;
+      /**
+       * What to do while another run is active. `queue`: wait for it; `steer`: into that run, before its next step;
+       * `interrupt`: cancel it and go on with this; `reject`: refuse with `SESSION_BUSY`.
+       */
+      whenBusy?: 'queue' | 'steer' | 'interrupt' | 'reject' | undefined;
+      /** Create the session if there is none with this id. */
+      createSession?: boolean | undefined;
+    };
+    output: InputSent;
+  };
+  /** Get a message and what became of it. */
+  'input.get': {
+    input: {
+      sessionId: string;
+      inputId: string;
+    };
+    output: Input;
+  };
+  /** Take back a message that still waits. `INPUT_ALREADY_DELIVERED` has `{runId}` as details. */
+  'input.cancel': {
+    input: {
+      sessionId: string;
+      inputId: string;
+    };
+    output: InputCancelled;
+  };
+  /** Get a run. */
+  'run.get': {
+    input: {
+      sessionId: string;
+      runId: string;
+    };
+    output: RunInfo;
+  };
+  /** Cancel the active run. */
+  'run.cancel': {
+    input: {
+      sessionId: string;
+      runId?: string | undefined;
+    };
+    output: RunCancelled;
+  };
+  /** Announce the tools that a client runs. All the tools of that client. */
+  'tool.announce': {
+    input: {
+      sessionId: string;
+      /** Who runs them. */
+      clientId: string;
+      /** All the tools of this client: what it announced before is forgotten. */
+      tools: ToolSpecInput[];
+    };
+    output: ToolsAnnounced;
+  };
+  /** List the tools of a session. */
+  'tool.list': {
+    input: {
+      sessionId: string;
+    };
+    output: ToolList;
+  };
+  /** Give the result of a tool call. Either `result` or `error`. */
+  'tool.result': {
+    input: {
+      sessionId: string;
+      callId: string;
+      /** Anything that JSON has; text is given to the model as it is. */
+      result?: unknown;
+      /** Why it could not be done: the model is told. */
+      error?: string | undefined;
+    };
+    output: ResultTaken;
+  };
+  /** Say how far a tool call is. Its time begins anew. */
+  'tool.progress': {
+    input: {
+      sessionId: string;
+      callId: string;
+      message: string;
+      /** 0 to 1. */
+      fraction?: number | undefined;
+    };
+    output: ProgressTaken;
+  };
+  /** Read a part of a large tool result. `offset`, `limit` and `length` count UTF-16 code units. */
+  'tool.readResult': {
+    input: {
+      sessionId: string;
+      resultId: string;
+      /** In UTF-16 code units. */
+      offset?: number | undefined;
+      limit?: number | undefined;
+    };
+    output: ResultPart;
+  };
+  /** List the tool calls that wait for a decision. */
+  'approval.list': {
+    input: {
+      sessionId: string;
+    };
+    output: ApprovalList;
+  };
+  /** Allow, edit or reject a tool call. PROTOCOL.md §10. */
+  'approval.decide': {
+    input: {
+      sessionId: string;
+      callId: string;
+      decision: 'allow' | 'edit' | 'reject';
+      /** Remembers a yes as a rule. */
+      scope?: 'once' | 'session' | 'project' | undefined;
+      /** The glob of that rule. Default: as `options` says. */
+      resource?: string | undefined;
+      /** Of `edit`: the arguments to use instead. */
+      arguments?: Record<string, unknown> | undefined;
+      /** Of a patch, with `allow`: the hunks to leave out. */
+      dropHunks?: number[] | undefined;
+      /** Why, for the model. */
+      feedback?: string | undefined;
+      /** Who decided, for those who watch. */
+      by?: string | undefined;
+    };
+    output: ApprovalDecided;
+  };
+  /** List what is remembered. */
+  'rule.list': {
+    input: {
+      sessionId: string;
+    };
+    output: RuleList;
+  };
+  /** Add a rule. */
+  'rule.add': {
+    input: {
+      /** A tool's name; `*` stands for any run of characters. */
+      tool: string;
+      /** A glob over what the tool works on: a path, a command. A leading `!` turns it round. Default: everything. */
+      resource?: string | undefined;
+      effect: 'allow' | 'deny' | 'ask';
+      sessionId: string;
+      scope?: 'session' | 'project' | undefined;
+    };
+    output: RuleAdded;
+  };
+  /** Forget a rule. */
+  'rule.delete': {
+    input: {
+      sessionId: string;
+      ruleId: string;
+    };
+    output: Deleted;
+  };
+  /** List agents. */
+  'agent.list': { input: Record<string, never>; output: AgentList };
+  /** Switch the agent. */
+  'agent.switch': {
+    input: {
+      sessionId: string;
+      agent: string;
+      reason?: string | undefined;
+    };
+    output: AgentSwitched;
+  };
+  /** List models. */
+  'model.list': { input: Record<string, never>; output: ModelList };
+  /** Get what one session has used, or all. */
+  'usage.get': {
+    input: {
+      sessionId?: string | undefined;
+    };
+    output: UsageReport;
+  };
+}
+
+/** Says which procedures only look, and which change something. */
+export const procedureTypes = {
+  'session.create': 'mutation',
+  'session.get': 'query',
+  'session.list': 'query',
+  'session.update': 'mutation',
+  'session.fork': 'mutation',
+  'session.delete': 'mutation',
+  'session.items': 'query',
+  'input.send': 'mutation',
+  'input.get': 'query',
+  'input.cancel': 'mutation',
+  'run.get': 'query',
+  'run.cancel': 'mutation',
+  'tool.announce': 'mutation',
+  'tool.list': 'query',
+  'tool.result': 'mutation',
+  'tool.progress': 'mutation',
+  'tool.readResult': 'query',
+  'approval.list': 'query',
+  'approval.decide': 'mutation',
+  'rule.list': 'query',
+  'rule.add': 'mutation',
+  'rule.delete': 'mutation',
+  'agent.list': 'query',
+  'agent.switch': 'mutation',
+  'model.list': 'query',
+  'usage.get': 'query',
+} as const satisfies Record<keyof Procedures, 'query' | 'mutation'>;

@@ -133,7 +133,7 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
   };
 
   const execute = async (
-    { callId, name, arguments: args, paths, denied }: Request,
+    { callId, name, arguments: args, paths, denied, root }: Request,
     signal: AbortSignal,
   ): Promise<Outcome> => {
     try {
@@ -145,6 +145,7 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
         signal,
         paths,
         denied,
+        root,
         progress(message, fraction) {
           connection
             .call((trpc, options) => trpc.tool.progress.mutate({ sessionId, callId, message, fraction }, options))

@@ -15,6 +15,22 @@ export type Authorize = (credentials: Credentials) => CodelabError | undefined;
 /** Whether a page of `origin` may come without a token, or show it late. `host` is whom it asked for. */
 export type AllowOrigin = (origin: string, host: string | undefined) => boolean;
 
+/** Stands for a token that is none: no key is empty. */
+const NO_KEY = '';
+
+/** Returns a token of a query or of JSON as one; undefined where none is shown. What is no text is a token all the same: a wrong one. */
+export function toToken(shown: unknown): string | undefined {
+  if (shown === undefined || shown === null) return undefined;
+  return typeof shown === 'string' ? shown : NO_KEY;
+}
+
+/** Returns the token of tRPC's `connectionParams`; undefined where they show none. */
+export function tokenOfParams(params: unknown): string | undefined {
+  if (params === undefined || params === null) return undefined;
+  if (typeof params !== 'object' || Array.isArray(params)) return NO_KEY;
+  return toToken((params as { token?: unknown }).token);
+}
+
 /** The token that a caller sent: `X-Internal-Auth`, then `Authorization: Bearer`, then `token`. */
 export function tokenOf({ headers, token }: Credentials): string | undefined {
   const internal = headers['x-internal-auth'];

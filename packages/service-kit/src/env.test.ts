@@ -48,6 +48,16 @@ it('names every mistake at once, and shows no key', () => {
   }
 });
 
+it.each(['2147483648', '2592000000', '1e17'])('refuses %s milliseconds, for which no timer waits', (given) => {
+  const variables = { X__URL: 'http://x', X__NAME: 'n', X__INTERNAL_API_KEY: 'k', X__SHUTDOWN_TIMEOUT_MS: given };
+  expect(() => loadSettings(variables, 'X__', shape)).toThrow(
+    `X__SHUTDOWN_TIMEOUT_MS=${given}: must be at most 2147483647 (about 24.8 days)`,
+  );
+  expect(loadSettings({ ...variables, X__SHUTDOWN_TIMEOUT_MS: '2147483647' }, 'X__', shape)).toMatchObject({
+    SHUTDOWN_TIMEOUT_MS: 2147483647,
+  });
+});
+
 it('shows no password of an address', () => {
   for (const url of ['redis+x://user:hunter2@host/0', 'http:/user:hun@ter2@host', '://:hunter2@'])
     try {

@@ -74,10 +74,22 @@ const port = z.coerce
   .min(0, 'must be a port number, 0 to 65535')
   .max(65535, 'must be a port number, 0 to 65535');
 
+/** The longest that a timer of Node's can wait, about 24.8 days: what is longer would be over at once. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+
 export const milliseconds = z.coerce
   .number('must be a number of milliseconds')
   .int('must be a whole number of milliseconds')
-  .min(0, 'must not be negative');
+  .min(0, 'must not be negative')
+  .max(MAX_TIMER_MS, `must be at most ${MAX_TIMER_MS} (about 24.8 days)`);
+
+/** What can be sent as a header: printable ASCII. Messages have none of it, as it is often a key. */
+export const headerValue = z
+  .string()
+  .regex(
+    /^[\x20-\x7e]*$/,
+    'must have no line breaks, and only letters, digits and signs of ASCII: it is sent as a header',
+  );
 
 export const httpUrl = z
   .url({ protocol: /^https?$/, error: 'must be a URL that starts with http:// or https://' })

@@ -3,8 +3,8 @@ import type { IncomingMessage } from 'node:http';
 import { CodelabError, newId, RequestId } from '@codelab/protocol';
 import type { AnyRouter } from '@trpc/server';
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
-import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
-import type { Authorize, Credentials } from './auth.ts';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import { type Authorize, type Credentials, tokenOfParams, toToken } from './auth.ts';
 import type { Doorkeeper } from './doorkeeper.ts';
 import { statusOf, toCodelabError, toErrorBody, toTrpcShape } from './error-shape.ts';
 import { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
@@ -13,6 +13,7 @@ import { HEAD_MS, MAX_BATCH, MAX_BODY_BYTES, REQUEST_MS } from './limits.ts';
 import type { Logger } from './logger.ts';
 import { logFailure, type ServiceContext } from './trpc.ts';
 
+const TRPC_ROUTE = '/trpc/*';
 /** Who has been refused while still sending is cut off after so long. Milliseconds. */
 const LINGER_MS = 2_000;
 
@@ -44,15 +45,22 @@ export function createHttpApp({ name, version, log, lifecycle }: HttpAppOptions)
     requestTimeout: REQUEST_MS,
     http: { headersTimeout: HEAD_MS, connectionsCheckingInterval: HEAD_MS / 3 },
     return503OnClosing: false,
+    // A URL for which no route can be looked for: no hook and no handler of errors sees it.
+    frameworkErrors: (thrown, request, reply: FastifyReply) => {
+      const error = toHttpError(thrown);
+      describe(request, reply);
+      reply.status(statusOf(error)).send(toErrorBody(error, request.id));
+    },
   });
   // curl's documented commands send JSON, some without saying so: every body is taken as JSON.
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) => parseJsonBody(body));
+  // Clients name the type of a body that they don't send.
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
+    body.length === 0 ? undefined : parseJsonBody(body),
+  );
 
   app.addHook('onRequest', (request, reply, done) => {
-    // On the raw response: event streams and tRPC write their own head.
-    reply.raw.setHeader('x-content-type-options', 'nosniff');
-    reply.header('x-request-id', request.id);
+    describe(request, reply);
     if (!lifecycle.draining.aborted || request.raw.url === '/health') done();
     else done(new CodelabError('OVERLOADED', 'The service is stopping. Try again shortly.', { retryAfterMs: 1000 }));
   });
@@ -82,6 +90,13 @@ export function createHttpApp({ name, version, log, lifecycle }: HttpAppOptions)
   return app;
 }
 
+/** Sets the headers of every answer. */
+function describe(request: FastifyRequest, reply: FastifyReply): void {
+  // On the raw response: event streams and tRPC write their own head.
+  reply.raw.setHeader('x-content-type-options', 'nosniff');
+  reply.header('x-request-id', request.id);
+}
+
 export interface AdmissionOptions {
   authorize: Authorize;
   authorizeMetrics: Authorize;
@@ -109,17 +124,17 @@ export function addAdmission(app: FastifyInstance, options: AdmissionOptions): (
 
 function credentialsOf(request: FastifyRequest, takesTokenInUrl: boolean): Credentials {
   const { token, connectionParams } = request.query as Record<string, unknown>;
-  const inParams = request.url.startsWith('/trpc/') ? tokenIn(connectionParams) : undefined;
-  const inUrl = takesTokenInUrl && typeof token === 'string' ? token : undefined;
+  // The route, and not the URL: `/%74rpc/` is the same.
+  const inParams = request.routeOptions.url === TRPC_ROUTE ? tokenIn(connectionParams) : undefined;
+  const inUrl = takesTokenInUrl ? toToken(token) : undefined;
   return { headers: request.headers, token: inParams ?? inUrl };
 }
 
 /** tRPC's subscriptions over HTTP have them as JSON in the URL. */
 function tokenIn(connectionParams: unknown): string | undefined {
-  if (typeof connectionParams !== 'string') return undefined;
+  if (typeof connectionParams !== 'string') return tokenOfParams(connectionParams);
   try {
-    const { token } = JSON.parse(connectionParams) as { token?: unknown };
-    return typeof token === 'string' ? token : undefined;
+    return tokenOfParams(JSON.parse(connectionParams));
   } catch {
     return undefined;
   }
@@ -147,7 +162,7 @@ export function trpcRoutes({ router, log, makeContext }: TrpcHttpOptions) {
       const shape = toTrpcShape(error, request.id);
       return reply.status(statusOf(error)).send({ error: transformer.output.serialize(shape) });
     });
-    scope.all('/trpc/*', async (request, reply) => {
+    scope.all(TRPC_ROUTE, async (request, reply) => {
       const { input } = request.query as Record<string, unknown>;
       if (typeof input === 'string') readableJson(Buffer.from(input));
       reply.hijack();

@@ -3,10 +3,12 @@ export { type AllowOrigin, type Authorize, type Credentials, isSameKey, requireK
 export {
   collectMistakes,
   commonSettings,
+  headerValue,
   httpUrl,
   isLoopback,
   isRealKey,
   loadSettings,
+  MAX_TIMER_MS,
   milliseconds,
   readVariables,
   requiredKey,
@@ -20,6 +22,7 @@ export { statusOf, toCodelabError, toErrorBody, toValidationError } from './erro
 export type { Flow } from './flow.ts';
 export { createFilter } from './globs.ts';
 export { parseJsonBody, toHttpError } from './http-app.ts';
+export { type Handlers, implement } from './implement.ts';
 export { toInputId } from './input-id.ts';
 export { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
 export { createLifecycle, type Lifecycle } from './lifecycle.ts';
@@ -30,5 +33,5 @@ export { runService } from './run-service.ts';
 export { type RunningService, serve } from './serve.ts';
 export type { SocketConnection, SocketDoor } from './sockets.ts';
 export { clientGone, openEventStream, type SseMessage, sendEventStream, whenGone } from './sse.ts';
-export { logFailure, procedure, router, type ServiceContext, streamFailed } from './trpc.ts';
+export { logFailure, procedure, router, type ServiceContext } from './trpc.ts';
 export { watchSaves } from './watch-saves.ts';

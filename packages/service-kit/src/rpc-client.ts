@@ -1,5 +1,12 @@
 import { CodelabError, createStreamQueue, fromWireError, sendNow, transformer } from '@codelab/protocol';
-import { createTRPCClient, createWSClient, type TRPCClient, TRPCClientError, wsLink } from '@trpc/client';
+import {
+  createTRPCClient,
+  createWSClient,
+  getUntypedClient,
+  type TRPCClient,
+  TRPCClientError,
+  wsLink,
+} from '@trpc/client';
 import type { AnyTRPCRouter } from '@trpc/server';
 import { WebSocket } from 'ws';
 import type { Logger } from './logger.ts';
@@ -15,6 +22,8 @@ export interface RpcClient<R extends AnyTRPCRouter> {
    * Throws the other end's `CodelabError`, or `OVERLOADED` when it can't be reached within 5 s.
    */
   call<T>(run: (trpc: TRPCClient<R>, options: { signal: AbortSignal }) => Promise<T>): Promise<T>;
+  /** Calls the query or mutation of that path, as `call` does. */
+  callByName(type: 'query' | 'mutation', path: string, input: object): Promise<unknown>;
   /** Follows a subscription until it ends, fails, or `signal` aborts. */
   stream<T>(
     subscribe: (trpc: TRPCClient<R>, observer: StreamObserver<T>) => { unsubscribe(): void },
@@ -78,22 +87,25 @@ export function createRpcClient<R extends AnyTRPCRouter>(options: RpcClientOptio
       },
     );
 
-  return {
-    async call(run) {
-      const deadline = AbortSignal.timeout(CALL_TIMEOUT_MS);
-      for (;;) {
-        try {
-          const answer = run(trpc, { signal: deadline });
-          sendNow(socket);
-          return await answer;
-        } catch (error) {
-          const known = fromRpcError(error);
-          if (known !== undefined) throw known;
-          if (deadline.aborted) throw unreachable();
-          await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-        }
+  const call: RpcClient<R>['call'] = async (run) => {
+    const deadline = AbortSignal.timeout(CALL_TIMEOUT_MS);
+    for (;;) {
+      try {
+        const answer = run(trpc, { signal: deadline });
+        sendNow(socket);
+        return await answer;
+      } catch (error) {
+        const known = fromRpcError(error);
+        if (known !== undefined) throw known;
+        if (deadline.aborted) throw unreachable();
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
-    },
+    }
+  };
+
+  return {
+    call,
+    callByName: (type, path, input) => call((client, options) => getUntypedClient(client)[type](path, input, options)),
 
     async *stream<T>(subscribe: Parameters<RpcClient<R>['stream']>[0], streaming: StreamOptions<T>) {
       const { signal } = streaming;

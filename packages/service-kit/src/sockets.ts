@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { CodelabError, newId } from '@codelab/protocol';
 import type { AnyRouter } from '@trpc/server';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { type AllowOrigin, type Authorize, type Credentials, tokenOf } from './auth.ts';
+import { type AllowOrigin, type Authorize, type Credentials, tokenOf, toToken } from './auth.ts';
 import type { Doorkeeper } from './doorkeeper.ts';
 import { statusOf, toErrorBody } from './error-shape.ts';
 import { createSocketFlow, type Flow } from './flow.ts';
@@ -123,7 +123,7 @@ export function createSocketServer(options: SocketServerOptions) {
     if (!isTrpc && !door?.matches(url.pathname))
       return refuseUpgrade(raw, new CodelabError('NOT_FOUND', 'There is no WebSocket here.'));
     const { headers } = request;
-    const credentials: Credentials = { headers, token: url.searchParams.get('token') ?? undefined };
+    const credentials: Credentials = { headers, token: tokenOfQuery(url) };
     const refusal = authorize(credentials);
     const hasParams = isTrpc && url.searchParams.get('connectionParams') === '1';
     // They are read here: tRPC's adapter is not to wait for them.
@@ -255,6 +255,11 @@ function keepAlive(socket: WebSocket): void {
     socket.ping();
   }, HEARTBEAT_MS);
   socket.once('close', () => clearInterval(timer));
+}
+
+function tokenOfQuery({ searchParams }: URL): string | undefined {
+  const shown = searchParams.getAll('token');
+  return toToken(shown.length > 1 ? shown : shown[0]);
 }
 
 function urlOf(request: IncomingMessage): URL {

@@ -49,6 +49,9 @@ const t = initTRPC.context<ServiceContext>().create({
 
 export const router = t.router;
 
+/** What tRPC knows of our routers: their context, errors and transformer. */
+export type RootTypes = (typeof t)['_config']['$types'];
+
 /** A procedure for callers who may: authorised, traced, refused while the service stops, its failures logged. */
 export const procedure = t.procedure
   .use(({ ctx, type, next }) => {

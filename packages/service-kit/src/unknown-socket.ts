@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { CodelabError } from '@codelab/protocol';
 import type { RawData, WebSocket } from 'ws';
+import { tokenOfParams } from './auth.ts';
 import { UNKNOWN_BYTES, UNKNOWN_MS } from './limits.ts';
 import { closeFor } from './socket-messages.ts';
 
@@ -30,14 +31,11 @@ export function boundUnknown(socket: WebSocket, raw: Duplex): () => void {
 /** The token of tRPC's connectionParams, which come as the first message. Calls back once; with undefined where there is none. */
 export function onConnectionParams(socket: WebSocket, take: (token: string | undefined) => void): void {
   socket.once('message', (data: RawData, isBinary: boolean) => {
-    let token: unknown;
+    let params: unknown;
     try {
-      const message = JSON.parse(isBinary ? 'null' : String(data)) as {
-        method?: unknown;
-        data?: { token?: unknown };
-      } | null;
-      token = message?.method === 'connectionParams' ? message.data?.token : undefined;
+      const message = JSON.parse(isBinary ? 'null' : String(data)) as { method?: unknown; data?: unknown } | null;
+      params = message?.method === 'connectionParams' ? message.data : undefined;
     } catch {}
-    take(typeof token === 'string' ? token : undefined);
+    take(tokenOfParams(params));
   });
 }

@@ -87,7 +87,7 @@ function createServer(caller: Caller, version: string, context: ServiceContext):
     'send_message',
     {
       description:
-        'Sends a message into a session and waits for the answer. Where that takes longer, read_answer goes on waiting with the input_id.',
+        'Sends a message into a session and waits for the answer. Its status is completed, cancelled, limit (cut off, or too many steps), running or waiting_for_approval. Where it takes longer, read_answer goes on waiting with the input_id.',
       inputSchema: {
         session_id: sessionId,
         message: z.string().min(1),
@@ -106,7 +106,7 @@ function createServer(caller: Caller, version: string, context: ServiceContext):
     'read_answer',
     {
       description: 'Waits for the answer to a message that was sent before.',
-      inputSchema: { session_id: sessionId, input_id: z.string(), wait_seconds: wait },
+      inputSchema: { session_id: sessionId, input_id: InputId, wait_seconds: wait },
       annotations: { readOnlyHint: true },
     },
     ({ session_id, input_id, wait_seconds }, { signal }) =>
@@ -121,6 +121,8 @@ function createServer(caller: Caller, version: string, context: ServiceContext):
 
   /** The answer to an input, as far as it is after `seconds`. */
   const read = async (session: string, inputId: string, seconds: number, signal: AbortSignal) => {
+    // Its events would be waited for, as it may yet come.
+    await caller.input.get({ sessionId: session, inputId });
     const deadline = AbortSignal.any([AbortSignal.timeout(seconds * 1000), signal]);
     const events = await caller.session.events({ sessionId: session, from: 'start' });
     const iterator = untracked<SessionEvent>(events)[Symbol.asyncIterator]();
@@ -133,10 +135,10 @@ function createServer(caller: Caller, version: string, context: ServiceContext):
       history: historyOf(caller, session),
       inputId,
     });
-    const completed = answer.finished.then(() => 'completed' as const);
-    completed.catch(() => {});
+    const over = answer.finished.then((end) => end.status);
+    over.catch(() => {});
     try {
-      const status = (await Promise.race([completed, late])) ?? 'running';
+      const status = (await Promise.race([over, late])) ?? 'running';
       const waiting = status === 'running' ? (await caller.approval.list({ sessionId: session })).approvals : [];
       return {
         status: waiting.length > 0 ? 'waiting_for_approval' : status,

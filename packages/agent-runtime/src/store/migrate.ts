@@ -4,6 +4,10 @@ import { migrations } from './migrations/index.ts';
 import type { OpenDatabase } from './open-database.ts';
 import type { Database } from './schema.ts';
 
+/** https://www.postgresql.org/docs/15/errcodes-appendix.html */
+const INVALID_SCHEMA_NAME = '3F000';
+const ATTEMPTS = 20;
+
 type Opened = Pick<OpenDatabase, 'db' | 'schema'>;
 
 function createMigrator({ db, schema }: Opened): Migrator {
@@ -23,7 +27,12 @@ export async function migrateUp(database: Opened): Promise<string[]> {
       `AGENT_RUNTIME__DATABASE_URL: the database was written by a newer version (it has ${unknown.join(', ')}): run that one, or give this one a database of its own`,
     ]);
   }
-  return namesOf(await migrator.migrateToLatest());
+  for (let attempt = 1; ; attempt++) {
+    const result = await migrator.migrateToLatest().catch((error: unknown) => ({ error }));
+    // In PostgreSQL the migrator looks at all schemas: somebody's was dropped at that moment.
+    if ((result.error as { code?: unknown } | undefined)?.code !== INVALID_SCHEMA_NAME || attempt === ATTEMPTS)
+      return namesOf(result);
+  }
 }
 
 /** Takes the last migration back. */

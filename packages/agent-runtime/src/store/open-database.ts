@@ -1,11 +1,12 @@
 import { resolve } from 'node:path';
 import { type Logger, SettingsError } from '@codelab/service-kit';
-import { type CompiledQuery, Kysely, PostgresDialect, SqliteDialect } from 'kysely';
+import { Kysely, PostgresDialect, SqliteDialect } from 'kysely';
 import Sqlite from 'libsql';
 import pg from 'pg';
 import { makePrivate } from './private-files.ts';
 import type { Database } from './schema.ts';
 import { type SqliteWriter, startSqliteWriter } from './sqlite-writer.ts';
+import { Conflict, type Statement } from './writer.ts';
 
 const INT8_OID = 20;
 /** A statement of ours takes milliseconds: one that takes longer never comes back. */
@@ -20,7 +21,7 @@ export interface OpenDatabase {
   /** Where its tables are; undefined in SQLite. */
   schema: string | undefined;
   /** Makes all of these changes durable, or none. */
-  transact(statements: CompiledQuery[]): Promise<void>;
+  transact(statements: Statement[]): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -173,7 +174,11 @@ async function openPostgres({ url, log, onTaken }: OpenDatabaseOptions): Promise
     async transact(statements) {
       await held;
       await db.transaction().execute(async (tx) => {
-        for (const statement of statements) await tx.executeQuery(statement);
+        for (const statement of statements) {
+          const { numAffectedRows } = await tx.executeQuery(statement);
+          if (statement.expectRows !== undefined && Number(numAffectedRows) !== statement.expectRows)
+            throw new Conflict('another commit came between');
+        }
       });
     },
     async close() {

@@ -1,10 +1,29 @@
-import type { Approval, Input, Item, RememberedRule, Resolution, Run, Session } from '@codelab/protocol';
+import {
+  type Approval,
+  type Input,
+  type Item,
+  type NewSessionEvent,
+  type RememberedRule,
+  type Resolution,
+  type Run,
+  type Session,
+  type SessionEvent,
+  transformer,
+} from '@codelab/protocol';
 import type { Logger } from '@codelab/service-kit';
 import type { Selectable } from 'kysely';
 import type { Database } from './schema.ts';
 import type { AnnouncedTool, HiddenPart, StoredInput, StoredItem, StoredSession } from './store.ts';
 
 type Row<T extends keyof Database> = Selectable<Database[T]>;
+type EventRow = Pick<Row<'session_events'>, 'session_id' | 'seq' | 'ts' | 'data'>;
+
+/** Returns the event as its row has it: an item's beginning and end without the item, which has a row of its own. */
+export function toEventData(event: NewSessionEvent): string {
+  if (event.type === 'item.completed') return JSON.stringify({ itemId: event.item.itemId });
+  if (event.type === 'item.started') return JSON.stringify({ startedItemId: event.item.itemId });
+  return JSON.stringify({ event: transformer.serialize(event) });
+}
 
 /**
  * Turns rows into what they stand for. A row that cannot be read (changed by hand, a broken disk) hides no other: it is logged, and left out or
@@ -41,7 +60,7 @@ export function createRows(log: Logger) {
         read('sessions', sessionId, sessionId, () => dated(object<Session>(row.data), ['createdAt', 'updatedAt'])) ??
         unreadableSession(row);
       const tools = read('sessions', sessionId, sessionId, () => list<AnnouncedTool>(row.tools)) ?? [];
-      return { number, session, createdWith, tools };
+      return { number, session, createdWith, tools, seq: row.last_seq, eventBytes: row.event_bytes };
     },
 
     item(row: Row<'items'>): StoredItem {
@@ -73,7 +92,10 @@ export function createRows(log: Logger) {
 
     /** A rule that cannot be read may have denied anything, and so denies everything until somebody deletes it. */
     rule: (row: Row<'rules'>, sessionId: string): RememberedRule =>
-      read('rules', sessionId, row.rule_id, () => dated(object<RememberedRule>(row.data), ['createdAt'])) ?? {
+      read('rules', sessionId, row.rule_id, () => ({
+        ...dated(object<RememberedRule>(row.data), ['createdAt']),
+        ruleId: row.rule_id,
+      })) ?? {
         ruleId: row.rule_id,
         tool: '*',
         resource: '**',
@@ -81,6 +103,27 @@ export function createRows(log: Logger) {
         scope: row.session_id === null ? 'project' : 'session',
         createdAt: new Date(0),
       },
+
+    /** The item that an event tells the end of, where it does. */
+    itemIdOf: (row: EventRow): string | undefined => /^\{"(?:itemId|startedItemId)":"([^"]*)"/.exec(row.data)?.[1],
+
+    /** Undefined where it cannot be read: whoever comes upon that gap begins anew. */
+    event(row: EventRow, items: Map<string, Item>): SessionEvent | undefined {
+      const { seq, ts } = row;
+      const event = read('session_events', row.session_id, String(seq), (): NewSessionEvent => {
+        const data = object<{
+          itemId?: string;
+          startedItemId?: string;
+          event?: Parameters<typeof transformer.deserialize>[0];
+        }>(row.data);
+        if (data.startedItemId !== undefined)
+          return { type: 'item.started', item: items.get(data.startedItemId) ?? unreadableItem(data.startedItemId) };
+        if (data.itemId !== undefined)
+          return { type: 'item.completed', item: items.get(data.itemId) ?? unreadableItem(data.itemId) };
+        return transformer.deserialize(data.event as never) as NewSessionEvent;
+      });
+      return event && ({ ...event, seq, ts } as SessionEvent);
+    },
 
     result: (row: Row<'results'>): string | undefined =>
       read('results', row.session_id, row.result_id, () => text(row.data)),

@@ -11,9 +11,16 @@ export interface Database {
     data: string;
     /** The tools that clients have announced: `AnnouncedTool[]`. */
     tools: string;
+    /** The number of the newest event. Each commit is a compare-and-set on it. */
+    last_seq: number;
+    /** The id of the commit that set it: the same commit again changes nothing. */
+    last_commit: string | null;
+    /** The bytes of all events so far, also of those that are gone. */
+    event_bytes: number;
   };
   inputs: {
     session_id: string;
+    /** `@<run>/<input>`, which no id of a client's is: it was sent to the session that this one was forked from. */
     input_id: string;
     /** In order of arrival within the session; what interrupts comes before what waits. */
     position: number;
@@ -50,6 +57,7 @@ export interface Database {
   steps: {
     run_id: string;
     step: number;
+    /** Empty where the session was deleted. */
     session_id: string;
     model: string;
     input_tokens: number;
@@ -76,6 +84,16 @@ export interface Database {
     /** Of scope `project`. */
     project: string | null;
     /** `RememberedRule` */
+    data: string;
+  };
+  session_events: {
+    session_id: string;
+    seq: number;
+    ts: number;
+    bytes: number;
+    /** `sessions.event_bytes` after this one. */
+    total_bytes: number;
+    /** `StoredEvent` */
     data: string;
   };
   results: {

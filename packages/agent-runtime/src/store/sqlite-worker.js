@@ -1,4 +1,4 @@
-// Writes one SQLite file, in a thread of its own: waiting for the disk holds nobody up. Gets {id, statements: [{sql, parameters}]}, answers
+// Writes one SQLite file, in a thread of its own: waiting for the disk holds nobody up. Gets {id, statements: [{sql, parameters, expectRows?}]}, answers
 // {id} or {id, error: {message, code}}. Plain JavaScript, because a thread of Node 20 takes nothing else.
 import { parentPort, workerData } from 'node:worker_threads';
 import Sqlite from 'libsql';
@@ -21,7 +21,11 @@ const commit = database.prepare('commit');
 function transact(statements) {
   begin.run();
   try {
-    for (const { sql, parameters } of statements) prepare(sql).run(parameters);
+    for (const { sql, parameters, expectRows } of statements) {
+      const { changes } = prepare(sql).run(parameters);
+      if (expectRows !== undefined && changes !== expectRows)
+        throw Object.assign(new Error('another commit came between'), { code: 'CONFLICT' });
+    }
     commit.run();
   } catch (error) {
     // SQLite takes some transactions back by itself.

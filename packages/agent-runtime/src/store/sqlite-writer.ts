@@ -1,10 +1,10 @@
 import { Worker } from 'node:worker_threads';
-import type { CompiledQuery } from 'kysely';
+import type { Statement } from './writer.ts';
 
 /** The thread that writes an SQLite file. */
 export interface SqliteWriter {
   /** Rejects with SQLite's own error. */
-  transact(statements: CompiledQuery[]): Promise<void>;
+  transact(statements: Statement[]): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -40,7 +40,10 @@ export function startSqliteWriter(path: string): SqliteWriter {
         if (failure !== undefined) return reject(failure);
         const id = ++lastId;
         waiting.set(id, { resolve, reject });
-        worker.postMessage({ id, statements: statements.map(({ sql, parameters }) => ({ sql, parameters })) });
+        worker.postMessage({
+          id,
+          statements: statements.map(({ sql, parameters, expectRows }) => ({ sql, parameters, expectRows })),
+        });
       }),
     async close() {
       await worker.terminate();

@@ -55,8 +55,8 @@ describe.each(stores)('%s', (_, make) => {
 
   it('gives back what it was given: any text, and dates where there were dates', async () => {
     const store = createStore(opened, log);
-    const stored = { session: session('s'), number: 1, createdWith: 'h', tools: [] };
-    await store.commit([store.writes.session(stored), store.writes.item('s', item(1, '\u0000 🎈'))]);
+    const stored = { session: session('s'), number: 1, createdWith: 'h', tools: [], seq: 1, eventBytes: 0 };
+    await store.commit([store.writes.session(stored, 'commit'), store.writes.item('s', item(1, '\u0000 🎈'))]);
     const found = await store.session('s');
     expect(found).toEqual({ ...stored, session: { ...stored.session, title: 'T\u0000 \ud800 🎈' } });
     expect((await store.items('s', { limit: 10 })).items).toEqual([item(1, '\u0000 🎈')]);
@@ -112,8 +112,9 @@ describe.each(stores)('%s', (_, make) => {
 
   it('migrates up, down and up again, and refuses what a newer version has written', async () => {
     expect(await migrateUp(opened)).toEqual([]);
+    expect(await migrateDown(opened)).toEqual(['0002_events']);
     expect(await migrateDown(opened)).toEqual(['0001_sessions']);
-    expect(await migrateUp(opened)).toEqual(['0001_sessions']);
+    expect(await migrateUp(opened)).toEqual(['0001_sessions', '0002_events']);
     await sql`insert into kysely_migration (name, timestamp) values ('9999_future', '2030-01-01')`.execute(opened.db);
     await expect(migrateUp(opened)).rejects.toThrow(/newer version[\s\S]*9999_future/);
   });

@@ -10,6 +10,7 @@ import {
   type Resolution,
   type Run,
   type Session,
+  type SessionEvent,
   type ThinkingBlock,
   type ToolKind,
   type ToolSpec,
@@ -21,7 +22,7 @@ import { sql } from 'kysely';
 import type { OpenDatabase } from './open-database.ts';
 import { createRows } from './rows.ts';
 import { createWriter, isTransient, type Writer } from './writer.ts';
-import { createWrites, type Writes } from './writes.ts';
+import { createWrites, ofSession, type Writes } from './writes.ts';
 
 /** A page of history is limited by count, and by this. */
 const PAGE_BYTES = 1024 * 1024;
@@ -43,6 +44,21 @@ export interface StoredSession {
   session: Session;
   createdWith: string;
   tools: AnnouncedTool[];
+  /** The number of the newest event. */
+  seq: number;
+  /** Of all events so far. */
+  eventBytes: number;
+}
+
+/** An event as it is stored: `item.completed` without its item, which is stored as such. */
+export interface StoredEvent {
+  seq: number;
+  /** Milliseconds since 1970. */
+  ts: number;
+  bytes: number;
+  /** Of all events of the session up to this one. */
+  totalBytes: number;
+  data: string;
 }
 
 export interface StoredInput {
@@ -105,6 +121,8 @@ export interface Store extends Writer {
   /** Newest first, before `before`. */
   sessions(options: { before: number; limit: number }): Promise<StoredSession[]>;
   input(sessionId: string, inputId: string): Promise<StoredInput | undefined>;
+  /** What the input of a run brought with it, also where that was sent to the session that this one was forked from. */
+  attachments(sessionId: string, runId: string, inputId: string): Promise<Attachment[] | undefined>;
   queuedInputs(sessionId: string): Promise<StoredInput[]>;
   /** Sessions with a run that is not over, or with inputs that wait. */
   unfinishedSessions(): Promise<string[]>;
@@ -117,9 +135,12 @@ export interface Store extends Writer {
     sessionId: string,
     options: { before?: number; limit: number; bytes?: number },
   ): Promise<{ items: StoredItem[]; more: boolean }>;
+  /** Items that are in progress, in order. */
+  openItems(sessionId: string): Promise<StoredItem[]>;
   /** The newest summary, where the history was compacted. */
   lastCompaction(sessionId: string): Promise<StoredItem | undefined>;
-  runItems(sessionId: string, runId: string, since: number): Promise<StoredItem[]>;
+  /** The events behind the number `after`, in order, limited by count and by bytes; at least one where there is one. */
+  events(sessionId: string, options: { after: number; limit: number; bytes?: number }): Promise<SessionEvent[]>;
   approvals(sessionId: string): Promise<Approval[]>;
   approval(sessionId: string, callId: string): Promise<StoredApproval | undefined>;
   rules(sessionId: string, project: string): Promise<RememberedRule[]>;
@@ -193,6 +214,18 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
           .where('input_id', '=', inputId)
           .executeTakeFirst();
         return row && rows.input(row);
+      }),
+
+    attachments: (sessionId, runId, inputId) =>
+      read(async () => {
+        const found = await db
+          .selectFrom('inputs')
+          .selectAll()
+          .where('session_id', '=', sessionId)
+          .where('input_id', 'in', [inputId, `@${runId}/${inputId}`])
+          .where('run_id', '=', runId)
+          .executeTakeFirst();
+        return found && rows.input(found).attachments;
       }),
 
     queuedInputs: (sessionId) =>
@@ -296,6 +329,18 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
         return { items: found.map(rows.item), more: sizes.length > count };
       }),
 
+    openItems: (sessionId) =>
+      read(async () => {
+        const found = await db
+          .selectFrom('items')
+          .selectAll()
+          .where('session_id', '=', sessionId)
+          .where('open', '=', 1)
+          .orderBy('position')
+          .execute();
+        return found.map(rows.item);
+      }),
+
     lastCompaction: (sessionId) =>
       read(async () => {
         const row = await db
@@ -309,16 +354,43 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
         return row && rows.item(row);
       }),
 
-    runItems: (sessionId, runId, since) =>
+    events: (sessionId, { after, limit, bytes = PAGE_BYTES }) =>
       read(async () => {
-        const found = await db
-          .selectFrom('items')
-          .selectAll()
+        const sizes = await db
+          .selectFrom('session_events')
+          .select(['seq', 'bytes'])
           .where('session_id', '=', sessionId)
-          .where('position', '>', since)
-          .orderBy('position')
+          .where('seq', '>', after)
+          .orderBy('seq')
+          .limit(limit)
           .execute();
-        return found.map(rows.item).filter(({ item }) => item.runId === runId);
+        let count = 0;
+        for (let left = bytes; count < sizes.length; count++) {
+          left -= (sizes[count] as { bytes: number }).bytes;
+          if (left < 0 && count > 0) break;
+        }
+        const last = sizes[count - 1];
+        if (last === undefined) return [];
+        const found = await db
+          .selectFrom('session_events')
+          .select(['session_id', 'seq', 'ts', 'data'])
+          .where('session_id', '=', sessionId)
+          .where('seq', '>', after)
+          .where('seq', '<=', last.seq)
+          .orderBy('seq')
+          .execute();
+        const itemIds = found.flatMap((row) => rows.itemIdOf(row) ?? []);
+        const items =
+          itemIds.length === 0
+            ? []
+            : await db
+                .selectFrom('items')
+                .selectAll()
+                .where('session_id', '=', sessionId)
+                .where('item_id', 'in', itemIds)
+                .execute();
+        const byId = new Map(items.map((row) => [row.item_id, rows.item(row).item]));
+        return found.flatMap((row) => rows.event(row, byId) ?? []);
       }),
 
     approvals: (sessionId) =>
@@ -354,11 +426,7 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
 
     rules: (sessionId, project) =>
       read(async () => {
-        const found = await db
-          .selectFrom('rules')
-          .selectAll()
-          .where(({ or, eb }) => or([eb('session_id', '=', sessionId), eb('project', '=', project)]))
-          .execute();
+        const found = await db.selectFrom('rules').selectAll().where(ofSession(sessionId, project)).execute();
         return found.map((row) => rows.rule(row, sessionId));
       }),
 

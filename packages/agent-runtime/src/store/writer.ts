@@ -7,13 +7,25 @@ const MAX_BATCH = 200;
 const MAX_PAUSE_MS = 1_000;
 
 /** One change. It may be made twice (an answer may be lost on its way back): it must come to the same. */
-export type Write = CompiledQuery[];
+export type Write = Statement[];
+
+export interface Statement extends CompiledQuery {
+  /** The transaction fails with `Conflict` where it changes another number of rows. */
+  expectRows?: number;
+}
+
+/** Another commit came between. */
+export class Conflict extends Error {
+  override name = 'Conflict';
+  readonly code = 'CONFLICT';
+}
 
 /** Makes changes durable: those that come together, in one transaction. */
 export interface Writer {
   /**
    * Resolves once all of `writes` are on disk, or rejects with none of them. A database that can't be reached, is locked or full
-   * is tried again until `deadlineMs` (default 4,000) have passed: then `OVERLOADED`. Commits are made in the order of the calls.
+   * is tried again until `deadlineMs` (default 4,000) have passed: then `OVERLOADED`, and it may be on disk all the same. Throws
+   * `Conflict` where a statement changes another number of rows than it expects. Commits are made in the order of the calls.
    */
   commit(writes: Write[], options?: { deadlineMs?: number }): Promise<void>;
   /** Resolves when nothing waits. */
@@ -26,7 +38,7 @@ interface Job {
   isOver: boolean;
   timer: NodeJS.Timeout | undefined;
   resolve(): void;
-  reject(error: CodelabError): void;
+  reject(error: Error): void;
 }
 
 export function createWriter(database: Pick<OpenDatabase, 'transact'>, log: Logger): Writer {
@@ -37,7 +49,7 @@ export function createWriter(database: Pick<OpenDatabase, 'transact'>, log: Logg
 
   const transact = (jobs: Job[]): Promise<void> => database.transact(jobs.flatMap(({ writes }) => writes.flat()));
 
-  const settle = (job: Job, error?: CodelabError): void => {
+  const settle = (job: Job, error?: Error): void => {
     clearTimeout(job.timer);
     if (job.isOver) return;
     job.isOver = true;
@@ -75,7 +87,7 @@ export function createWriter(database: Pick<OpenDatabase, 'transact'>, log: Logg
           queue = queue.slice(jobs.length);
         } else {
           queue = queue.slice(1);
-          settle(jobs[0] as Job, new CodelabError('INTERNAL', undefined, { cause: error }));
+          settle(jobs[0] as Job, permanent(error));
         }
       }
     }
@@ -87,10 +99,7 @@ export function createWriter(database: Pick<OpenDatabase, 'transact'>, log: Logg
         await transact([job]);
         settle(job);
       } catch (error) {
-        settle(
-          job,
-          isTransient(error) ? unavailable(error) : new CodelabError('INTERNAL', undefined, { cause: error }),
-        );
+        settle(job, isTransient(error) ? unavailable(error) : permanent(error));
       }
     }
   };
@@ -108,6 +117,11 @@ export function createWriter(database: Pick<OpenDatabase, 'transact'>, log: Logg
       }),
     idle: () => working ?? Promise.resolve(),
   };
+}
+
+function permanent(cause: unknown): Error {
+  const { code, message } = cause as { code?: unknown; message: string };
+  return code === 'CONFLICT' ? new Conflict(message) : new CodelabError('INTERNAL', undefined, { cause });
 }
 
 function unavailable(cause: unknown): CodelabError {

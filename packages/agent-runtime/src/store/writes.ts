@@ -1,16 +1,17 @@
-import { itemBytes, type RememberedRule, type Session } from '@codelab/protocol';
-import { type Kysely, sql } from 'kysely';
+import { itemBytes, normalizeProject, type RememberedRule, type Session } from '@codelab/protocol';
+import { type CompiledQuery, type ExpressionBuilder, type Kysely, sql } from 'kysely';
 import type { Database } from './schema.ts';
 import type {
   AnnouncedTool,
   StoredApproval,
+  StoredEvent,
   StoredInput,
   StoredItem,
   StoredRun,
   StoredSession,
   StoredStep,
 } from './store.ts';
-import type { Write } from './writer.ts';
+import type { Statement, Write } from './writer.ts';
 
 /** The new row's columns, in place of those that are there: a value is bound once, however large it is. */
 function taken<C extends string>(...columns: C[]) {
@@ -18,13 +19,42 @@ function taken<C extends string>(...columns: C[]) {
     Object.fromEntries(columns.map((column) => [column, ref(`excluded.${column}`)])) as never;
 }
 
+/** The statement fails the transaction with `Conflict` where it changes no row. */
+function expectingOneRow(statement: CompiledQuery): Statement {
+  return { ...statement, expectRows: 1 };
+}
+
+/** Finds the rules of a session and of its project. A session without a project shares none. */
+export function ofSession(sessionId: string, project: string) {
+  return ({ or, eb }: ExpressionBuilder<Database, 'rules'>) =>
+    or([
+      eb('session_id', '=', sessionId),
+      // As it is written is how it was stored once.
+      ...(project === '' ? [] : [eb('project', 'in', [normalizeProject(project), project])]),
+    ]);
+}
+
+/** One step of a session's numbering. `from`, `to`: the number of the last event before and after. */
+export interface Advance {
+  sessionId: string;
+  from: number;
+  to: number;
+  commitId: string;
+  /** Of all events so far. */
+  eventBytes: number;
+}
+
 export type Writes = ReturnType<typeof createWrites>;
 
 /** The changes, each of which may be made twice. */
 export function createWrites(db: Kysely<Database>) {
   return {
-    session({ session, number, createdWith, tools }: StoredSession): Write {
+    /** A session with its first event. The same commit again changes nothing; another one fails with `Conflict`. */
+    session({ session, number, createdWith, tools, seq, eventBytes }: StoredSession, commitId: string): Write {
       const row = {
+        last_seq: seq,
+        last_commit: commitId,
+        event_bytes: eventBytes,
         session_id: session.sessionId,
         number,
         project: session.project,
@@ -36,9 +66,62 @@ export function createWrites(db: Kysely<Database>) {
         db
           .insertInto('sessions')
           .values(row)
-          .onConflict((c) => c.column('session_id').doUpdateSet(taken('data', 'tools', 'project')))
+          .onConflict((c) =>
+            c.column('session_id').doUpdateSet(taken('last_commit')).where('sessions.last_commit', '=', commitId),
+          )
+          .compile(),
+      ].map(expectingOneRow);
+    },
+
+    /**
+     * Moves the session's last event from `from` to `to`. Fails with `Conflict` where another commit came between; the same commit
+     * again changes nothing.
+     */
+    advance({ sessionId, from, to, commitId, eventBytes }: Advance): Write {
+      return [
+        db
+          .updateTable('sessions')
+          .set({ last_seq: to, last_commit: commitId, event_bytes: eventBytes })
+          .where('session_id', '=', sessionId)
+          .where(({ or, eb }) => or([eb('last_seq', '=', from), eb('last_commit', '=', commitId)]))
+          .compile(),
+      ].map(expectingOneRow);
+    },
+
+    events(sessionId: string, events: StoredEvent[]): Write {
+      if (events.length === 0) return [];
+      return [
+        db
+          .insertInto('session_events')
+          .values(
+            events.map(({ seq, ts, bytes, totalBytes, data }) => ({
+              session_id: sessionId,
+              seq,
+              ts,
+              bytes,
+              total_bytes: totalBytes,
+              data,
+            })),
+          )
+          .onConflict((c) => c.columns(['session_id', 'seq']).doNothing())
           .compile(),
       ];
+    },
+
+    /** Evicts the session's oldest events: those up to which `totalBytes` were stored. */
+    evictEvents(sessionId: string, totalBytes: number): Write {
+      return [
+        db
+          .deleteFrom('session_events')
+          .where('session_id', '=', sessionId)
+          .where('total_bytes', '<=', totalBytes)
+          .compile(),
+      ];
+    },
+
+    /** Evicts events that are older than `ts`, of all sessions. */
+    evictEventsBefore(ts: number): Write {
+      return [db.deleteFrom('session_events').where('ts', '<', ts).compile()];
     },
 
     sessionData(session: Session): Write {
@@ -61,10 +144,22 @@ export function createWrites(db: Kysely<Database>) {
       ];
     },
 
-    /** Usage stays: it was spent. Rules of a project too. */
+    /** Usage stays, as nobody's: it was spent, but not by a session of that name that comes later. Rules of a project stay too. */
     deleteSession(sessionId: string): Write {
-      const tables = ['results', 'rules', 'approvals', 'items', 'runs', 'inputs', 'sessions'] as const;
-      return tables.map((table) => db.deleteFrom(table).where('session_id', '=', sessionId).compile());
+      const tables = [
+        'session_events',
+        'results',
+        'rules',
+        'approvals',
+        'items',
+        'runs',
+        'inputs',
+        'sessions',
+      ] as const;
+      return [
+        ...tables.map((table) => db.deleteFrom(table).where('session_id', '=', sessionId).compile()),
+        db.updateTable('steps').set({ session_id: '' }).where('session_id', '=', sessionId).compile(),
+      ];
     },
 
     /** The items of one session up to `upTo` become another's. */
@@ -74,13 +169,13 @@ export function createWrites(db: Kysely<Database>) {
         select ${to}, position, item_id, kind, 0, bytes, data, hidden from items
         where session_id = ${from} and position <= ${upTo} and open = 0
         on conflict do nothing`,
+        // They were not sent here: only their attachments are looked up.
         sql`insert into inputs (session_id, input_id, position, status, run_id, sent_with, request_id, event_id, data)
-        select ${to}, input_id, position, status, run_id, sent_with, request_id, '', data from inputs
+        select ${to}, case when input_id like '@%' then input_id else '@' || run_id || '/' || input_id end,
+        position, status, run_id, sent_with, request_id, '', data from inputs
         where session_id = ${from} and status = 'delivered' on conflict do nothing`,
         sql`insert into results (session_id, result_id, data)
         select ${to}, result_id, data from results where session_id = ${from} on conflict do nothing`,
-        sql`insert into rules (rule_id, session_id, project, data)
-        select rule_id || '.' || ${to}, ${to}, null, data from rules where session_id = ${from} on conflict do nothing`,
       ].map((statement) => statement.compile(db));
     },
 
@@ -189,7 +284,7 @@ export function createWrites(db: Kysely<Database>) {
       const row = {
         rule_id: rule.ruleId,
         session_id: rule.scope === 'session' ? sessionId : null,
-        project: rule.scope === 'project' ? project : null,
+        project: rule.scope === 'project' ? normalizeProject(project) : null,
         data: JSON.stringify(rule),
       };
       return [
@@ -201,8 +296,9 @@ export function createWrites(db: Kysely<Database>) {
       ];
     },
 
-    deleteRule(ruleId: string): Write {
-      return [db.deleteFrom('rules').where('rule_id', '=', ruleId).compile()];
+    /** Deletes a rule where it is one of the session, or of its project. */
+    deleteRule(ruleId: string, sessionId: string, project: string): Write {
+      return [db.deleteFrom('rules').where('rule_id', '=', ruleId).where(ofSession(sessionId, project)).compile()];
     },
 
     result(sessionId: string, resultId: string, text: string): Write {

@@ -2,6 +2,7 @@ import { PlanEntry } from '@codelab/protocol';
 import { z } from 'zod';
 import type { Agents } from '../agents.ts';
 import type { Store } from '../store/store.ts';
+import { wholePart } from '../whole-part.ts';
 import { calculator } from './calculator.ts';
 import { type ServerTool, serverTool } from './server-tool.ts';
 
@@ -46,8 +47,8 @@ export function createServerTools({ agents, store }: { agents: Agents; store: St
       execute: async ({ result_id, offset, limit }, { sessionId }) => {
         const text = await store.result(sessionId, result_id);
         if (text === undefined) throw new Error(`There is no result "${result_id}" in this session.`);
-        const part = text.slice(offset, offset + limit);
-        const end = offset + part.length;
+        const part = wholePart(text, offset, offset + limit);
+        const end = wholePart(text, 0, offset + limit).length;
         return { result: `${part}\n[characters ${offset} to ${end} of ${text.length}]` };
       },
     }),

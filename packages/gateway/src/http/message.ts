@@ -45,12 +45,13 @@ export function messageRoute({ router, makeContext }: RouteOptions) {
         return;
       }
       const { text, finished } = readAnswer(answer);
-      const { runId, usage } = await finished;
+      const { runId, usage, status } = await finished;
       return {
         session_id: sessionId,
         message_id: messageId ?? inputId,
         run_id: runId,
         message: text(),
+        status,
         usage,
       };
     });

@@ -6,6 +6,7 @@ import {
   LegacyClientFrame,
   type LegacyFrame,
   type LegacyToolFrame,
+  type NewSessionEvent,
   newId,
   type SessionEvent,
   SessionId,
@@ -57,7 +58,9 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
   /** Resolves when what the session does next is seen here: then a message may be sent into it. */
   let watching: Promise<void> | undefined;
   const tools = createLegacyToolFrames();
-  const frames = createLegacyFrames();
+  /** Inputs that this connection has sent, and what it calls them: one that is sent again has been shown, or will be. */
+  const known = new Map<string, string | undefined>();
+  const frames = createLegacyFrames({ isOwn: (inputId) => known.has(inputId) });
   const history = historyOf(caller, sessionId);
   const sending = new Set<string>();
   const mender = createEventMender<SessionEvent>(
@@ -72,6 +75,19 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
     },
     { runsOf: 'session' },
   );
+  /** Frames are made of one piece of the session after the other. */
+  let showing = Promise.resolve();
+  const show = (read: () => NewSessionEvent[] | Promise<NewSessionEvent[]>): Promise<void> => {
+    const shown = showing.then(async () => {
+      for (const event of await read()) {
+        const name = event.type === 'input.cancelled' ? known.get(event.inputId) : undefined;
+        for (const frame of [...tools.push(event), ...frames.push(event)])
+          send(name === undefined ? frame : { ...frame, message_id: name });
+      }
+    });
+    showing = shown.catch(() => {});
+    return shown;
+  };
   let isPrepared = false;
   const watch = (lastEventId?: string): Promise<void> =>
     new Promise((ready) => {
@@ -79,8 +95,7 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
         const events = await caller.session.events({ sessionId, lastEventId });
         for await (const event of untracked<SessionEvent>(events)) {
           ready();
-          for (const mended of await mender.push(event))
-            for (const frame of [...tools.push(mended), ...frames.push(mended)]) send(frame);
+          await show(() => mender.push(event));
           await context.flow.writable(closed);
         }
       };
@@ -90,6 +105,8 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
         })
         .finally(() => {
           watching = undefined;
+          // It may be over because the session was deleted.
+          isPrepared = false;
           ready();
         });
     });
@@ -109,20 +126,36 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
     isPrepared = true;
   };
 
-  /** Inputs that this connection has sent: one that is sent again has been shown, or will be. */
-  const known = new Set<string>();
-  const sendInput = async (inputId: string, content: string, requestId: string): Promise<string> => {
-    if (!known.has(inputId)) {
-      known.add(inputId);
-      if (known.size > MAX_KNOWN) known.delete(known.values().next().value as string);
+  /** Does `work` in the session, which is made anew where it has been deleted. */
+  const inSession = async <T>(work: () => Promise<T>): Promise<T> => {
+    await prepare();
+    try {
+      return await work();
+    } catch (error) {
+      if (toCodelabError(error).code !== 'NOT_FOUND') throw error;
+      isPrepared = false;
+      await prepare();
+      return work();
+    }
+  };
+
+  const sendInput = async (inputId: string, content: string, messageId: string | undefined, requestId: string) => {
+    const isNew = !known.has(inputId);
+    if (isNew) {
+      known.set(inputId, messageId);
+      if (known.size > MAX_KNOWN) known.delete(known.keys().next().value as string);
       mender.expect(inputId);
     }
     sending.add(inputId);
     try {
-      return (await caller.input.send({ sessionId, inputId, content, createSession: true, requestId })).eventId;
+      const sent = await inSession(() => caller.input.send({ sessionId, inputId, content, requestId }));
+      return { ...sent, isNew };
     } catch (error) {
-      mender.forget(inputId);
-      known.delete(inputId);
+      // One that was sent before is shown all the same.
+      if (isNew) {
+        mender.forget(inputId);
+        known.delete(inputId);
+      }
       throw error;
     } finally {
       sending.delete(inputId);
@@ -136,9 +169,15 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
     // A client that numbers its messages starts anew with each connection.
     inputId = messageId === undefined ? newId('in') : toInputId(connectionId, messageId),
   ): Promise<void> => {
-    const eventId = await sendInput(inputId, content, requestId);
+    const { eventId, isNew, replayed, status, runId } = await sendInput(inputId, content, messageId, requestId);
     if (messageId !== undefined) send({ status: 'received', message_id: messageId });
-    watching ??= watch(eventId);
+    if (watching === undefined) watching = watch(eventId);
+    // Over another connection, and its events are not seen here, or not from their beginning.
+    else if (isNew && replayed && runId !== undefined) await show(() => mender.catchUp(inputId, runId));
+    else if (isNew && replayed && status === 'cancelled') {
+      mender.forget(inputId);
+      await show(() => [{ type: 'input.cancelled', inputId }]);
+    }
   };
 
   const take = async (text: string): Promise<void> => {
@@ -148,7 +187,6 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
       const frame = parseFrame(text);
       switch (frame.type) {
         case 'user_message':
-          await prepare();
           return await say(frame.content, frame.message_id, requestId, frame.input_id);
         case 'tool_result': {
           const { call_id: callId, result, error } = frame;
@@ -159,15 +197,22 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
         case 'hitl_decision': {
           const { call_id: callId, decision, modified_arguments: edited, feedback } = frame;
           // The client runs the tool right away: it must not be told to once more.
-          if (decision !== 'reject') tools.decided(callId);
-          await caller.approval.decide({
-            sessionId,
-            callId,
-            decision: decision === 'approve' ? 'allow' : decision,
-            ...(decision === 'edit' && edited != null ? { arguments: edited } : {}),
-            ...(feedback == null ? {} : { feedback }),
-            requestId,
-          });
+          if (decision !== 'reject') tools.deciding(callId);
+          try {
+            await caller.approval.decide({
+              sessionId,
+              callId,
+              decision: decision === 'approve' ? 'allow' : decision,
+              ...(decision === 'edit' && edited != null ? { arguments: edited } : {}),
+              ...(feedback == null ? {} : { feedback }),
+              requestId,
+            });
+            tools.decided(callId);
+          } catch (error) {
+            // Somebody else may say yes, or has.
+            for (const untold of tools.refused(callId)) send(untold);
+            throw error;
+          }
           return;
         }
         case 'switch_agent': {
@@ -175,7 +220,7 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
           watching ??= watch();
           await watching;
           const { agent_type: agent, content, reason, message_id: messageId } = frame;
-          await caller.agent.switch({ sessionId, agent, reason: reason ?? '', requestId });
+          await inSession(() => caller.agent.switch({ sessionId, agent, reason: reason ?? '', requestId }));
           if (content.trim() !== '') await say(content, messageId, requestId);
           else if (messageId !== undefined) send({ status: 'received', message_id: messageId });
         }

@@ -9,6 +9,7 @@ import { createAnthropicCollector } from '../wire/anthropic-collector.ts';
 import { type AnthropicUsage, mergeUsage } from '../wire/anthropic-decoder.ts';
 import { anthropicPassRules } from '../wire/anthropic-pass.ts';
 import { createAnthropicWriter } from '../wire/anthropic-writer.ts';
+import { endReason } from '../wire/end-reason.ts';
 import { estimateInputTokens } from '../wire/estimate.ts';
 import { fromAnthropicRequest, type MessagesBody } from '../wire/from-anthropic.ts';
 import { withModel } from '../wire/json-edit.ts';
@@ -121,6 +122,7 @@ function openWhole(
     { provider, endpoint: 'messages', model, body: edited, headers, inputTokens },
     {
       isAnswer: (answer) => (answer as { type?: unknown }).type === 'message',
+      isWhole: (answer) => endReason((answer as { stop_reason?: unknown }).stop_reason) !== undefined,
       usage: (answer) => mergeUsage(undefined, (answer as { usage?: AnthropicUsage }).usage),
     },
   );

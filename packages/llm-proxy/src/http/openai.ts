@@ -5,6 +5,7 @@ import { type Attempt, jsonAttempt, streamAttempt } from '../attempt.ts';
 import type { Route } from '../models.ts';
 import { collected, openChunks } from '../open-chunks.ts';
 import type { Opened } from '../providers/provider.ts';
+import { endReason } from '../wire/end-reason.ts';
 import { estimateInputTokens } from '../wire/estimate.ts';
 import { editJson, withModel } from '../wire/json-edit.ts';
 import { toCountedUsage } from '../wire/openai-decoder.ts';
@@ -101,8 +102,8 @@ function openStream(entry: Entry, route: Route, opened: Opened, { services }: Do
   // Without its usage no stream could be counted.
   const asksForUsage = !wantsUsage && provider.hasStreamUsage;
   const edited = edit(entry, model, asksForUsage ? { ...options, include_usage: true } : undefined);
-  const choices = typeof body.n === 'number' ? body.n : 1;
-  const reader = createPassReader(openAiPassRules({ hidesUsage: asksForUsage, choices, opened }), provider.names);
+  const rules = openAiPassRules({ hidesUsage: asksForUsage, choices: choicesOf(body), opened });
+  const reader = createPassReader(rules, provider.names);
   const inputTokens = () => estimateInputTokens(body);
   return streamAttempt({ provider, endpoint: 'chat/completions', model, body: edited, inputTokens }, reader);
 }
@@ -122,7 +123,11 @@ function openWhole(entry: Entry, route: Route, { services }: DoorOptions): Attem
       body: edit(entry, model, undefined),
       inputTokens: () => estimateInputTokens(body),
     },
-    { isAnswer: (answer) => Array.isArray((answer as { choices?: unknown }).choices), usage: usageOf },
+    {
+      isAnswer: hasChoices,
+      isWhole: (answer) => hasChoices(answer) && isEnded(answer.choices, choicesOf(body)),
+      usage: usageOf,
+    },
   );
 }
 
@@ -132,6 +137,23 @@ function edit({ bytes, body }: Entry, model: string, streamOptions: object | und
   if (body.model !== model) values.model = JSON.stringify(model);
   if (streamOptions !== undefined) values.stream_options = JSON.stringify(streamOptions);
   return Object.keys(values).length === 0 ? bytes : editJson(bytes, values);
+}
+
+/** How many choices a client asks for. */
+function choicesOf({ n }: Record<string, unknown>): number {
+  return typeof n === 'number' ? n : 1;
+}
+
+function hasChoices(answer: object): answer is { choices: unknown[] } {
+  return Array.isArray((answer as { choices?: unknown }).choices);
+}
+
+/** Says whether all choices that were asked for are there, each with the reason why it ended. */
+function isEnded(choices: unknown[], asked: number): boolean {
+  return (
+    choices.length >= Math.max(1, asked) &&
+    choices.every((choice) => endReason((choice as { finish_reason?: unknown } | null)?.finish_reason) !== undefined)
+  );
 }
 
 function usageOf(answer: object) {

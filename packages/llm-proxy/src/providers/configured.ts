@@ -1,10 +1,11 @@
-import type { Config } from '../config.ts';
+import { headerValue } from '@codelab/service-kit';
+import { type Config, ConfigError } from '../config.ts';
 import type { Env } from '../env.ts';
 import type { Upstream } from '../upstream.ts';
 import { createHttpProvider } from './http-provider.ts';
 import type { Provider } from './provider.ts';
 import type { ProviderNames } from './provider-error.ts';
-import { createRedactor } from './redact.ts';
+import { createCensor, createRedactor } from './redact.ts';
 
 /** Where providers are unless told otherwise; those on the person's own machine, on their default ports. */
 const DEFAULT_URLS = {
@@ -16,7 +17,10 @@ const DEFAULT_URLS = {
 /** Source: https://docs.anthropic.com/en/api/versioning */
 const ANTHROPIC_VERSION = '2023-06-01';
 
-/** The providers that the settings ask for, and those that may be found on their default ports. */
+/**
+ * The providers that the settings ask for, and those that may be found on their default ports. Throws `ConfigError` where a key cannot be
+ * sent.
+ */
 export function createProviders(
   env: Env,
   config: Config,
@@ -28,8 +32,8 @@ export function createProviders(
     const prefix = `LLM_PROXY__${id.toUpperCase()}` as `LLM_PROXY__${Uppercase<typeof id>}`;
     const apiKey = env[`${id.toUpperCase() as Uppercase<typeof id>}_API_KEY`];
     const baseUrl = env[`${id.toUpperCase() as Uppercase<typeof id>}_BASE_URL`];
-    const redact = createRedactor([apiKey]);
-    const names = { name, keyVariable: `${prefix}_API_KEY`, urlVariable: `${prefix}_BASE_URL`, redact };
+    const secrets = { redact: createRedactor([apiKey]), censor: createCensor(apiKey, {}) };
+    const names = { name, keyVariable: `${prefix}_API_KEY`, urlVariable: `${prefix}_BASE_URL`, ...secrets };
     const isWanted = apiKey !== undefined || baseUrl !== undefined;
     if (!isWanted && (id === 'openai' || id === 'anthropic')) return;
     const provider = make({ id, names, apiKey, baseUrl: baseUrl ?? DEFAULT_URLS[id], upstream });
@@ -42,12 +46,16 @@ export function createProviders(
 
   for (const [id, provider] of Object.entries(config.providers)) {
     const { kind, base_url: baseUrl, api_key_env: variable, api_version: version, headers } = provider;
-    const apiKey = variable === undefined ? undefined : env.variables[variable];
+    const apiKey = variable === undefined ? undefined : env.variables[variable]?.trim();
+    const checked = headerValue.optional().safeParse(apiKey);
+    if (!checked.success)
+      throw new ConfigError([`providers.${id}.api_key_env: ${variable}=…: ${checked.error.issues[0]?.message}`]);
     const names = {
       name: id,
       keyVariable: variable ?? `providers.${id}.api_key_env`,
       urlVariable: `providers.${id}.base_url`,
       redact: createRedactor([apiKey, ...Object.values(headers)]),
+      censor: createCensor(apiKey, headers),
     };
     const wanted = { id, names, apiKey, baseUrl, headers, upstream, hasStreamUsage: provider.stream_usage };
     if (kind === 'anthropic') configured.push(anthropic(wanted));

@@ -12,6 +12,8 @@ export interface ProviderNames {
   urlVariable: string;
   /** Takes the provider's key, and whatever else is secret of it, out of a text. */
   redact: (text: string) => string;
+  /** Takes them out of whole events, or a whole answer, that are passed on; the same bytes where there are none. */
+  censor: (bytes: Buffer) => Buffer;
 }
 
 /** A provider's failure: `message` is for whoever asked, and may quote the provider; `reason` has our own words alone, for the log. */
@@ -63,6 +65,11 @@ export function toBrokenError(error: unknown, { name }: ProviderNames, hasBegun:
 /** A stream that was over before its answer was. */
 export function toCutError({ name }: ProviderNames): CodelabError {
   return new ProviderError('PROVIDER_STREAM_LOST', `${name} ended the stream before the answer was complete`);
+}
+
+/** A whole answer that has not said why it ended: there may be more of it that did not come. */
+export function toUnfinishedError({ name }: ProviderNames): CodelabError {
+  return new ProviderError('PROVIDER_STREAM_LOST', `${name}'s answer does not say why it ended`);
 }
 
 /** An answer that makes no sense; `why` in our words. */

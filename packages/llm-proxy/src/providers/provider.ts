@@ -67,6 +67,8 @@ export interface AnswerReader<T> {
   readonly isComplete: boolean;
   /** Why it can't go on, once what came before that has been given. */
   readonly failure: unknown;
+  /** Whether the answer, passed on to its end as it came, says itself that it ended by a failure. */
+  readonly hasFailed: boolean;
   /** Throws a `CodelabError` where the provider reports a failure, or can't be understood. */
   push(packet: Buffer): T | undefined;
   /** The body is over. Throws `PROVIDER_STREAM_LOST` if the answer is not complete. */

@@ -1,7 +1,9 @@
+import { isRealKey } from '@codelab/service-kit';
+
 /** So much of a secret's beginning is recognised where the rest is cut off. */
 const BEGINNING = 12;
 /** What is shorter is no secret, and would be found in ordinary words. */
-const SHORTEST = 8;
+export const SHORTEST_SECRET = 8;
 const CENSOR = '[redacted]';
 
 /** Returns a function that takes `secrets` out of a text: whole, cut off, or escaped as in JSON and in URLs. */
@@ -10,11 +12,54 @@ export function createRedactor(secrets: Array<string | undefined>): (text: strin
   for (const secret of secrets) {
     // Of `Bearer <key>` the key alone is one.
     for (const part of [secret ?? '', ...(secret ?? '').split(/\s+/)])
-      if (part.length >= SHORTEST)
-        for (const form of [part, JSON.stringify(part).slice(1, -1), encodeURIComponent(part)]) known.add(form);
+      if (part.length >= SHORTEST_SECRET) for (const form of formsOf(part)) known.add(form);
   }
   const longestFirst = [...known].sort((a, b) => b.length - a.length);
   return (text) => longestFirst.reduce(without, text);
+}
+
+/** Headers that have no secret, though their values may look like one. */
+const PUBLIC_HEADERS =
+  /^(?:anthropic-(?:beta|version)|openai-.*|(?:http-)?referer|x-title|user-agent|accept.*|content-.*)$/i;
+const SECRET_HEADERS = /auth|key|token|secret|cookie|passw|credential|signature|session/i;
+
+/**
+ * Returns a function that takes a provider's secrets out of what it answers, and gives back the same bytes where there are none. Only what
+ * stands there as a whole is found, and only what no answer has as a word of its own: an answer is not to be spoilt.
+ */
+export function createCensor(apiKey: string | undefined, headers: Record<string, string>): (bytes: Buffer) => Buffer {
+  const known = new Set<string>();
+  if (apiKey !== undefined && isNoWord(apiKey)) for (const form of formsOf(apiKey)) known.add(form);
+  for (const [name, value] of Object.entries(headers)) {
+    // Of `Bearer <key>` the key alone is one.
+    const secret = value.trim().replace(/^\w+\s+/, '');
+    const isSecret = SECRET_HEADERS.test(name) ? isNoWord(secret) : !PUBLIC_HEADERS.test(name) && looksLikeKey(secret);
+    if (isSecret) for (const form of formsOf(secret)) known.add(form);
+  }
+  const longestFirst = [...known].sort((a, b) => b.length - a.length).map((form) => Buffer.from(form));
+  return (bytes) => {
+    let out = bytes;
+    for (const secret of longestFirst) {
+      // Byte for byte, whatever else is in it.
+      if (out.includes(secret))
+        out = Buffer.from(out.toString('latin1').replaceAll(secret.toString('latin1'), CENSOR), 'latin1');
+    }
+    return out;
+  };
+}
+
+/** Says whether a key is none of those that people give to servers which want none, and which an answer may well have: `placeholder`. */
+function isNoWord(key: string): boolean {
+  return isRealKey(key) || (key.length >= SHORTEST_SECRET && /\d/.test(key));
+}
+
+function looksLikeKey(value: string): boolean {
+  return isRealKey(value) && /\d/.test(value) && !/[\s,;]|:\/\//.test(value);
+}
+
+/** A secret as it is, as in JSON, and as in a URL. */
+function formsOf(secret: string): string[] {
+  return [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)];
 }
 
 function without(text: string, secret: string): string {

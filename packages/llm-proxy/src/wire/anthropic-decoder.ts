@@ -3,7 +3,7 @@ import type { CodelabError, FinishReason, ThinkingBlock } from '@codelab/protoco
 import type { CountedUsage, ProviderChunk } from '../providers/provider.ts';
 import { ProviderError } from '../providers/provider-error.ts';
 import type { ChunkDecoder } from './chunk-reader.ts';
-import { endReason } from './end-reason.ts';
+import { endReason, finishReasonOf } from './end-reason.ts';
 import { toCount } from './estimate.ts';
 
 /** The block that is open at an index. */
@@ -90,7 +90,7 @@ export function createAnthropicDecoder(provider: string, model: string): ChunkDe
     const reason = endReason(said);
     if (reason === undefined) return;
     hasContent = true;
-    finishReason = toFinishReason(reason);
+    finishReason = finishReasonOf(reason);
   };
 
   return {
@@ -166,18 +166,4 @@ export function mergeUsage(
     cacheWriteTokens: hasInput ? cacheWriteTokens : (before?.cacheWriteTokens ?? 0),
     isEstimated: false,
   };
-}
-
-function toFinishReason(reason: string): FinishReason {
-  switch (reason) {
-    case 'max_tokens':
-    case 'model_context_window_exceeded':
-      return 'length';
-    case 'tool_use':
-      return 'tool_calls';
-    case 'refusal':
-      return 'content_filter';
-    default:
-      return 'stop';
-  }
 }

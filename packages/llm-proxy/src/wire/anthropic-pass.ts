@@ -33,7 +33,7 @@ export function anthropicPassRules({ opened: before }: { opened: Opened }): Pass
 
   return {
     textKey: '"text":"',
-    needsLook: (text) => NEEDS_LOOK.test(text),
+    needsLook: (text) => NEEDS_LOOK.test(text) || text.includes('event: error'),
     look(payload) {
       const event = payload as Anthropic.RawMessageStreamEvent;
       switch (event.type) {

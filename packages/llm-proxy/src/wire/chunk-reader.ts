@@ -8,6 +8,7 @@ import {
 } from '../providers/provider.ts';
 import { type ProviderNames, toCutError, toStreamFault, toUnreadableError } from '../providers/provider-error.ts';
 import { type ProviderFault, toFault } from '../providers/provider-fault.ts';
+import { isFailure } from './end-reason.ts';
 import { estimateUsage, tokensOf } from './estimate.ts';
 import { createEventSplitter, eventsOf } from './event-splitter.ts';
 
@@ -48,11 +49,11 @@ export function createChunkReader(
     out.push({ type: 'finish', finishReason });
   };
 
-  const decode = (data: string, out: ProviderChunk[]) => {
+  const decode = (data: string, isError: boolean, out: ProviderChunk[]) => {
     if (isDone(data)) return finish(out);
     const begun = hasBegun || out.some(isAnswer);
     const payload = parse(data, names, begun);
-    const fault = faultIn(payload);
+    const fault = faultIn(payload, isError) ?? failedEndIn(payload);
     if (fault !== undefined) throw toStreamFault(fault, names, begun);
     decoder.decode(payload, out);
     if (decoder.isComplete()) finish(out);
@@ -61,9 +62,9 @@ export function createChunkReader(
   const read = (events: Buffer): ProviderChunk[] => {
     const out: ProviderChunk[] = [];
     try {
-      for (const { data } of eventsOf(events.toString('utf8'))) {
+      for (const { data, isError } of eventsOf(names.censor(events).toString('utf8'))) {
         if (isComplete) break;
-        if (data !== undefined && data !== '') decode(data, out);
+        if (data !== undefined && data !== '') decode(data, isError, out);
       }
     } catch (error) {
       if (!out.some(isAnswer)) throw error;
@@ -92,6 +93,7 @@ export function createChunkReader(
     get failure() {
       return failure;
     },
+    hasFailed: false,
     push(packet) {
       const events = splitter.push(packet);
       if (events === undefined) return undefined;
@@ -150,8 +152,24 @@ export function parse(data: string, names: ProviderNames, hasBegun: boolean): ob
   throw toUnreadableError('an event is no object', names, hasBegun);
 }
 
-/** The failure that an event of either wire reports. */
-export function faultIn(payload: object): ProviderFault | undefined {
-  const { error, type } = payload as { error?: unknown; type?: unknown };
-  return error || type === 'error' ? (toFault(payload) ?? {}) : undefined;
+/** Returns the failure that an event, or a whole answer, of either wire reports. `isError`: the event is called so. */
+export function faultIn(payload: object, isError = false): ProviderFault | undefined {
+  const { error, type, object } = payload as { error?: unknown; type?: unknown; object?: unknown };
+  return isError || error || type === 'error' || object === 'error' ? (toFault(payload) ?? {}) : undefined;
+}
+
+/** Returns the failure by which an answer of either wire ends, in an event or as a whole: there may be an answer before it. */
+export function failedEndIn(payload: object): ProviderFault | undefined {
+  const { choices, delta, message, stop_reason: reason } = payload as Record<string, unknown>;
+  for (const choice of Array.isArray(choices) ? choices : []) {
+    const { error, finish_reason: end } = (choice ?? {}) as { error?: unknown; finish_reason?: unknown };
+    if (error || isFailure(end)) return toFault({ error }) ?? { message: `finish_reason ${end}` };
+  }
+  for (const stop of [reason, stopOf(delta), stopOf(message)])
+    if (isFailure(stop)) return { message: `stop_reason ${stop}` };
+  return undefined;
+}
+
+function stopOf(part: unknown): unknown {
+  return (part as { stop_reason?: unknown } | null | undefined)?.stop_reason;
 }

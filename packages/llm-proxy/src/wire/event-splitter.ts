@@ -102,14 +102,22 @@ function endOfEvents(packet: Buffer, afterLf: boolean): number {
   return afterLf && packet[0] === LF ? 1 : 0;
 }
 
-/** The events of `text`, which `EventSplitter` has cut: each with its text as it came, and what its `data` lines say, if it has any. */
-export function* eventsOf(text: string): Generator<{ raw: string; data: string | undefined }> {
+/** An event: its text as it came, what its `data` lines say, if it has any, and whether it is called an error. */
+export interface ServerSentEvent {
+  raw: string;
+  data: string | undefined;
+  isError: boolean;
+}
+
+/** The events of `text`, which `EventSplitter` has cut. */
+export function* eventsOf(text: string): Generator<ServerSentEvent> {
   for (let from = 0; from < text.length; ) {
     const at = text.indexOf('\n\n', from);
     const end = at === -1 ? text.length : at;
     const event = text.slice(from, end);
     from = at === -1 ? text.length : at + 2;
-    if (event.trim() !== '') yield { raw: `${event}\n\n`, data: dataOf(event) };
+    if (event.trim() !== '')
+      yield { raw: `${event}\n\n`, data: dataOf(event), isError: /^event: ?error$/m.test(event) };
   }
 }
 

@@ -1,8 +1,8 @@
-import { FinishReason, newId } from '@codelab/protocol';
+import { type FinishReason, newId } from '@codelab/protocol';
 import type { ChatCompletionChunk, CompletionUsage } from 'openai/resources';
 import type { CountedUsage, ProviderChunk } from '../providers/provider.ts';
 import type { ChunkDecoder } from './chunk-reader.ts';
-import { endReason } from './end-reason.ts';
+import { endReason, finishReasonOf } from './end-reason.ts';
 import { toCount } from './estimate.ts';
 
 /** What servers that speak OpenAI's wire also put into a delta. */
@@ -74,7 +74,7 @@ export function createOpenAiDecoder(provider: string, model: string): ChunkDecod
       if (choice === undefined) return;
       if (choice.delta != null) decodeDelta(choice.delta, out);
       const reason = endReason(choice.finish_reason);
-      if (reason !== undefined) finishReason = toFinishReason(reason);
+      if (reason !== undefined) finishReason = finishReasonOf(reason);
     },
     isComplete: () => false,
     finishReason() {
@@ -95,12 +95,6 @@ function decodeParts(parts: unknown[], out: ProviderChunk[]): void {
       if (typeof text === 'string' && text !== '') out.push({ type: 'reasoning', text });
     }
   }
-}
-
-function toFinishReason(reason: string): FinishReason {
-  if (reason === 'function_call') return 'tool_calls';
-  const known = FinishReason.safeParse(reason);
-  return known.success ? known.data : 'stop';
 }
 
 /** OpenAI's counts: cached tokens are part of the prompt's, reasoning tokens of the completion's. Undefined where there are none in it. */

@@ -6,10 +6,10 @@ import type { PassRules } from './pass-reader.ts';
 
 /**
  * Finds what must be looked at: members that are not null, whatever stands around the colon (a line that ends there goes on behind the next
- * `data:`); the end; letters that are escaped, for only names are ever written so. Inside of strings quotes are escaped. One expression
+ * `data:`); what is called an error; the end; letters that are escaped, for only names are ever written so. Inside of strings quotes are escaped. One expression
  * costs a quarter of one search for each of them.
  */
-const NEEDS_LOOK = /"(?:finish_reason|usage|error)"[ \t]*(?:\n|:[ \t]*[^n \t])|\[DONE\]|\\u00(?:5[fF]|[67])/;
+const NEEDS_LOOK = /"(?:finish_reason|usage|error)"[ \t]*(?:[,}\n]|:[ \t]*[^n \t])|\[DONE\]|\\u00(?:5[fF]|[67])/;
 
 export interface OpenAiPassOptions {
   /** Whether the client has not asked for the event with the usage, and we have. */
@@ -30,7 +30,7 @@ export function openAiPassRules({ hidesUsage, choices: asked, opened: before }: 
   return {
     textKey: '"content":"',
     // Of several choices each has its own end: all events must be known.
-    needsLook: (text) => asked > 1 || NEEDS_LOOK.test(text),
+    needsLook: (text) => asked > 1 || NEEDS_LOOK.test(text) || text.includes('event: error'),
     look(payload) {
       const chunk = payload as Partial<ChatCompletionChunk>;
       if (chunk.usage != null) usage = toCountedUsage(chunk.usage) ?? usage;
@@ -53,7 +53,7 @@ export function openAiPassRules({ hidesUsage, choices: asked, opened: before }: 
     opened,
     isComplete: false,
     get isFinished() {
-      return finished.size > 0 && (asked <= 1 || finished.size === seen.size);
+      return finished.size >= Math.max(1, asked) && (asked <= 1 || finished.size === seen.size);
     },
     lastEvent: 'data: [DONE]\n\n',
     usage: () => usage,

@@ -5,11 +5,18 @@ import { anthropicAnswers } from '../../../../tests/support/answers/anthropic.ts
 import { openAiAnswers } from '../../../../tests/support/answers/openai.ts';
 import { holds } from '../../../../tests/support/answers/property.ts';
 import { cuts, inPackets, type SseEvent, styles, writeEvents } from '../../../../tests/support/answers/sse.ts';
+import { createCensor } from '../providers/redact.ts';
 import { anthropicPassRules } from './anthropic-pass.ts';
 import { type OpenAiPassOptions, openAiPassRules } from './openai-pass.ts';
 import { createPassReader } from './pass-reader.ts';
 
-const names = { name: 'Provider', keyVariable: 'KEY', urlVariable: 'URL', redact: (text: string) => text };
+const names = {
+  name: 'Provider',
+  keyVariable: 'KEY',
+  urlVariable: 'URL',
+  redact: (text: string) => text,
+  censor: (bytes: Buffer) => bytes,
+};
 const openAi = (options: Partial<OpenAiPassOptions> = {}) =>
   createPassReader(openAiPassRules({ hidesUsage: false, choices: 1, opened: new Set(), ...options }), names);
 const folder = new URL('../../../../tests/fixtures/provider-streams/', import.meta.url);
@@ -176,6 +183,32 @@ describe('whatever the answer and its packets', () => {
         expect(outputTokens).toBeLessThanOrEqual(Math.max(Math.ceil(text.length / 4), counted));
       },
     ));
+});
+
+describe('the key', () => {
+  const key = 'sk-proj-9f8e7d6c5b4a39281706';
+  const event = (content: string) => `data: {"choices":[{"index":0,"delta":{"content":"${content}"}}]}\n\n`;
+  const texts = [event('Hello'), event(' you'), event(`so: ${key}.`), `: ${key}\n\n`, event(' all')].join('');
+  const bytes = Buffer.from(`${texts}data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n`);
+
+  const passed = (packets: Buffer[]) => {
+    const rules = openAiPassRules({ hidesUsage: false, choices: 1, opened: new Set() });
+    const reader = createPassReader(rules, { ...names, censor: createCensor(key, {}) });
+    const parts = packets.map((packet) => reader.push(packet)?.toString() ?? '');
+    return parts.join('') + (reader.end() ?? '');
+  };
+  const wanted = `${bytes.toString().replaceAll(key, '[redacted]')}data: [DONE]\n\n`;
+
+  it('is taken out wherever the packets are cut', () => {
+    for (let cut = 0; cut <= bytes.length; cut++)
+      expect(passed([bytes.subarray(0, cut), bytes.subarray(cut)])).toBe(wanted);
+    for (const size of [1, 7, 30]) expect(passed(everyBytes(bytes, size))).toBe(wanted);
+  });
+
+  it('is taken out of events that come one a packet', () => {
+    const events = bytes.toString().match(/.+\n\n/g) ?? [];
+    expect(passed(events.map((text) => Buffer.from(text)))).toBe(wanted);
+  });
 });
 
 /** All that the deltas of a stream say. */

@@ -1,8 +1,9 @@
 import type { AnswerReader, CountedUsage, Opened } from '../providers/provider.ts';
 import { type ProviderNames, toCutError, toStreamFault } from '../providers/provider-error.ts';
-import { faultIn, isDone, parse } from './chunk-reader.ts';
+import { SHORTEST_SECRET } from '../providers/redact.ts';
+import { failedEndIn, faultIn, isDone, parse } from './chunk-reader.ts';
 import { estimateUsage, tokensOf } from './estimate.ts';
-import { createEventSplitter, eventsOf } from './event-splitter.ts';
+import { createEventSplitter, eventsOf, type ServerSentEvent } from './event-splitter.ts';
 import { type EventTemplate, templateOf, textLike } from './event-template.ts';
 import { saidCharacters } from './said-characters.ts';
 
@@ -37,6 +38,7 @@ export function createPassReader(rules: PassRules, names: ProviderNames): Answer
   let isComplete = false;
   let characters = 0;
   let failure: unknown;
+  let hasFailed = false;
   let template: EventTemplate | undefined;
 
   const finish = (): string => {
@@ -46,12 +48,14 @@ export function createPassReader(rules: PassRules, names: ProviderNames): Answer
   };
 
   /** What the client gets of one event; undefined: as it came. */
-  const lookAt = (data: string | undefined): string | undefined => {
+  const lookAt = ({ data, isError }: ServerSentEvent): string | undefined => {
     if (data === undefined || data === '') return undefined;
     if (isDone(data)) return finish();
     const payload = parse(data, names, rules.hasBegun);
-    const fault = faultIn(payload);
+    const failedEnd = failedEndIn(payload);
+    const fault = faultIn(payload, isError) ?? (rules.hasBegun ? undefined : failedEnd);
     if (fault !== undefined) throw toStreamFault(fault, names, rules.hasBegun);
+    if (failedEnd !== undefined) hasFailed = true;
     const instead = rules.look(payload);
     isComplete = rules.isComplete;
     return instead;
@@ -61,14 +65,14 @@ export function createPassReader(rules: PassRules, names: ProviderNames): Answer
     let out = '';
     let isAsItCame = true;
     try {
-      for (const { raw, data } of eventsOf(events.toString('utf8'))) {
+      for (const event of eventsOf(events.toString('utf8'))) {
         if (isComplete) {
           isAsItCame = false;
           break;
         }
-        const instead = lookAt(data);
+        const instead = lookAt(event);
         if (instead !== undefined) isAsItCame = false;
-        out += instead ?? raw;
+        out += instead ?? event.raw;
       }
     } catch (error) {
       if (out === '') throw error;
@@ -91,16 +95,22 @@ export function createPassReader(rules: PassRules, names: ProviderNames): Answer
     get failure() {
       return failure;
     },
+    get hasFailed() {
+      return hasFailed;
+    },
     push(packet) {
       if (template !== undefined && splitter.isEmpty()) {
         const said = textLike(packet, template);
         if (said !== -1) {
           characters += said;
-          return packet;
+          // What is shorter than any secret has none, and most are.
+          return said < SHORTEST_SECRET ? packet : names.censor(packet);
         }
       }
-      const events = splitter.push(packet);
-      if (events === undefined) return undefined;
+      const whole = splitter.push(packet);
+      if (whole === undefined) return undefined;
+      // No secret goes over the end of an event: of whole ones nothing has to be held back.
+      const events = names.censor(whole);
       const text = events.toString('latin1');
       characters += saidCharacters(text);
       if (rules.hasBegun && !rules.needsLook(text)) {
@@ -111,7 +121,7 @@ export function createPassReader(rules: PassRules, names: ProviderNames): Answer
       return kept.length === 0 ? undefined : kept;
     },
     end() {
-      const rest = splitter.rest();
+      const rest = names.censor(splitter.rest());
       let kept = '';
       // Half an event is nothing; `[DONE]` without its empty line is an end.
       if (isWholeEvent(rest)) kept = lookAtAll(Buffer.concat([rest, Buffer.from('\n\n')])).toString();

@@ -9,23 +9,33 @@ const MAX_MS = 300;
 export async function applyTo(files: Folder, patch: string): Promise<string> {
   const excess = patchExcess(patch);
   if (excess !== undefined) throw new Error(excess);
-  const changes: Array<{ path: string; content: string | undefined }> = [];
+  /** What the files are to have, by their real paths; undefined for one that is to go. */
+  const changes = new Map<string, { path: string; content: string | undefined }>();
   for (const file of parsePatch(patch)) {
     const path = pathOf(file.newFileName) ?? pathOf(file.oldFileName);
     if (path === undefined) throw new Error('Each file of the patch needs its --- and +++ lines.');
     const isNew = pathOf(file.oldFileName) === undefined;
-    await files.locate(path);
-    const before = isNew ? '' : await files.read(path);
-    if (isNew && (await exists(files, path))) throw new Error(`"${path}" is there already: patch it, or write_file.`);
+    const isGone = pathOf(file.newFileName) === undefined;
+    const real = await files.locate(path);
+    // A patch may name a file more than once.
+    const changed = changes.get(real);
+    const isThere = changed === undefined ? !isNew || (await exists(files, path)) : changed.content !== undefined;
+    if (isNew && isThere) throw new Error(`"${path}" is there already: patch it, or write_file.`);
+    if (!isNew && !isThere) throw new Error(`There is no file "${path}": the patch removes it before.`);
+    const before = isNew ? '' : (changed?.content ?? (await files.read(path)));
     const after = applied(before, file, path);
-    changes.push({ path, content: pathOf(file.newFileName) === undefined ? undefined : after });
+    if (isGone && after !== '')
+      throw new Error(
+        `The patch removes "${path}", but not all that is in it: give all its lines, or use delete_file.`,
+      );
+    changes.set(real, { path, content: isGone ? undefined : after });
   }
-  if (changes.length === 0) throw new Error('The patch has no changes.');
-  for (const { path, content } of changes) {
-    if (content === undefined) await files.remove(path);
-    else await files.write(path, content);
+  if (changes.size === 0) throw new Error('The patch has no changes.');
+  for (const { path, content } of changes.values()) {
+    if (content !== undefined) await files.write(path, content);
+    else if (await exists(files, path)) await files.remove(path);
   }
-  return `Changed: ${changes.map(({ path }) => path).join(', ')}.`;
+  return `Changed: ${[...changes.values()].map(({ path }) => path).join(', ')}.`;
 }
 
 function applied(before: string, file: StructuredPatch, path: string): string {

@@ -1,7 +1,8 @@
 import { realpathSync } from 'node:fs';
 import { lstat, mkdir, opendir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { dirname, join, relative, resolve, sep } from 'node:path';
-import { compilePathGlob, isOutside, normalizePath } from '@codelab/protocol';
+import { compileRuleGlob, isOutside, normalizePath } from '@codelab/protocol';
 import { createPacer } from './pacer.ts';
 
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
@@ -16,6 +17,8 @@ export interface PathPolicy {
   readonly paths?: readonly string[] | undefined;
   /** Globs of what they deny. */
   readonly denied?: readonly string[] | undefined;
+  /** The session's project, where that is a path: globs from the top may name the folder by it. */
+  readonly root?: string | undefined;
 }
 
 /**
@@ -40,11 +43,14 @@ export interface Folder {
 /** Throws where there is no such folder. */
 export function openFolder(folder: string): (policy: PathPolicy) => Folder {
   const root = realpathSync.native(folder);
-  return (policy) => createFolder(root, policy);
+  return (policy) =>
+    createFolder(root, [root, resolve(folder), ...(policy.root === undefined ? [] : [policy.root])], policy);
 }
 
-function createFolder(root: string, policy: PathPolicy): Folder {
-  const denied = (policy.denied ?? []).map((glob) => compilePathGlob(glob, true));
+/** `names`: those that globs from the top may have for it. */
+function createFolder(root: string, names: string[], policy: PathPolicy): Folder {
+  const roots = [...new Set(names)];
+  const denied = (policy.denied ?? []).map((glob) => compileRuleGlob(glob, { isWide: true, roots, realPath: leadsTo }));
   const isDenied = (name: string) => denied.some((covers) => covers(name, { left: RULE_WORK }) !== false);
 
   const locate = async (path: string): Promise<string> => {
@@ -175,4 +181,16 @@ async function realPath(path: string): Promise<string | undefined> {
 
 function shown(root: string, path: string): string {
   return relative(root, path).split(sep).join('/') || '.';
+}
+
+/** Where a path from the top leads, as far as it is there. */
+function leadsTo(path: string): string {
+  const full = resolve(path.replace(/^~(?=\/|$)/, homedir()));
+  for (let existing = full; ; existing = dirname(existing)) {
+    try {
+      return join(realpathSync.native(existing), relative(existing, full));
+    } catch {
+      if (existing === dirname(existing)) return full;
+    }
+  }
 }

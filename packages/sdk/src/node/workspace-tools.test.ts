@@ -123,6 +123,32 @@ it('applies all of a patch, or nothing of it', async () => {
   await expect(call('apply_patch', { patch: patch('x') })).rejects.toThrow();
 });
 
+it('applies all hunks of a patch that names a file more than once', async () => {
+  put('a', '1\n2\n3\n4\n5\n');
+  const first = '--- a/a\n+++ b/a\n@@ -1,2 +1,2 @@\n-1\n+ONE\n 2\n';
+  const second = '--- a/a\n+++ b/a\n@@ -4,2 +4,2 @@\n 4\n-5\n+FIVE\n';
+  const made = '--- /dev/null\n+++ b/b\n@@ -0,0 +1,1 @@\n+b\n--- a/b\n+++ b/b\n@@ -1,1 +1,1 @@\n-b\n+B\n';
+  expect(await call('apply_patch', { patch: first + second + made })).toBe('Changed: a, b.');
+  expect([get('a'), get('b')]).toEqual(['ONE\n2\n3\n4\nFIVE\n', 'B\n']);
+  const removal = '--- a/b\n+++ /dev/null\n@@ -1,1 +0,0 @@\n-B\n';
+  await expect(call('apply_patch', { patch: removal + made.slice(made.indexOf('--- a/b')) })).rejects.toThrow(
+    'no file',
+  );
+  expect(await call('apply_patch', { patch: removal + made })).toBe('Changed: b.');
+  expect(get('b')).toBe('B\n');
+  const passing =
+    made.slice(0, made.indexOf('--- a/b')).replace('b/b', 'b/c') + removal.replace('-B', '-b').replace('a/b', 'a/c');
+  expect(await call('apply_patch', { patch: passing })).toBe('Changed: c.');
+  expect(existsSync(join(folder, 'c'))).toBe(false);
+});
+
+it('removes no file of which the patch has only a part', async () => {
+  put('a', '1\n2\n3\n');
+  const part = '--- a/a\n+++ /dev/null\n@@ -1,1 +0,0 @@\n-1\n';
+  await expect(call('apply_patch', { patch: part })).rejects.toThrow('not all that is in it');
+  expect(get('a')).toBe('1\n2\n3\n');
+});
+
 it('runs commands with both outputs and the exit code, and ends them with all they started', async () => {
   const text = await call('run_command', { command: 'echo out; echo err >&2; pwd; exit 3' });
   const [end, ...lines] = text.trimEnd().split('\n');
@@ -149,6 +175,18 @@ it('commands find no keys of ours, nor of providers, unless they are given them'
     'CODELAB_TOKEN',
     'OPENAI_API_KEY',
     'ANTHROPIC_API_KEY',
+    'ANTHROPIC_AUTH_TOKEN',
+    'CLAUDE_CODE_OAUTH_TOKEN',
+    'AZURE_API_KEY',
+    'OLLAMA_API_KEY',
+    'TOGETHER_API_KEY',
+    'Fireworks_Api_Key',
+    'LITELLM_MASTER_KEY',
+    'OPENAI_API_KEY_2',
+    'HF_TOKEN',
+    'HUGGING_FACE_HUB_TOKEN',
+    'REPLICATE_API_TOKEN',
+    'AWS_BEARER_TOKEN_BEDROCK',
   ];
   for (const name of names) vi.stubEnv(name, 's3cret');
   vi.stubEnv('OWN_SETTING', 'kept');

@@ -24,7 +24,8 @@ export interface WorkspaceToolsOptions {
   promptUser?: (question: string, choices: string[] | undefined, context: ToolContext) => Promise<string>;
   /**
    * What commands find in their environment. Default: this process's, which is the person's own, without the settings and keys of CodeLab's services and without
-   * the keys of model providers (`OPENAI_API_KEY`, `ANTHROPIC_API_KEY` and such): what a command prints goes to a model. Whatever else is in it, a command has.
+   * what looks like a key of a model provider (`…_API_KEY`, `…_AUTH_TOKEN`, `…_OAUTH_TOKEN`, `HF_TOKEN` and such): what a command prints goes to a model. Whatever
+   * else is in it, a command has. What you give is taken as it is: `process.env` for all of it.
    */
   env?: Record<string, string | undefined>;
 }

@@ -1,7 +1,9 @@
 // Written by `npm run db:new`: one line a file of this folder, in order.
 import type { Migration } from 'kysely';
 import { m0001_sessions } from './0001_sessions.ts';
+import { m0002_events } from './0002_events.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001_sessions': m0001_sessions,
+  '0002_events': m0002_events,
 };

@@ -1,0 +1,86 @@
+import { AgentInfo, AgentList, AgentSwitched } from './agent.ts';
+import {
+  Approval,
+  ApprovalDecided,
+  ApprovalList,
+  FileChange,
+  RememberedRule,
+  RuleAdded,
+  RuleList,
+} from './approval.ts';
+import { SessionEvent } from './event.ts';
+import { Attachment, Input, InputCancelled, InputSent } from './input.ts';
+import { AttachmentInfo, Item, ItemPage, PlanEntry } from './item.ts';
+import { JsonValue } from './json-value.ts';
+import { LegacyErrorFrame, LegacyTokenFrame, MessageAnswer } from './legacy.ts';
+import { Model, ModelList } from './model.ts';
+import { EventError, Run, RunCancelled, RunEnd, Usage, UsageReport } from './run.ts';
+import { Deleted, Session, SessionCreate, SessionMade, SessionPage } from './session.ts';
+import {
+  ApprovalOutcome,
+  ProgressTaken,
+  Resolution,
+  ResultPart,
+  ResultTaken,
+  SessionTool,
+  ToolCallInfo,
+  ToolKind,
+  ToolList,
+  ToolOutcome,
+  ToolSpec,
+  ToolsAnnounced,
+  ToolTarget,
+} from './tool.ts';
+
+/** Names the schemas that have a name for clients too: components of `/openapi.json`, types of the SDK. */
+export const schemas = {
+  Session,
+  SessionCreate,
+  Usage,
+  ToolKind,
+  ToolOutcome,
+  ToolTarget,
+  ApprovalOutcome,
+  Resolution,
+  ToolCallInfo,
+  FileChange,
+  PlanEntry,
+  AttachmentInfo,
+  Item,
+  ItemPage,
+  Input,
+  Attachment,
+  Approval,
+  RememberedRule,
+  AgentInfo,
+  Model,
+  UsageReport,
+  RunEnd,
+  EventError,
+  Run,
+  ToolSpec,
+  SessionTool,
+  SessionEvent,
+  SessionMade,
+  SessionPage,
+  Deleted,
+  InputSent,
+  InputCancelled,
+  RunCancelled,
+  ToolsAnnounced,
+  ToolList,
+  ResultTaken,
+  ProgressTaken,
+  ResultPart,
+  ApprovalList,
+  ApprovalDecided,
+  RuleList,
+  RuleAdded,
+  AgentList,
+  AgentSwitched,
+  ModelList,
+  MessageAnswer,
+  LegacyTokenFrame,
+  LegacyErrorFrame,
+  JsonValue,
+};
