@@ -129,7 +129,9 @@ export async function createSessions(options: Omit<SessionDeps, 'budget' | 'prob
     for (const [sessionId, loading] of live) {
       if (live.size <= settings.liveSessions * 0.9) return;
       const session = await loading.catch(() => undefined);
-      if (session?.isIdle === true && !users.has(sessionId) && live.get(sessionId) === loading) live.delete(sessionId);
+      if (session?.isIdle !== true || users.has(sessionId) || live.get(sessionId) !== loading) continue;
+      live.delete(sessionId);
+      void session.suspend();
     }
   };
 

@@ -25,9 +25,11 @@ export interface ExecutionOptions {
   timeoutMs: number;
   /** Stores what came of it. */
   submit(input: Input): Promise<void>;
+  /** Ends the run as failed, as soon as that can be stored. */
+  fail(runId: string, error: unknown): Promise<void>;
 }
 
-export function startExecution({ call, sessionId, timeoutMs, submit }: ExecutionOptions): Execution {
+export function startExecution({ call, sessionId, timeoutMs, submit, fail }: ExecutionOptions): Execution {
   const { callId, tool, args } = call;
   const abort = new AbortController();
   const { signal } = abort;
@@ -36,7 +38,8 @@ export function startExecution({ call, sessionId, timeoutMs, submit }: Execution
   const latest = Date.now() + Math.max(LONGEST_CALL_MS, timeoutMs);
   const finish = (end: CallEnd, effects?: Omit<ServerToolResult, 'result'>) => {
     if (signal.aborted) return;
-    submit({ type: 'finishCall', callId, end, effects }).catch(() => {});
+    // A result that never can be stored ends the run: else it would wait for it.
+    submit({ type: 'finishCall', callId, end, effects }).catch((error) => fail(call.request.runId, error));
   };
 
   /** Only its time ends it here: its result comes from the client. */

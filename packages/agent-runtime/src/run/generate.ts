@@ -22,6 +22,8 @@ export interface GenerationHost {
   tokensPerEstimate: number;
   /** Stores what came of it. Rejects where it never can be, or where the session has stopped. */
   submit(input: Input): Promise<void>;
+  /** Ends the run as failed, as soon as that can be stored. */
+  fail(runId: string, error: unknown): Promise<void>;
   setLive(step: LiveStep | undefined): void;
   changed(): void;
   /** Says that something is being said: it is not what brings the process down. */
@@ -229,12 +231,10 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
     go() {
       if (hasBegun || isDropped) return;
       hasBegun = true;
-      work().catch(async (err) => {
+      work().catch((err) => {
         if (isDropped) return;
-        log.error({ err }, 'the run broke off');
-        await host
-          .submit({ type: 'fail', runId, error: err })
-          .catch((error) => log.error({ err: error }, 'its end could not be stored'));
+        log.error({ err, event: 'run.broken' }, 'the run broke off');
+        void host.fail(runId, err);
       });
     },
     abort(how) {

@@ -30,6 +30,7 @@ export const ANSWER_MS = 4_000;
 /** The end of a cancelled run is shown after so long, even where the database could not store it yet; it still will be. */
 const CANCELLED_SHOWN_MS = 4_000;
 const SUSPEND_MS = 2_000;
+const FAIL_AGAIN_MS = 5_000;
 
 /**
  * One session at work. What happens to it is decided one after the other, committed, and only then counts; its effects are what its state
@@ -157,7 +158,7 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
     if (batch === undefined) return decision.answer;
     const isAhead = await askAhead(batch, decision.rows);
     try {
-      await store.commit(batch.writes, { deadlineMs: Math.max(until - Date.now(), 1) });
+      await store.commit(batch.writes, { deadlineMs: Math.max(until - Date.now(), 1), onLate: uncertain });
     } catch (error) {
       if (isAhead) effects.forget();
       uncertain();
@@ -214,6 +215,21 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
         isStale = true;
       }
     });
+
+  const fail = async (runId: string, error: unknown): Promise<void> => {
+    while (!isGone) {
+      try {
+        return await submit({ type: 'fail', runId, error });
+      } catch (err) {
+        if (!isGone)
+          log.error(
+            { err, sessionId, runId, event: 'run.unstored' },
+            'the end of a run cannot be stored, trying again',
+          );
+        await new Promise((resolve) => setTimeout(resolve, FAIL_AGAIN_MS).unref());
+      }
+    }
+  };
 
   /** Returns undefined where the database could not be read: it is tried again. */
   const decidePatiently = async (input: Input) => {
@@ -305,6 +321,7 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
       attachments: conversation.attachments,
       tokensPerEstimate: 1,
       submit,
+      fail,
       setLive,
       changed: events.changed,
       rules: rulesNow,

@@ -128,7 +128,7 @@ export function createEffects({ sessionId, deps, host, log, onOnlyWaiting }: Eff
     for (const call of run.calls) {
       if (call.is !== 'executing' || executions.has(call.callId)) continue;
       const timeoutMs = timeoutOf(call.tool, { settings });
-      executions.set(call.callId, startExecution({ call, sessionId, timeoutMs, submit: host.submit }));
+      executions.set(call.callId, startExecution({ call, sessionId, timeoutMs, submit: host.submit, fail: host.fail }));
     }
   };
 

@@ -26,15 +26,27 @@ import { createToolbox } from '../tools/toolbox.ts';
 const SESSION = 'told';
 const log = createLogger({ service: 'test', level: 'silent' });
 
-/** What may happen to a commit: it fails before it is made, is made and its answer is lost, comes late, or the database is away for some. */
+/**
+ * What may happen to a commit: it fails before it is made, is made and its answer is lost, comes late, never can be made, or the database is
+ * away for some.
+ */
 const faults = fc.array(
   fc.oneof(
     { weight: 8, arbitrary: fc.constant('none' as const) },
-    { weight: 1, arbitrary: fc.constantFrom('before' as const, 'after' as const, 'late' as const, 'away' as const) },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom(
+        'before' as const,
+        'after' as const,
+        'late' as const,
+        'away' as const,
+        'broken' as const,
+      ),
+    },
   ),
   { maxLength: 60 },
 );
-type Fault = 'none' | 'before' | 'after' | 'late' | 'away';
+type Fault = 'none' | 'before' | 'after' | 'late' | 'away' | 'broken';
 
 /** What a message makes the model do: say something, or call tools first; some answers break off once. */
 const plans = fc.constantFrom('say', 'look', 'change', 'both', 'breaks');
@@ -96,6 +108,7 @@ async function createWorld(script: Fault[]) {
     if (!isHealed && Date.now() < awayUntil) throw new Lost('away');
     const fault = isHealed ? 'none' : (script[faultAt++] ?? 'none');
     if (fault === 'away') awayUntil = Date.now() + 6_000;
+    if (fault === 'broken') throw Object.assign(new Error('it never can be stored'), { code: 'SQLITE_CONSTRAINT' });
     if (fault === 'before' || fault === 'away') throw new Lost('before');
     if (fault === 'late') await new Promise((resolve) => setTimeout(resolve, 5_000));
     if (dead()) return new Promise<never>(() => {});

@@ -27,12 +27,20 @@ export interface Writer {
    * is tried again until `deadlineMs` (default 4,000) have passed: then `OVERLOADED`, and it may be on disk all the same. Throws
    * `Conflict` where a statement changes another number of rows than it expects. Commits are made in the order of the calls.
    */
-  commit(writes: Write[], options?: { deadlineMs?: number }): Promise<void>;
+  commit(writes: Write[], options?: CommitOptions): Promise<void>;
   /** Resolves when nothing waits. */
   idle(): Promise<void>;
 }
 
+export interface CommitOptions {
+  /** Milliseconds. Default: 4,000. */
+  deadlineMs?: number;
+  /** Called where it is stored after its deadline, or may be. */
+  onLate?: () => void;
+}
+
 interface Job {
+  onLate: (() => void) | undefined;
   writes: Write[];
   /** Whoever waits has been told that it could not be stored in time. */
   isOver: boolean;
@@ -51,7 +59,10 @@ export function createWriter(database: Pick<OpenDatabase, 'transact'>, log: Logg
 
   const settle = (job: Job, error?: Error): void => {
     clearTimeout(job.timer);
-    if (job.isOver) return;
+    if (job.isOver) {
+      job.onLate?.();
+      return;
+    }
     job.isOver = true;
     if (error === undefined) job.resolve();
     else job.reject(error);
@@ -80,6 +91,8 @@ export function createWriter(database: Pick<OpenDatabase, 'transact'>, log: Logg
         if (isTransient(error)) {
           if (failures++ === 0)
             log.warn({ err: (error as Error).message }, 'the database cannot be written: trying again');
+          // The answer may have been lost, and nobody makes these again.
+          for (const job of jobs) if (job.isOver) job.onLate?.();
           await new Promise((resolve) => setTimeout(resolve, Math.min(25 * 2 ** failures, MAX_PAUSE_MS)));
         } else if (jobs.length > 1) {
           // One of them is wrong: the others shall not suffer.
@@ -105,9 +118,9 @@ export function createWriter(database: Pick<OpenDatabase, 'transact'>, log: Logg
   };
 
   return {
-    commit: (writes, { deadlineMs = 4_000 } = {}) =>
+    commit: (writes, { deadlineMs = 4_000, onLate } = {}) =>
       new Promise((resolve, reject) => {
-        const job: Job = { writes, isOver: false, timer: undefined, resolve, reject };
+        const job: Job = { writes, onLate, isOver: false, timer: undefined, resolve, reject };
         job.timer = setTimeout(
           () => settle(job, unavailable(lastFailure ?? new Error('it does not answer'))),
           Math.min(deadlineMs, 2 ** 31 - 1),
