@@ -21,7 +21,7 @@ import { createEffects, type Effects } from './effects.ts';
 import { createHistory, type History } from './history.ts';
 import { loadState } from './load.ts';
 import { type Answer, decide, type Input, type InputName, type Inputs } from './machine.ts';
-import { openRequests, type SessionState, toShownState } from './state.ts';
+import { openRequests, type RunState, type SessionState, toShownState } from './state.ts';
 
 /** When the store is asked again what there is to do. */
 const RELOAD_MS = 1_000;
@@ -120,18 +120,30 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
     let before = events.lastSeq;
     for (const event of stored) {
       if (event.type === 'input.accepted') cursors.accepted(event.input.inputId, events.positionAt(before));
-      if (event.type === 'run.finished') {
-        const { runId, status, error, usage } = event;
-        log.info({ sessionId, runId, status, code: error?.code, usage, event: 'run.finished' }, 'run finished');
-      }
       before = event.seq;
     }
     events.append(stored);
   };
 
+  /** Logs what a batch tells of a run, under the id of the request that it began with. */
+  const logRuns = (told: SessionEvent[], run: RunState | undefined) => {
+    for (const event of told) {
+      if (run === undefined || !('runId' in event) || event.runId !== run.run.runId) continue;
+      const { runId } = event;
+      const own = log.child({ requestId: run.input.requestId, sessionId, runId });
+      if (event.type === 'run.started')
+        own.info({ agent: event.agent, model: event.model, event: 'run.started' }, 'run started');
+      if (event.type !== 'run.finished') continue;
+      const { status, error, usage } = event;
+      own.info({ status, code: error?.code, usage, event: 'run.finished' }, 'run finished');
+    }
+  };
+
   /** Makes a committed batch the state, shows its events, and begins what it needs. */
   const apply = (batch: Batch<unknown>, rows: Row[], input: Input): void => {
+    logRuns(batch.events, state.run);
     state = batch.next;
+    logRuns(batch.events, state.run);
     conversation.apply(rows);
     const isAnswered = input.type === 'endStep' || input.type === 'fail';
     if (isAnswered) effects.answered();
