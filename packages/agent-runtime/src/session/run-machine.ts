@@ -42,11 +42,14 @@ export interface PreparedCall {
   approval: Extract<CallState, { is: 'awaiting_approval' }>['approval'] | undefined;
 }
 
-/** Returns the model that answers next. */
-export function modelOf(run: Pick<RunState, 'input'>, draft: Pick<Draft, 'state' | 'env'>): string {
-  const { session } = draft.state.stored;
-  const own = run.input.input.model ?? session.model;
-  return own === 'default' ? (draft.env.agents.find(session.agent).model ?? draft.env.settings.model) : own;
+/** Returns the model that answers next. `agent`: who is asked; default: the session's. */
+export function modelOf(
+  { input }: Pick<RunState, 'input'>,
+  { state, env }: Pick<Draft, 'state' | 'env'>,
+  agent = state.stored.session.agent,
+): string {
+  const own = input.input.model ?? state.stored.session.model;
+  return own === 'default' ? (env.agents.find(agent).model ?? env.settings.model) : own;
 }
 
 /** Begins the next run of the queue, where there is none at work. */
@@ -69,7 +72,7 @@ function beginRun(draft: Draft, input: StoredInput): void {
       sessionId: session.sessionId,
       inputId: input.input.inputId,
       agent,
-      model: '',
+      model: modelOf({ input }, draft, agent),
       status: 'running',
       steps: 0,
       usage: noUsage,
@@ -82,8 +85,6 @@ function beginRun(draft: Draft, input: StoredInput): void {
     calls: [],
     repetition: { calls: '', times: 0 },
   };
-  const own = input.input.model ?? session.model;
-  begun.run.model = own === 'default' ? (draft.env.agents.find(agent).model ?? draft.env.settings.model) : own;
   draft.state = { ...draft.state, run: begun };
   draft.stateChanged();
   const { runId, model } = begun.run;
