@@ -3,14 +3,65 @@ const services = ['llm-proxy', 'agent-runtime', 'gateway'];
 const inPackage = (name) => `^packages/${name}/`;
 const tests = '\\.(test|test-d)\\.ts$';
 
+/** The folders of a service, from the doors down: each may use those after it, and none of those before. */
+const layers = {
+  'agent-runtime': [
+    ['api'],
+    ['session'],
+    ['run', 'journal'],
+    ['machine'],
+    ['model', 'tools'],
+    ['policy', 'agents', 'events', 'store'],
+    ['lib'],
+  ],
+  'llm-proxy': [
+    ['api'],
+    ['completion'],
+    ['access'],
+    ['routing'],
+    ['wire'],
+    ['providers'],
+    ['config', 'http-client'],
+    ['errors'],
+    ['lib'],
+  ],
+};
+
+/** No arrow back up, and none between two folders side by side. `app.ts`, `main.ts` and `cli/` put it all together. */
+const layerRules = Object.entries(layers).flatMap(([name, floors]) =>
+  floors.flatMap((floor, index) =>
+    floor.map((folder) => {
+      const allowed = [folder, ...floors.slice(index + 1).flat()];
+      return {
+        name: `${name}-${folder}-uses-what-is-below`,
+        comment: `docs/architecture.md: ${folder} may import ${allowed.join(', ')}.`,
+        severity: 'error',
+        from: { path: `^packages/${name}/src/${folder}/`, pathNot: tests },
+        to: { path: `^packages/${name}/src/`, pathNot: [`^packages/${name}/src/(${allowed.join('|')})/`, tests] },
+      };
+    }),
+  ),
+);
+
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
   forbidden: [
+    ...layerRules,
     {
       name: 'no-circular',
       severity: 'error',
       from: {},
       to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+    {
+      name: 'machine-is-pure',
+      comment: 'A decision depends on its arguments alone: no clock, no disk, no package.',
+      severity: 'error',
+      from: { path: '^packages/agent-runtime/src/machine/', pathNot: tests },
+      to: {
+        path: ['node_modules/', '^packages/service-kit/', '^(node:)?[a-z_/]+$'],
+        dependencyTypesNot: ['type-only'],
+      },
     },
     {
       name: 'protocol-imports-nobody',

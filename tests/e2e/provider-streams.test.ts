@@ -3,15 +3,15 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Deliver } from '../../packages/llm-proxy/src/attempt.ts';
-import { Config } from '../../packages/llm-proxy/src/config.ts';
+import type { Deliver } from '../../packages/llm-proxy/src/completion/attempt.ts';
+import { pushToPull } from '../../packages/llm-proxy/src/completion/push-to-pull.ts';
+import { openTranslated } from '../../packages/llm-proxy/src/completion/translated-attempt.ts';
+import { Config } from '../../packages/llm-proxy/src/config/config.ts';
 import { loadEnv } from '../../packages/llm-proxy/src/env.ts';
-import { openChunks } from '../../packages/llm-proxy/src/open-chunks.ts';
-import { createProviders } from '../../packages/llm-proxy/src/providers/configured.ts';
+import { createHttpClient } from '../../packages/llm-proxy/src/http-client/http-client.ts';
+import type { CancelSignal } from '../../packages/llm-proxy/src/lib/cancel-token.ts';
+import { createProviders } from '../../packages/llm-proxy/src/providers/create-providers.ts';
 import type { Provider, ProviderChunk } from '../../packages/llm-proxy/src/providers/provider.ts';
-import { pulled } from '../../packages/llm-proxy/src/pulled.ts';
-import type { StopSignal } from '../../packages/llm-proxy/src/stop.ts';
-import { createUpstream } from '../../packages/llm-proxy/src/upstream.ts';
 import type { CompletionRequest } from '../../packages/protocol/src/index.ts';
 import { keys, type Stack, startStack } from '../support/stack.ts';
 
@@ -67,7 +67,7 @@ const replay = (bytes: Buffer, cuts: number[]) => async (response: ServerRespons
   response.end();
 };
 
-const upstream = createUpstream({ connectTimeoutMs: 5_000 });
+const upstream = createHttpClient({ connectTimeoutMs: 5_000 });
 afterAll(() => upstream.close());
 async function* chunksOf(kind: Kind, request: CompletionRequest) {
   const variables = {
@@ -78,14 +78,15 @@ async function* chunksOf(kind: Kind, request: CompletionRequest) {
   };
   const { configured } = createProviders(loadEnv(variables), Config.parse({}), upstream);
   const provider = configured.find(({ id }) => id === kind) as Provider;
-  const attempt = openChunks(
+  const attempt = openTranslated(
     { provider, model: request.model },
     request,
     (chunks) => chunks,
     () => undefined,
   );
-  const run = (deliver: Deliver<ProviderChunk[]>, stop: StopSignal) => attempt.run({ stop, heard: () => {}, deliver });
-  for await (const chunks of pulled(run, undefined)) yield* chunks;
+  const run = (deliver: Deliver<ProviderChunk[]>, stop: CancelSignal) =>
+    attempt.run({ stop, heard: () => {}, deliver });
+  for await (const chunks of pushToPull(run, undefined)) yield* chunks;
 }
 const hello: CompletionRequest = { model: 'm', messages: [{ role: 'user', content: 'hi' }] };
 

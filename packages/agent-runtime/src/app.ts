@@ -7,20 +7,20 @@ import {
   requireKey,
   serve,
 } from '@codelab/service-kit';
-import { loadAgents } from './agents.ts';
+import { loadAgents } from './agents/agents.ts';
+import { mcpRoute } from './api/mcp-server.ts';
+import { messageStreamRoute } from './api/message-stream.ts';
+import { createRouter } from './api/router.ts';
 import type { Env } from './env.ts';
-import { mcpRoute } from './http/mcp.ts';
-import { messageStreamRoute } from './http/message-stream.ts';
-import { createLlm } from './llm.ts';
-import { startMcpServers } from './mcp.ts';
-import { createRouter } from './router.ts';
-import { createSessions } from './sessions.ts';
+import { createLlmClient } from './model/llm-client.ts';
+import { createSessionRegistry } from './session/session-registry.ts';
 import { migrateUp } from './store/migrate.ts';
 import { type OpenDatabase, openDatabase } from './store/open-database.ts';
 import { createStore } from './store/store.ts';
-import { createServerTools } from './tools/builtin.ts';
+import { startMcpServers } from './tools/mcp-client.ts';
 import { createSchemaChecker } from './tools/schema-checker.ts';
-import { createToolbox } from './tools/toolbox.ts';
+import { createServerTools } from './tools/server-tools.ts';
+import { createToolRegistry } from './tools/tool-registry.ts';
 
 /** Beside `src` and `dist`. */
 const AGENTS_FOLDER = fileURLToPath(new URL('../agents', import.meta.url));
@@ -43,14 +43,14 @@ export async function startAgentRuntime(
     throw error;
   });
   const store = createStore(database, log);
-  const llm = createLlm({ url: env.LLM_PROXY_URL, key: env.LLM_PROXY_API_KEY, log });
-  const toolbox = createToolbox({ server: createServerTools({ agents, store }), mcp, schemas });
+  const llm = createLlmClient({ url: env.LLM_PROXY_URL, key: env.LLM_PROXY_API_KEY, log });
+  const registry = createToolRegistry({ server: createServerTools({ agents, store }), mcp, schemas });
   const lifecycle = createLifecycle();
-  const sessions = await createSessions({
+  const sessions = await createSessionRegistry({
     store,
     llm,
     agents,
-    toolbox,
+    registry,
     log,
     lifecycle,
     settings: {

@@ -7,29 +7,29 @@ import {
   requireKey,
   serve,
 } from '@codelab/service-kit';
-import { createBreakers } from './breaker.ts';
-import type { Config } from './config.ts';
-import { findConfigFile, followConfigFile } from './config-file.ts';
+import { createMemoryCounters } from './access/memory-counters.ts';
+import { createRedisCounters } from './access/redis-counters.ts';
+import { createVirtualKeys, type VirtualKeys } from './access/virtual-keys.ts';
+import { anthropicRoutes } from './api/anthropic.ts';
+import { openAiRoutes } from './api/openai.ts';
+import { createRouter } from './api/router.ts';
+import { createBreakers } from './completion/circuit-breaker.ts';
+import { createCompletionMetrics } from './completion/completion-metrics.ts';
+import { createResponseCache, type ResponseCache } from './completion/response-cache.ts';
+import type { CompletionServices } from './completion/stream-completion.ts';
+import type { Config } from './config/config.ts';
+import { findConfigFile, followConfigFile } from './config/config-file.ts';
 import type { Env } from './env.ts';
-import { anthropicRoutes } from './http/anthropic.ts';
-import { openAiRoutes } from './http/openai.ts';
-import { createKeys, type Keys } from './keys.ts';
-import { createMemoryCounters } from './memory-counters.ts';
-import { createCompletionMetrics } from './metrics.ts';
-import { createModels, type Models } from './models.ts';
-import { type CostOf, createPricing } from './pricing.ts';
+import { createHttpClient } from './http-client/http-client.ts';
 import { createBuiltinProvider } from './providers/builtin.ts';
-import { createProviders } from './providers/configured.ts';
-import { createRedisCounters } from './redis-counters.ts';
-import { createResponseCache, type ResponseCache } from './response-cache.ts';
-import { createRouter } from './router.ts';
-import type { CompletionServices } from './stream-completion.ts';
-import { createUpstream } from './upstream.ts';
+import { createProviders } from './providers/create-providers.ts';
+import { createModelRouter, type ModelRouter } from './routing/model-router.ts';
+import { type CostOf, createPricing } from './routing/pricing.ts';
 
 /** What the configuration file decides. */
 interface Configured {
-  models: Models;
-  keys: Keys;
+  models: ModelRouter;
+  keys: VirtualKeys;
   costOf: CostOf;
   cache: ResponseCache;
 }
@@ -38,7 +38,7 @@ export async function startLlmProxy(
   env: Env,
   log: Logger = createLogger({ service: 'llm-proxy', level: env.LOG_LEVEL }),
 ): Promise<RunningService> {
-  const upstream = createUpstream({ connectTimeoutMs: env.CONNECT_TIMEOUT_MS });
+  const upstream = createHttpClient({ connectTimeoutMs: env.CONNECT_TIMEOUT_MS });
   const memory = createMemoryCounters();
   const counters =
     env.REDIS_URL === undefined ? memory : createRedisCounters({ url: env.REDIS_URL, fallback: memory, log });
@@ -46,7 +46,7 @@ export async function startLlmProxy(
     const { configured, discovered } = createProviders(env, config, upstream);
     const costOf = createPricing(config.prices);
     return {
-      models: createModels({
+      models: createModelRouter({
         builtin: createBuiltinProvider({ delayMs: env.BUILTIN_DELAY_MS, hasProvider: configured.length > 0 }),
         configured,
         discovered,
@@ -54,7 +54,7 @@ export async function startLlmProxy(
         aliases: config.models,
         log,
       }),
-      keys: createKeys({
+      keys: createVirtualKeys({
         internalKey: env.INTERNAL_API_KEY,
         keys: config.keys,
         variables: env.variables,
@@ -93,7 +93,7 @@ export async function startLlmProxy(
     // What it is given has no secrets, and looking for some costs more than writing the line.
     log: log.child({}, { redact: [] }),
   };
-  const keys: Keys = {
+  const keys: VirtualKeys = {
     find: (credentials) => current.keys.find(credentials),
     refusalOf: (credentials) => current.keys.refusalOf(credentials),
     usage: (caller) => current.keys.usage(caller),

@@ -6,22 +6,22 @@ import {
   type Rule,
   type SessionEvent,
 } from '@codelab/protocol';
+import { createInputCursors, type InputCursors } from '../events/input-cursors.ts';
 import type { LiveStep } from '../events/live-step.ts';
 import { createSessionEvents, type SessionEvents } from '../events/session-events.ts';
-import { createInputCursors, type InputCursors } from '../input-cursors.ts';
-import { type Batch, createBatch } from '../journal.ts';
-import { createMutex } from '../mutex.ts';
-import type { SessionDeps } from '../session-types.ts';
+import { type Batch, createBatch } from '../journal/journal.ts';
+import { createMutex } from '../lib/mutex.ts';
+import { withTimeout } from '../lib/with-timeout.ts';
+import type { Env, Row } from '../machine/draft.ts';
+import { type Answer, decide, type Input, type InputName, type Inputs } from '../machine/session-machine.ts';
+import { openRequests, type RunState, type SessionState, toShownState } from '../machine/state.ts';
+import { Conflict } from '../store/commit-queue.ts';
 import type { StoredSession } from '../store/store.ts';
-import { Conflict } from '../store/writer.ts';
-import { within } from '../within.ts';
 import { createConversation, withItems } from './conversation.ts';
-import type { Env, Row } from './draft.ts';
 import { createEffects, type Effects } from './effects.ts';
 import { createHistory, type History } from './history.ts';
-import { loadState } from './load.ts';
-import { type Answer, decide, type Input, type InputName, type Inputs } from './machine.ts';
-import { openRequests, type RunState, type SessionState, toShownState } from './state.ts';
+import { loadState } from './load-state.ts';
+import type { SessionDeps } from './session-types.ts';
 
 /** When the store is asked again what there is to do. */
 const RELOAD_MS = 1_000;
@@ -377,7 +377,7 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
     },
     async suspend() {
       // What is being begun is let begin.
-      await within(
+      await withTimeout(
         SUSPEND_MS,
         mutex(async () => {}),
       );

@@ -9,13 +9,13 @@ import {
   type RuleAdd,
   type Session,
 } from '@codelab/protocol';
-import { hash } from '../hash.ts';
-import { withoutHunks } from '../patch.ts';
-import { judge } from '../rules.ts';
-import type { SessionDeps } from '../session-types.ts';
-import { toAct } from '../tool-calls.ts';
-import type { Inputs } from './machine.ts';
-import type { CallState, SessionState } from './state.ts';
+import { fingerprint } from '../lib/fingerprint.ts';
+import type { Inputs } from '../machine/session-machine.ts';
+import type { CallState, SessionState } from '../machine/state.ts';
+import { withoutHunks } from '../policy/patch.ts';
+import { evaluate } from '../policy/policy.ts';
+import { toToolAction } from '../tools/tool-call.ts';
+import type { SessionDeps } from './session-types.ts';
 
 /** Of a session and its project together: each call is held against all of them. */
 const MAX_RULES = 1_000;
@@ -109,16 +109,16 @@ async function checkArguments(
   args: Record<string, unknown>,
   project: string,
   rules: Rule[],
-  { toolbox }: SessionDeps,
+  { registry }: SessionDeps,
 ): Promise<void> {
-  const mistakes = await toolbox.mistakesOf(tool, args);
+  const mistakes = await registry.mistakesOf(tool, args);
   if (mistakes !== undefined)
     throw new CodelabError('VALIDATION', `The arguments do not fit the tool's schema: ${mistakes}`, {
       details: [{ path: 'arguments', message: mistakes }],
     });
-  const act = toAct(tool, args, project);
+  const act = toToolAction(tool, args, project);
   if (typeof act === 'string') throw new CodelabError('VALIDATION', act);
-  const verdict = judge(act, rules);
+  const verdict = evaluate(act, rules);
   if (verdict.effect === 'deny') throw new CodelabError('FORBIDDEN', verdict.reason);
 }
 
@@ -156,7 +156,7 @@ export function copyRules(to: Session, rules: RememberedRule[]): RememberedRule[
 /** The same rule, remembered twice, is one. */
 function toRule({ sessionId, project }: Session, rule: Omit<RuleAdd, 'sessionId'>): RememberedRule {
   const { tool, resource, effect, scope } = rule;
-  const ruleId = `rule_${hash([scope === 'session' ? sessionId : normalizeProject(project), tool, resource, effect, scope])}`;
+  const ruleId = `rule_${fingerprint([scope === 'session' ? sessionId : normalizeProject(project), tool, resource, effect, scope])}`;
   return { ruleId, tool, resource, effect, scope, createdAt: new Date() };
 }
 

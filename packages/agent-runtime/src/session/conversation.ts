@@ -1,7 +1,7 @@
 import { type Attachment, itemBytes } from '@codelab/protocol';
-import type { AttachmentsOf, View } from '../context.ts';
+import type { Row } from '../machine/draft.ts';
+import type { AttachmentsOf, ModelContext } from '../model/model-context.ts';
 import type { Store, StoredItem } from '../store/store.ts';
-import type { Row } from './draft.ts';
 
 /** The view is loaded back to its last summary, or this far. */
 const PAGE_ITEMS = 500;
@@ -18,7 +18,7 @@ function toKey({ runId = '', inputId = '' }: Message): string {
 
 /** The conversation of a session as the model sees it: loaded when it is first asked for, then kept up to date. */
 export interface Conversation {
-  get(): Promise<View>;
+  get(): Promise<ModelContext>;
   /** Takes in what was committed. */
   apply(rows: Row[]): void;
   /** Drops it: it is loaded anew when it is next asked for. */
@@ -27,7 +27,7 @@ export interface Conversation {
 }
 
 export function createConversation(store: Store, sessionId: string): Conversation {
-  let view: Promise<View> | undefined;
+  let view: Promise<ModelContext> | undefined;
   /** In order of arrival. */
   const kept = new Map<string, { files: Attachment[]; length: number }>();
   let length = 0;
@@ -45,8 +45,8 @@ export function createConversation(store: Store, sessionId: string): Conversatio
     }
   };
 
-  const load = async (): Promise<View> => {
-    const { upTo = 0, trimmedUpTo = 0, summary } = (await store.lastCompaction(sessionId))?.hidden?.view ?? {};
+  const load = async (): Promise<ModelContext> => {
+    const { upTo = 0, trimmedUpTo = 0, summary } = (await store.lastCompaction(sessionId))?.modelOnly?.view ?? {};
     const items: StoredItem[] = [];
     let bytes = LOADED_BYTES;
     let before: number | undefined;
@@ -97,13 +97,13 @@ export function createConversation(store: Store, sessionId: string): Conversatio
 }
 
 /** Returns the view with items that are new, or stand in the place of older ones. */
-export function withItems(view: View, items: StoredItem[]): View {
-  let next: View = { ...view, items: [...view.items] };
+export function withItems(view: ModelContext, items: StoredItem[]): ModelContext {
+  let next: ModelContext = { ...view, items: [...view.items] };
   for (const stored of items) {
     const index = next.items.findLastIndex(({ position }) => position <= stored.position);
     if (next.items[index]?.position === stored.position) next.items[index] = stored;
     else next.items.splice(index + 1, 0, stored);
-    const smaller = stored.hidden?.view;
+    const smaller = stored.modelOnly?.view;
     if (smaller !== undefined)
       next = { summary: undefined, ...smaller, items: next.items.filter(({ position }) => position > smaller.upTo) };
   }

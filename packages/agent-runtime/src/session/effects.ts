@@ -1,12 +1,12 @@
 import type { Logger } from '@codelab/service-kit';
-import type { View } from '../context.ts';
-import { createDeferred, type Deferred } from '../deferred.ts';
-import { type Execution, startExecution } from '../run/execute.ts';
-import { type Generation, type GenerationHost, startGeneration } from '../run/generate.ts';
-import type { SessionDeps } from '../session-types.ts';
-import type { Input } from './machine.ts';
-import { timeoutOf } from './run-machine.ts';
-import { isWaiting, type RunState, type SessionState } from './state.ts';
+import { createDeferred, type Deferred } from '../lib/deferred.ts';
+import { timeoutOf } from '../machine/call-machine.ts';
+import type { Input } from '../machine/session-machine.ts';
+import { isWaiting, type RunState, type SessionState } from '../machine/state.ts';
+import type { ModelContext } from '../model/model-context.ts';
+import { type Execution, startExecution } from '../run/execution.ts';
+import { type Generation, type GenerationHost, startGeneration } from '../run/generation.ts';
+import type { SessionDeps } from './session-types.ts';
 
 export interface EffectsOptions {
   sessionId: string;
@@ -22,7 +22,7 @@ export interface Effects {
   /** Starts what the state needs, and ends what it does not. */
   reconcile(): void;
   /** Asks the model for the run of `state`, which is not committed yet. `begin` shows its answer then. */
-  askAhead(state: SessionState, view: View): void;
+  askAhead(state: SessionState, view: ModelContext): void;
   begin(): void;
   /** Gives up what was asked ahead. */
   forget(): void;

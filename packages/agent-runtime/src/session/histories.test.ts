@@ -14,14 +14,14 @@ import fc from 'fast-check';
 import { Kysely, SqliteDialect } from 'kysely';
 import Sqlite from 'libsql';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import type { Agents } from '../agents.ts';
-import type { Llm } from '../llm.ts';
-import { createSessions, type Sessions } from '../sessions.ts';
+import type { Agents } from '../agents/agents.ts';
+import type { LlmClient } from '../model/llm-client.ts';
+import { Conflict, type Statement } from '../store/commit-queue.ts';
 import { migrateUp } from '../store/migrate.ts';
 import type { Database } from '../store/schema.ts';
 import { createStore, type Store } from '../store/store.ts';
-import { Conflict, type Statement } from '../store/writer.ts';
-import { createToolbox } from '../tools/toolbox.ts';
+import { createToolRegistry } from '../tools/tool-registry.ts';
+import { createSessionRegistry, type SessionRegistry } from './session-registry.ts';
 
 const SESSION = 'told';
 const log = createLogger({ service: 'test', level: 'silent' });
@@ -117,7 +117,7 @@ async function createWorld(script: Fault[]) {
   };
 
   /** Does what the newest message says, with what it was given. */
-  const llm: Llm = {
+  const llm: LlmClient = {
     async *stream({ messages }, { signal }): AsyncGenerator<CompletionChunk, void, undefined> {
       const own = epoch;
       const pause = () => new Promise((resolve) => setTimeout(resolve, 10));
@@ -164,15 +164,15 @@ async function createWorld(script: Fault[]) {
     warmUp() {},
     close: async () => {},
   };
-  const toolbox = createToolbox({ server: [], mcp: { tools: () => [], standIn: () => undefined }, schemas });
-  const start = async (): Promise<{ sessions: Sessions; store: Store; draining: AbortSignal }> => {
+  const registry = createToolRegistry({ server: [], mcp: { tools: () => [], standIn: () => undefined }, schemas });
+  const start = async (): Promise<{ sessions: SessionRegistry; store: Store; draining: AbortSignal }> => {
     const store = createStore({ db, transact: transactOf(epoch) }, log);
     const lifecycle = createLifecycle();
-    const sessions = await createSessions({
+    const sessions = await createSessionRegistry({
       store,
       llm,
       agents,
-      toolbox,
+      registry,
       log,
       lifecycle,
       settings: {

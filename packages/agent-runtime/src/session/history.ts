@@ -1,6 +1,6 @@
 import type { ItemPage } from '@codelab/protocol';
-import { toCursor } from '../cursor.ts';
 import type { LiveStep } from '../events/live-step.ts';
+import { toPageCursor } from '../lib/page-cursor.ts';
 import type { Store, StoredItem } from '../store/store.ts';
 
 const SNAPSHOT_ITEMS = 200;
@@ -43,7 +43,7 @@ export function createHistory({ store, sessionId, live, position }: HistoryOptio
       const first = items[0];
       return {
         items: items.map(({ item }) => item),
-        ...(more && first !== undefined ? { nextCursor: toCursor(first.position) } : {}),
+        ...(more && first !== undefined ? { nextCursor: toPageCursor(first.position) } : {}),
       };
     },
   };

@@ -1,17 +1,17 @@
 import { type Attachment, CodelabError, type Input as Message } from '@codelab/protocol';
-import { hash } from '../hash.ts';
-import type { LiveSession, SessionDeps } from '../session-types.ts';
+import { fingerprint } from '../lib/fingerprint.ts';
+import { withTimeout } from '../lib/with-timeout.ts';
+import { isSameResult } from '../machine/session-machine.ts';
 import type { StoredInput, StoredSession } from '../store/store.ts';
-import { toText } from '../tool-calls.ts';
-import { withAnnounced } from '../tools/announced.ts';
-import { within } from '../within.ts';
+import { mergeAnnounced } from '../tools/announced-tools.ts';
+import { toText } from '../tools/tool-call.ts';
 import { ANSWER_MS, createSessionActor, type SessionActor } from './actor.ts';
 import { checkDecision, checkRule } from './approvals.ts';
-import { isSameResult } from './machine.ts';
+import type { LiveSession, SessionDeps } from './session-types.ts';
 
 /** Loads a session, and takes what its callers want of it. */
 export async function createLiveSession(found: StoredSession, deps: SessionDeps): Promise<LiveSession> {
-  const { store, agents, toolbox } = deps;
+  const { store, agents, registry } = deps;
   const { sessionId } = found.session;
   const actor = await createSessionActor(found, deps);
   const { command, perform, cursors, effects, events } = actor;
@@ -43,16 +43,16 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
 
     async announce({ clientId, tools }) {
       // Nothing else waits for that: it may take its time.
-      await toolbox.check(tools);
+      await registry.check(tools);
       const names = new Set(tools.map(({ name }) => name));
       return command(async (until) => {
         await actor.settled();
-        const announced = withAnnounced(actor.state.stored.tools, clientId, tools);
+        const announced = mergeAnnounced(actor.state.stored.tools, clientId, tools);
         return perform({ type: 'announce', clientId, names, tools: announced }, until);
       });
     },
 
-    tools: () => toolbox.list(actor.state.stored.tools),
+    tools: () => registry.list(actor.state.stored.tools),
 
     switchAgent: async (name, reason) => {
       const { name: to } = agents.get(name);
@@ -85,7 +85,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
       // What is being begun is stopped as well.
       if (run() === undefined) {
         effects.stop(runId);
-        await within(ANSWER_MS, actor.idle());
+        await withTimeout(ANSWER_MS, actor.idle());
       }
       const active = run()?.run.runId;
       if (active !== undefined && (runId === undefined || runId === active)) {
@@ -182,7 +182,7 @@ async function stop({ effects, submit }: SessionActor, runId: string): Promise<v
   effects.stop(runId);
   const stored = submit({ type: 'stop', runId });
   stored.catch(() => {});
-  const answered = await within(
+  const answered = await withTimeout(
     ANSWER_MS,
     stored.then(() => true),
   );
@@ -207,11 +207,11 @@ async function send(
   { message, requestId, until }: Sending,
 ): ReturnType<LiveSession['send']> {
   const { sessionId, inputId, content, model, agent, attachments: files, whenBusy } = message;
-  const sentWith = hash([content, model, agent, files]);
+  const sentWith = fingerprint([content, model, agent, files]);
   await actor.settled();
   const before = await store.input(sessionId, inputId);
   if (before !== undefined) {
-    if (before.sentWith !== sentWith)
+    if (before.sentFingerprint !== sentWith)
       throw new CodelabError('IDEMPOTENCY_MISMATCH', `The input "${inputId}" was sent before, with another content.`);
     const { status, runId } = before.input;
     return { inputId, status, replayed: true, eventId: before.eventId, ...(runId === undefined ? {} : { runId }) };
@@ -237,7 +237,7 @@ async function send(
     whenBusy,
     ...(agent === undefined ? {} : { agent }),
     ...(hasFiles ? { attachments: files } : {}),
-    sentWith,
+    sentFingerprint: sentWith,
     requestId,
     eventId,
   };

@@ -3,10 +3,10 @@ import { type Logger, SettingsError } from '@codelab/service-kit';
 import { Kysely, PostgresDialect, SqliteDialect } from 'kysely';
 import Sqlite from 'libsql';
 import pg from 'pg';
+import { Conflict, type Statement } from './commit-queue.ts';
 import { makePrivate } from './private-files.ts';
 import type { Database } from './schema.ts';
-import { type SqliteWriter, startSqliteWriter } from './sqlite-writer.ts';
-import { Conflict, type Statement } from './writer.ts';
+import { type SqliteThread, startSqliteThread } from './sqlite-thread.ts';
 
 const INT8_OID = 20;
 /** A statement of ours takes milliseconds: one that takes longer never comes back. */
@@ -48,12 +48,12 @@ function openSqlite(url: string): OpenDatabase {
       database.exec('pragma journal_mode = wal');
       database.exec('pragma synchronous = full');
       const db = new Kysely<Database>({ dialect: new SqliteDialect({ database: database as never }) });
-      let writer: SqliteWriter | undefined;
+      let writer: SqliteThread | undefined;
       return {
         db,
         schema: undefined,
         transact(statements) {
-          writer ??= startSqliteWriter(path);
+          writer ??= startSqliteThread(path);
           return writer.transact(statements);
         },
         async close() {

@@ -13,7 +13,7 @@ import {
 import type { Logger } from '@codelab/service-kit';
 import type { Selectable } from 'kysely';
 import type { Database } from './schema.ts';
-import type { AnnouncedTool, HiddenPart, StoredInput, StoredItem, StoredSession } from './store.ts';
+import type { AnnouncedTool, ModelOnly, StoredInput, StoredItem, StoredSession } from './store.ts';
 
 type Row<T extends keyof Database> = Selectable<Database[T]>;
 type EventRow = Pick<Row<'session_events'>, 'session_id' | 'seq' | 'ts' | 'data'>;
@@ -43,7 +43,7 @@ export function createRows(log: Logger) {
     ...data,
     input: { ...data.input, sessionId: row.session_id },
     position: row.position,
-    sentWith: row.sent_with,
+    sentFingerprint: row.sent_with,
     requestId: row.request_id,
     eventId: row.event_id,
   });
@@ -60,15 +60,22 @@ export function createRows(log: Logger) {
         read('sessions', sessionId, sessionId, () => dated(object<Session>(row.data), ['createdAt', 'updatedAt'])) ??
         unreadableSession(row);
       const tools = read('sessions', sessionId, sessionId, () => list<AnnouncedTool>(row.tools)) ?? [];
-      return { number, session, createdWith, tools, seq: row.last_seq, eventBytes: row.event_bytes };
+      return {
+        number,
+        session,
+        createdFingerprint: createdWith,
+        tools,
+        seq: row.last_seq,
+        eventBytes: row.event_bytes,
+      };
     },
 
     item(row: Row<'items'>): StoredItem {
       const { session_id: sessionId, item_id: itemId, position, hidden } = row;
       const item =
         read('items', sessionId, itemId, () => dated(object<Item>(row.data), ['createdAt'])) ?? unreadableItem(itemId);
-      const forModel = hidden === null ? undefined : read('items', sessionId, itemId, () => object<HiddenPart>(hidden));
-      return { position, item, ...(forModel === undefined ? {} : { hidden: forModel }) };
+      const forModel = hidden === null ? undefined : read('items', sessionId, itemId, () => object<ModelOnly>(hidden));
+      return { position, item, ...(forModel === undefined ? {} : { modelOnly: forModel }) };
     },
 
     input: (row: Row<'inputs'>): StoredInput =>

@@ -55,7 +55,7 @@ describe.each(stores)('%s', (_, make) => {
 
   it('gives back what it was given: any text, and dates where there were dates', async () => {
     const store = createStore(opened, log);
-    const stored = { session: session('s'), number: 1, createdWith: 'h', tools: [], seq: 1, eventBytes: 0 };
+    const stored = { session: session('s'), number: 1, createdFingerprint: 'h', tools: [], seq: 1, eventBytes: 0 };
     await store.commit([store.writes.session(stored, 'commit'), store.writes.item('s', item(1, '\u0000 🎈'))]);
     const found = await store.session('s');
     expect(found).toEqual({ ...stored, session: { ...stored.session, title: 'T\u0000 \ud800 🎈' } });

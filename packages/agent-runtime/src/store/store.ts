@@ -19,10 +19,10 @@ import {
 } from '@codelab/protocol';
 import type { Logger } from '@codelab/service-kit';
 import { sql } from 'kysely';
+import { type CommitQueue, createCommitQueue, isTransient } from './commit-queue.ts';
 import type { OpenDatabase } from './open-database.ts';
 import { createRows } from './rows.ts';
-import { createWriter, isTransient, type Writer } from './writer.ts';
-import { createWrites, ofSession, type Writes } from './writes.ts';
+import { createStatements, ofSession, type Statements } from './statements.ts';
 
 /** A page of history is limited by count, and by this. */
 const PAGE_BYTES = 1024 * 1024;
@@ -42,7 +42,7 @@ export interface AnnouncedTool extends ToolSpec {
 export interface StoredSession {
   number: number;
   session: Session;
-  createdWith: string;
+  createdFingerprint: string;
   tools: AnnouncedTool[];
   /** The number of the newest event. */
   seq: number;
@@ -67,7 +67,7 @@ export interface StoredInput {
   whenBusy: 'queue' | 'steer' | 'interrupt' | 'reject';
   agent?: string;
   attachments?: Attachment[];
-  sentWith: string;
+  sentFingerprint: string;
   requestId: string;
   eventId: string;
 }
@@ -76,10 +76,10 @@ export interface StoredInput {
 export interface StoredItem {
   position: number;
   item: Item;
-  hidden?: HiddenPart;
+  modelOnly?: ModelOnly;
 }
 
-export interface HiddenPart {
+export interface ModelOnly {
   /** The thinking of the step that the item begins: Anthropic's wire wants it back. */
   thinking?: ThinkingBlock[];
   /** Of a `compaction`: what the model's view is from here on, but for its items. */
@@ -91,7 +91,7 @@ export interface HiddenPart {
 export interface StoredRun {
   run: Run;
   /** How often a start of the process has found it unfinished. */
-  resumes: number;
+  attempts: number;
   /** Somebody was told that it would be cancelled. */
   isCancelled: boolean;
 }
@@ -114,8 +114,8 @@ export interface StoredApproval {
 }
 
 /** Everything that outlives the process. Reads are of what is committed. */
-export interface Store extends Writer {
-  readonly writes: Writes;
+export interface Store extends CommitQueue {
+  readonly writes: Statements;
   lastSessionNumber(): Promise<number>;
   session(sessionId: string): Promise<StoredSession | undefined>;
   /** Newest first, before `before`. */
@@ -175,8 +175,8 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
   };
 
   return {
-    writes: createWrites(db),
-    ...createWriter(database, log),
+    writes: createStatements(db),
+    ...createCommitQueue(database, log),
 
     lastSessionNumber: () =>
       read(async () => {
@@ -274,7 +274,7 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
           .where('status', '=', 'running')
           .executeTakeFirst();
         const known = row && rows.run(row);
-        return known && { ...known, resumes: row.resumes };
+        return known && { ...known, attempts: row.resumes };
       }),
 
     lastPosition: (sessionId) =>

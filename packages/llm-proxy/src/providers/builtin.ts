@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CodelabError, type CompletionMessage, type CompletionRequest, utf8Length } from '@codelab/protocol';
-import { toAbortSignal } from '../stop.ts';
+import { toAbortSignal } from '../lib/cancel-token.ts';
 import type { BuiltinProvider, ProviderChunk } from './provider.ts';
 
 /** However long an answer is, its pauses add up to no more than this. */

@@ -1,12 +1,12 @@
-import type { Upstream, UpstreamResponse } from '../upstream.ts';
-import type { Endpoint, HttpProvider } from './provider.ts';
 import {
   type ProviderNames,
   toBrokenError,
   toConnectionError,
   toStatusError,
   toUnreadableError,
-} from './provider-error.ts';
+} from '../errors/provider-error.ts';
+import type { HttpClient, HttpClientResponse } from '../http-client/http-client.ts';
+import type { Endpoint, HttpProvider } from './provider.ts';
 
 const MAX_ERROR_BYTES = 64 * 1024;
 const MAX_LIST_BYTES = 8 * 1024 * 1024;
@@ -24,10 +24,10 @@ export interface HttpProviderOptions {
   hasStreamUsage?: boolean;
   /** Where an endpoint is, after the base URL. Default: its name. */
   pathOf?: (endpoint: Endpoint | 'models', model: string) => string;
-  upstream: Upstream;
+  upstream: HttpClient;
 }
 
-function isPlain({ headers }: UpstreamResponse): boolean {
+function isPlain({ headers }: HttpClientResponse): boolean {
   return /^(identity)?$/i.test(String(headers['content-encoding'] ?? ''));
 }
 
@@ -40,8 +40,8 @@ export function createHttpProvider(options: HttpProviderOptions): HttpProvider {
   const headers = { ...options.headers, 'user-agent': 'codelab-llm-proxy', 'accept-encoding': 'identity' };
   const posted = { ...headers, 'content-type': 'application/json' };
 
-  const checked = async (asked: Promise<UpstreamResponse>): Promise<UpstreamResponse> => {
-    let response: UpstreamResponse;
+  const checked = async (asked: Promise<HttpClientResponse>): Promise<HttpClientResponse> => {
+    let response: HttpClientResponse;
     try {
       response = await asked;
     } catch (error) {

@@ -1,7 +1,7 @@
 import type { CompletionChunk, CompletionRequest, Usage } from '@codelab/protocol';
-import type { StopSignal } from '../stop.ts';
-import type { UpstreamResponse } from '../upstream.ts';
-import type { ProviderNames } from './provider-error.ts';
+import type { ProviderNames } from '../errors/provider-error.ts';
+import type { HttpClientResponse } from '../http-client/http-client.ts';
+import type { CancelSignal } from '../lib/cancel-token.ts';
 
 /** What a provider says, as chunks: everything but the error, which is thrown as a `CodelabError`. */
 export type ProviderChunk = Exclude<CompletionChunk, { type: 'error' }>;
@@ -18,7 +18,7 @@ interface ProviderBase {
   /** The part before the slash in a model's name. */
   id: string;
   /** The names of its models. Throws a `CodelabError` when it can't tell. */
-  models(signal: StopSignal): Promise<string[]>;
+  models(signal: CancelSignal): Promise<string[]>;
 }
 
 /** What is asked of a provider. */
@@ -39,15 +39,15 @@ export interface HttpProvider extends ProviderBase {
   post(
     endpoint: Endpoint,
     request: { model: string; body: Buffer | string; headers?: Record<string, string> },
-    signal: StopSignal,
-  ): Promise<UpstreamResponse>;
+    signal: CancelSignal,
+  ): Promise<HttpClientResponse>;
 }
 
 /** A model within this process. */
 export interface BuiltinProvider extends ProviderBase {
   wire: 'builtin';
   /** Yields `start` first and `finish` last. */
-  stream(request: CompletionRequest, signal: StopSignal): AsyncIterable<ProviderChunk>;
+  stream(request: CompletionRequest, signal: CancelSignal): AsyncIterable<ProviderChunk>;
 }
 
 export type Provider = HttpProvider | BuiltinProvider;

@@ -1,4 +1,6 @@
 import { CodelabError, type FinishReason, type Usage } from '@codelab/protocol';
+import { type ProviderNames, toCutError, toStreamFault, toUnreadableError } from '../errors/provider-error.ts';
+import { type ProviderFault, toFault } from '../errors/provider-fault.ts';
 import {
   type AnswerReader,
   type CountedUsage,
@@ -6,11 +8,9 @@ import {
   type Opened,
   type ProviderChunk,
 } from '../providers/provider.ts';
-import { type ProviderNames, toCutError, toStreamFault, toUnreadableError } from '../providers/provider-error.ts';
-import { type ProviderFault, toFault } from '../providers/provider-fault.ts';
 import { isFailure } from './end-reason.ts';
-import { estimateUsage, tokensOf } from './estimate.ts';
-import { createEventSplitter, eventsOf } from './event-splitter.ts';
+import { createSseFramer, eventsOf } from './sse-framer.ts';
+import { estimateUsage, tokensOf } from './token-estimate.ts';
 
 /** What the events of one wire mean. */
 export interface ChunkDecoder {
@@ -30,7 +30,7 @@ export function createChunkReader(
   names: ProviderNames,
   costOf: (usage: CountedUsage) => number | undefined,
 ): AnswerReader<ProviderChunk[]> {
-  const splitter = createEventSplitter();
+  const splitter = createSseFramer();
   let hasBegun = false;
   let isComplete = false;
   let characters = 0;

@@ -1,0 +1,171 @@
+import { InputId, newId, type SessionEvent } from '@codelab/protocol';
+import {
+  historyOf,
+  logFailure,
+  readAnswer,
+  type ServiceContext,
+  toCodelabError,
+  untracked,
+} from '@codelab/service-kit';
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import type { MessageStreamOptions } from './message-stream.ts';
+import type { createRouter } from './router.ts';
+
+const DEFAULT_WAIT_S = 60;
+const MAX_WAIT_S = 600;
+
+type Caller = ReturnType<ReturnType<typeof createRouter>['createCaller']>;
+
+/** `/mcp`: agent-runtime as an MCP server, so that other agents can talk to ours. Streamable HTTP, without sessions of its own. */
+export function mcpRoute({ router, makeContext, version }: MessageStreamOptions & { version: string }) {
+  return async (app: FastifyInstance) => {
+    app.post('/mcp', async (request, reply) => {
+      const context = makeContext(request, request.id);
+      if (context.refusal !== undefined) throw context.refusal;
+      const gone = new AbortController();
+      const caller = router.createCaller(context, { signal: gone.signal });
+      const server = createServer(caller, version, context);
+      const transport = new StreamableHTTPServerTransport({});
+      reply.raw.once('close', () => {
+        gone.abort();
+        void server.close();
+      });
+      reply.hijack();
+      // biome-ignore lint/suspicious/noExplicitAny: the package's own class does not fit its own interface under exactOptionalPropertyTypes
+      await server.connect(transport as any);
+      await transport.handleRequest(request.raw, reply.raw, request.body);
+    });
+    for (const method of ['GET', 'DELETE'] as const)
+      app.route({
+        method,
+        url: '/mcp',
+        // It tells nothing, and says so to who has no key, too.
+        config: { access: 'anybody' },
+        handler: async (_request, reply) => {
+          reply.header('allow', 'POST');
+          return reply.status(405).send({
+            jsonrpc: '2.0',
+            error: { code: -32000, message: 'Send a POST: there is no stream to listen to and no session to end.' },
+            id: null,
+          });
+        },
+      });
+  };
+}
+
+function createServer(caller: Caller, version: string, context: ServiceContext): McpServer {
+  const server = new McpServer({ name: 'codelab-agent-runtime', version });
+  const sessionId = z.string().describe('As start_session gave it');
+  const wait = z
+    .int()
+    .min(0)
+    .max(MAX_WAIT_S)
+    .default(DEFAULT_WAIT_S)
+    .describe('How long to wait for the answer, in seconds');
+
+  server.registerTool(
+    'start_session',
+    {
+      description: 'Starts a conversation with an agent of CodeLab. Answers with its session_id.',
+      inputSchema: {
+        agent: z.string().optional().describe('orchestrator, coder, architect, debug, ask, or one that was added'),
+        model: z.string().optional(),
+        title: z.string().max(200).optional(),
+      },
+    },
+    ({ agent, model, title }) =>
+      answered(context, async () => {
+        const { session } = await caller.session.create({ agent, model, title });
+        return { session_id: session.sessionId, agent: session.agent, model: session.model };
+      }),
+  );
+
+  server.registerTool(
+    'send_message',
+    {
+      description:
+        'Sends a message into a session and waits for the answer. Its status is completed, cancelled, limit (cut off, or too many steps), running or waiting_for_approval. Where it takes longer, read_answer goes on waiting with the input_id.',
+      inputSchema: {
+        session_id: sessionId,
+        message: z.string().min(1),
+        input_id: InputId.optional().describe('Your name for the message: sending again with it is harmless'),
+        wait_seconds: wait,
+      },
+    },
+    ({ session_id, message, input_id: inputId = newId('in'), wait_seconds }, { signal }) =>
+      answered(context, async () => {
+        await caller.input.send({ sessionId: session_id, inputId, content: message });
+        return read(session_id, inputId, wait_seconds, signal);
+      }),
+  );
+
+  server.registerTool(
+    'read_answer',
+    {
+      description: 'Waits for the answer to a message that was sent before.',
+      inputSchema: { session_id: sessionId, input_id: InputId, wait_seconds: wait },
+      annotations: { readOnlyHint: true },
+    },
+    ({ session_id, input_id, wait_seconds }, { signal }) =>
+      answered(context, () => read(session_id, input_id, wait_seconds, signal)),
+  );
+
+  server.registerTool(
+    'cancel',
+    { description: 'Stops what a session is working on.', inputSchema: { session_id: sessionId } },
+    ({ session_id }) => answered(context, () => caller.run.cancel({ sessionId: session_id })),
+  );
+
+  /** The answer to an input, as far as it is after `seconds`. */
+  const read = async (session: string, inputId: string, seconds: number, signal: AbortSignal) => {
+    // Its events would be waited for, as it may yet come.
+    await caller.input.get({ sessionId: session, inputId });
+    const deadline = AbortSignal.any([AbortSignal.timeout(seconds * 1000), signal]);
+    const events = await caller.session.events({ sessionId: session, from: 'start' });
+    const iterator = untracked<SessionEvent>(events)[Symbol.asyncIterator]();
+    const late = new Promise<void>((resolve) => {
+      if (deadline.aborted) resolve();
+      deadline.addEventListener('abort', () => resolve());
+    });
+    const answer = readAnswer({
+      events: { [Symbol.asyncIterator]: () => iterator },
+      history: historyOf(caller, session),
+      inputId,
+    });
+    const over = answer.finished.then((end) => end.status);
+    over.catch(() => {});
+    try {
+      const status = (await Promise.race([over, late])) ?? 'running';
+      const waiting = status === 'running' ? (await caller.approval.list({ sessionId: session })).approvals : [];
+      return {
+        status: waiting.length > 0 ? 'waiting_for_approval' : status,
+        answer: answer.text(),
+        ...(status === 'running' ? { input_id: inputId } : {}),
+        ...(waiting.length > 0
+          ? { approvals: waiting.map(({ name, arguments: args }) => ({ name, arguments: args })) }
+          : {}),
+      };
+    } finally {
+      // A generator that waits can't be ended from outside: the caller's signal ends it with the request.
+      void iterator.return?.(undefined as never)?.catch?.(() => {});
+    }
+  };
+
+  return server;
+}
+
+/** What a tool answers: JSON as text, or the failure as one. */
+async function answered(context: ServiceContext, work: () => Promise<unknown>) {
+  try {
+    const result = await work();
+    return { content: [{ type: 'text' as const, text: JSON.stringify(result) }] };
+  } catch (thrown) {
+    const error = toCodelabError(thrown);
+    if (error.code === 'INTERNAL') logFailure(context.log.child({ requestId: context.requestId }), error, '/mcp');
+    const where = error.code === 'INTERNAL' ? ` (request id: ${error.requestId || context.requestId})` : '';
+    return { content: [{ type: 'text' as const, text: `${error.code}: ${error.message}${where}` }], isError: true };
+  }
+}

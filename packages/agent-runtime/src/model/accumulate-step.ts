@@ -1,0 +1,129 @@
+import {
+  addUsage,
+  type CompletionChunk,
+  createSurrogateJoiner,
+  type FinishReason,
+  type Item,
+  noUsage,
+  type ThinkingBlock,
+  type Usage,
+  type WireError,
+} from '@codelab/protocol';
+import type { LiveStep } from '../events/live-step.ts';
+
+/** One answer of the model. */
+export interface ModelStep {
+  /** The model that answered, as far as it said. */
+  model: string;
+  usage: Usage;
+  costUsd: number | undefined;
+  /** Undefined where the answer broke off, by `error` or by cancellation. */
+  finishReason: FinishReason | undefined;
+  error: WireError | undefined;
+  /** In the order in which they were begun. Calls are still in progress, unless the answer broke off or was cut off: then they are not made. */
+  items: Item[];
+  /** Anthropic's wire wants it back. */
+  thinking: ThinkingBlock[];
+}
+
+export interface AccumulateStepOptions {
+  model: string;
+  chunks: AsyncIterable<CompletionChunk>;
+  live: LiveStep;
+}
+
+/** Reads one answer of the model into `live`. Never throws. */
+export async function accumulateStep({ model, chunks, live }: AccumulateStepOptions): Promise<ModelStep> {
+  const step: ModelStep = {
+    model,
+    usage: noUsage,
+    costUsd: undefined,
+    finishReason: undefined,
+    error: undefined,
+    items: [],
+    thinking: [],
+  };
+  /** The text or the reasoning that is being said. */
+  let said: (Writing & { kind: Item['kind'] }) | undefined;
+  const calls = new Map<number, Writing>();
+  const open = (kind: Item['kind'], name?: string): Writing => ({
+    index: live.open(kind, name === undefined ? {} : { name }),
+    joiner: createSurrogateJoiner(),
+  });
+  const close = ({ index, joiner }: Writing) => {
+    live.add(index, joiner.flush());
+    live.seal(index);
+  };
+  const closeSaid = () => {
+    if (said !== undefined) close(said);
+    said = undefined;
+  };
+
+  for await (const chunk of chunks) {
+    switch (chunk.type) {
+      case 'start':
+        step.model = chunk.model;
+        break;
+      case 'text':
+      case 'reasoning': {
+        const kind = chunk.type === 'text' ? 'assistant_message' : 'reasoning';
+        if (said?.kind !== kind) closeSaid();
+        said ??= { ...open(kind), kind };
+        live.add(said.index, said.joiner.push(chunk.text));
+        break;
+      }
+      case 'thinking':
+        step.thinking.push(chunk.block);
+        break;
+      case 'tool_call': {
+        let call = calls.get(chunk.index);
+        if (call === undefined) {
+          closeSaid();
+          call = open('tool_call', chunk.name ?? '');
+          calls.set(chunk.index, call);
+        }
+        live.add(call.index, call.joiner.push(chunk.arguments));
+        break;
+      }
+      case 'usage':
+        step.usage = addUsage(step.usage, chunk.usage);
+        if (chunk.costUsd !== undefined) step.costUsd = (step.costUsd ?? 0) + chunk.costUsd;
+        break;
+      case 'finish':
+        step.finishReason = chunk.finishReason;
+        break;
+      case 'error':
+        step.error = chunk.error as WireError;
+    }
+  }
+  const last = said?.index;
+  closeSaid();
+  for (const call of calls.values()) close(call);
+  const isWhole = step.finishReason !== undefined;
+  if (!isWhole) step.thinking = [];
+  step.items = live.items.map((_, index) => finished(live.itemOf(index), step.finishReason, index === last));
+  return step;
+}
+
+interface Writing {
+  index: number;
+  joiner: ReturnType<typeof createSurrogateJoiner>;
+}
+
+function finished(item: Item, reason: FinishReason | undefined, isLast: boolean): Item {
+  const isWhole = reason !== undefined;
+  if (item.toolCall === undefined) return { ...item, status: isWhole || !isLast ? 'completed' : 'incomplete' };
+  if (reason === 'stop' || reason === 'tool_calls') return item;
+  // Half a call can't be made, and nobody knows which one is whole.
+  return {
+    ...item,
+    status: 'incomplete',
+    toolCall: { ...item.toolCall, outcome: 'cancelled', result: CUT_OFF[reason ?? 'broken'] },
+  };
+}
+
+const CUT_OFF = {
+  broken: 'The call was cut off before it was whole, and was not made.',
+  length: 'The answer was too long, and was cut off: this call was not made. Make smaller ones, one at a time.',
+  content_filter: 'The provider broke the answer off: this call was not made.',
+} as const;

@@ -1,0 +1,163 @@
+import { CodelabError } from '@codelab/protocol';
+import type { Logger } from '@codelab/service-kit';
+import type { CompiledQuery } from 'kysely';
+import type { OpenDatabase } from './open-database.ts';
+
+const MAX_BATCH = 200;
+const MAX_PAUSE_MS = 1_000;
+
+/** One change. It may be made twice (an answer may be lost on its way back): it must come to the same. */
+export type Write = Statement[];
+
+export interface Statement extends CompiledQuery {
+  /** The transaction fails with `Conflict` where it changes another number of rows. */
+  expectRows?: number;
+}
+
+/** Another commit came between. */
+export class Conflict extends Error {
+  override name = 'Conflict';
+  readonly code = 'CONFLICT';
+}
+
+/** Makes changes durable: those that come together, in one transaction. */
+export interface CommitQueue {
+  /**
+   * Resolves once all of `writes` are on disk, or rejects with none of them. A database that can't be reached, is locked or full
+   * is tried again until `deadlineMs` (default 4,000) have passed: then `OVERLOADED`, and it may be on disk all the same. Throws
+   * `Conflict` where a statement changes another number of rows than it expects. Commits are made in the order of the calls.
+   */
+  commit(writes: Write[], options?: CommitOptions): Promise<void>;
+  /** Resolves when nothing waits. */
+  idle(): Promise<void>;
+}
+
+export interface CommitOptions {
+  /** Milliseconds. Default: 4,000. */
+  deadlineMs?: number;
+  /** Called where it is stored after its deadline, or may be. */
+  onLate?: () => void;
+}
+
+interface Job {
+  onLate: (() => void) | undefined;
+  writes: Write[];
+  /** Whoever waits has been told that it could not be stored in time. */
+  isOver: boolean;
+  timer: NodeJS.Timeout | undefined;
+  resolve(): void;
+  reject(error: Error): void;
+}
+
+export function createCommitQueue(database: Pick<OpenDatabase, 'transact'>, log: Logger): CommitQueue {
+  let queue: Job[] = [];
+  let working: Promise<void> | undefined;
+  /** Why the last transaction failed. */
+  let lastFailure: unknown;
+
+  const transact = (jobs: Job[]): Promise<void> => database.transact(jobs.flatMap(({ writes }) => writes.flat()));
+
+  const settle = (job: Job, error?: Error): void => {
+    clearTimeout(job.timer);
+    if (job.isOver) {
+      job.onLate?.();
+      return;
+    }
+    job.isOver = true;
+    if (error === undefined) job.resolve();
+    else job.reject(error);
+  };
+
+  const work = async (): Promise<void> => {
+    let failures = 0;
+    for (;;) {
+      // What comes in the same turn of the event loop goes into one transaction.
+      await new Promise((resolve) => setImmediate(resolve));
+      // What was given up before it was begun is not stored later.
+      queue = queue.filter(({ isOver }) => !isOver);
+      const jobs = queue.slice(0, MAX_BATCH);
+      if (jobs.length === 0) {
+        working = undefined;
+        return;
+      }
+      try {
+        await transact(jobs);
+        queue = queue.slice(jobs.length);
+        failures = 0;
+        lastFailure = undefined;
+        for (const job of jobs) settle(job);
+      } catch (error) {
+        lastFailure = error;
+        if (isTransient(error)) {
+          if (failures++ === 0)
+            log.warn({ err: (error as Error).message }, 'the database cannot be written: trying again');
+          // The answer may have been lost, and nobody makes these again.
+          for (const job of jobs) if (job.isOver) job.onLate?.();
+          await new Promise((resolve) => setTimeout(resolve, Math.min(25 * 2 ** failures, MAX_PAUSE_MS)));
+        } else if (jobs.length > 1) {
+          // One of them is wrong: the others shall not suffer.
+          await eachAlone(jobs);
+          queue = queue.slice(jobs.length);
+        } else {
+          queue = queue.slice(1);
+          settle(jobs[0] as Job, permanent(error));
+        }
+      }
+    }
+  };
+
+  const eachAlone = async (jobs: Job[]): Promise<void> => {
+    for (const job of jobs) {
+      try {
+        await transact([job]);
+        settle(job);
+      } catch (error) {
+        settle(job, isTransient(error) ? unavailable(error) : permanent(error));
+      }
+    }
+  };
+
+  return {
+    commit: (writes, { deadlineMs = 4_000, onLate } = {}) =>
+      new Promise((resolve, reject) => {
+        const job: Job = { writes, onLate, isOver: false, timer: undefined, resolve, reject };
+        job.timer = setTimeout(
+          () => settle(job, unavailable(lastFailure ?? new Error('it does not answer'))),
+          Math.min(deadlineMs, 2 ** 31 - 1),
+        );
+        queue.push(job);
+        working ??= work();
+      }),
+    idle: () => working ?? Promise.resolve(),
+  };
+}
+
+function permanent(cause: unknown): Error {
+  const { code, message } = cause as { code?: unknown; message: string };
+  return code === 'CONFLICT' ? new Conflict(message) : new CodelabError('INTERNAL', undefined, { cause });
+}
+
+function unavailable(cause: unknown): CodelabError {
+  const { message } = cause as Error;
+  const why = isFull(cause) ? 'its disk is full' : message;
+  return new CodelabError('OVERLOADED', `The database cannot be written now: ${why}. Sending the same again is safe.`, {
+    retryAfterMs: 1000,
+    cause,
+  });
+}
+
+function isFull(error: unknown): boolean {
+  return /SQLITE_FULL|53100|ENOSPC/.test(String((error as { code?: unknown }).code));
+}
+
+/** Whether the same may succeed a moment later. https://www.sqlite.org/rescode.html, https://www.postgresql.org/docs/15/errcodes-appendix.html */
+export function isTransient(error: unknown): boolean {
+  const { code, message, errors } = error as { code?: unknown; message?: string; errors?: unknown[] };
+  if (Array.isArray(errors)) return errors.every(isTransient);
+  if (typeof code === 'string') {
+    if (/^SQLITE_(BUSY|LOCKED|FULL|IOERR|CANTOPEN|READONLY|PROTOCOL)/.test(code)) return true;
+    if (/^(08|53|57P)/.test(code) || ['40001', '40P01', '57014', '25006'].includes(code)) return true;
+    if (/^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENOSPC)/.test(code)) return true;
+  }
+  return /terminated|timeout|Connection|not queryable/i.test(message ?? '');
+}

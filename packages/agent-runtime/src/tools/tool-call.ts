@@ -1,0 +1,247 @@
+import {
+  type Approval,
+  type ApprovalOutcome,
+  type Item,
+  MAX_VALUE_DEPTH,
+  normalizePath,
+  type Resolution,
+  type Rule,
+  type ToolOutcome,
+} from '@codelab/protocol';
+import { jsonDepthExceeds } from '@codelab/service-kit';
+import type { Agent } from '../agents/agents.ts';
+import { wholePart } from '../lib/whole-part.ts';
+import { changesOf } from '../policy/patch.ts';
+import { deniedPaths, evaluate, rememberedResource, rootsOf, type ToolAction } from '../policy/policy.ts';
+import type { Tool, ToolRegistry } from './tool-registry.ts';
+
+/** The model is given this much of a result; the rest by reference. UTF-16 code units. */
+const SHOWN_HEAD = 24 * 1024;
+const SHOWN_TAIL = 8 * 1024;
+/** Of one call. */
+const MAX_RESOURCES = 1_000;
+
+/** A call of a step as it was checked. */
+export interface PreparedCall {
+  callId: string;
+  tool: Tool | undefined;
+  args: Record<string, unknown>;
+  /** Why it is not made. */
+  end: CallEnd | undefined;
+  approval: Approval | undefined;
+}
+
+/** What a call came to. */
+export interface CallEnd {
+  outcome: ToolOutcome;
+  /** What the model is told. */
+  text: string;
+}
+
+export interface PrepareOptions {
+  runId: string;
+  agent: Agent;
+  tools: Map<string, Tool>;
+  registry: ToolRegistry;
+  rules: Rule[];
+  project: string;
+  approvalTimeoutMs: number;
+  /** Aborts when nobody waits for the call any more. */
+  signal: AbortSignal;
+  /** Told of what could not be checked because of a mistake of ours. */
+  onError: (error: unknown) => void;
+}
+
+/**
+ * Checks a call as the model wrote it: its tool, its arguments, and whether somebody must be asked. Never rejects: what can't be checked
+ * fails this call alone, whatever it is, and so does not come back with the run.
+ */
+export async function prepareCall(item: Item, options: PrepareOptions): Promise<PreparedCall> {
+  const { callId, name } = item.toolCall as NonNullable<Item['toolCall']>;
+  const fail = (text: string, outcome: ToolOutcome = 'failed'): PreparedCall => ({
+    callId,
+    tool: undefined,
+    args: {},
+    end: { outcome, text },
+    approval: undefined,
+  });
+
+  const tool = options.tools.get(name);
+  if (tool === undefined)
+    return fail(`There is no tool "${name}". There are: ${[...options.tools.keys()].join(', ')}.`);
+  const args = toArguments(item);
+  if (typeof args === 'string') return fail(args);
+  try {
+    const mistakes = await options.registry.mistakesOf(tool, args, options.signal);
+    if (mistakes !== undefined) return fail(`The arguments do not fit the tool's schema: ${mistakes}.`);
+    const act = toToolAction(tool, args, options.project);
+    if (typeof act === 'string') return fail(act);
+    const verdict = evaluate(act, options.rules);
+    if (verdict.effect === 'deny') return fail(denial(verdict.reason), 'denied');
+    const approval =
+      verdict.effect === 'ask' ? toApproval(tool, act, { callId, args, reason: verdict.reason, options }) : undefined;
+    return { callId, tool, args, end: undefined, approval };
+  } catch (error) {
+    options.onError(error);
+    return fail('This call could not be checked, and was not made. Do it another way.');
+  }
+}
+
+interface Asked {
+  callId: string;
+  args: Record<string, unknown>;
+  reason: string;
+  options: PrepareOptions;
+}
+
+function toApproval(tool: Tool, act: ToolAction, { callId, args, reason, options }: Asked): Approval {
+  const resource = rememberedResource(act);
+  return {
+    callId,
+    runId: options.runId,
+    name: tool.name,
+    arguments: args,
+    kind: tool.kind,
+    target: tool.target,
+    reason,
+    options: [
+      { scope: 'once' },
+      ...(resource === undefined ? [] : [{ scope: 'session' as const, resource }]),
+      ...(resource === undefined || options.project === '' ? [] : [{ scope: 'project' as const, resource }]),
+    ],
+    ...withChanges(tool, args),
+    createdAt: new Date(),
+    deadline: new Date(Date.now() + options.approvalTimeoutMs),
+  };
+}
+
+/** What the model is told of a call that a rule denies. */
+export function denial(reason: string): string {
+  return `This was not done. ${reason}`;
+}
+
+/** What whoever runs a call is told of the rules, so that a link, or a search, does not lead to what they deny. */
+export function policyOf(tool: Tool, args: Record<string, unknown>, rules: Rule[], project: string): CallPolicy {
+  const act = toToolAction(tool, args, project);
+  if (typeof act === 'string' || tool.kind === 'execute') return {};
+  const denied = deniedPaths(act, rules);
+  const [root] = rootsOf(project);
+  return {
+    ...(act.resources.length === 0 ? {} : { paths: act.resources }),
+    ...(denied.length === 0 ? {} : { denied, ...(root === undefined ? {} : { root }) }),
+  };
+}
+
+export interface CallPolicy {
+  paths?: string[];
+  denied?: string[];
+  root?: string;
+}
+
+function withChanges(tool: Tool, args: Record<string, unknown>): Pick<Approval, 'changes'> {
+  const changes = tool.name === 'apply_patch' ? changesOf(args.patch) : undefined;
+  return changes === undefined || typeof changes === 'string' ? {} : { changes };
+}
+
+/** What a call works on, or why that can't be told. */
+export function toToolAction(tool: Tool, args: Record<string, unknown>, project: string): ToolAction | string {
+  const { name, kind, resource } = tool;
+  const act = (resources: string[]): ToolAction | string =>
+    resources.length > MAX_RESOURCES
+      ? `It works on ${resources.length} files at once, and may on ${MAX_RESOURCES}: do it in parts.`
+      : {
+          tool: name,
+          kind,
+          resources: kind === 'execute' ? resources : resources.map((path) => normalizePath(path, project)),
+          project,
+        };
+  if (name === 'apply_patch' && typeof args.patch === 'string') {
+    const changes = changesOf(args.patch);
+    return typeof changes === 'string' ? changes : act(changes.map(({ path }) => path));
+  }
+  const value = resource === undefined || !Object.hasOwn(args, resource) ? undefined : args[resource];
+  return act(Array.isArray(value) ? value.map(String) : value === undefined ? [] : [String(value)]);
+}
+
+/** The arguments, or why they are none. */
+function toArguments(item: Item): Record<string, unknown> | string {
+  if (item.toolCall?.arguments !== undefined) return item.toolCall.arguments;
+  if (jsonDepthExceeds(item.text, MAX_VALUE_DEPTH))
+    return `The arguments are nested more than ${MAX_VALUE_DEPTH} levels deep.`;
+  try {
+    const value: unknown = item.text.trim() === '' ? {} : JSON.parse(item.text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+    return 'The arguments must be a JSON object.';
+  } catch (error) {
+    return `The arguments are not valid JSON: ${(error as Error).message}. Send the call again with whole, valid JSON.`;
+  }
+}
+
+export function toText(result: unknown): string {
+  return typeof result === 'string' ? result : JSON.stringify(result ?? null);
+}
+
+/** What the model is shown of a result; `isWhole` is false where that is only a part, which says so. */
+export function shorten(text: string, resultId: string): { shown: string; isWhole: boolean } {
+  if (text.length <= SHOWN_HEAD + SHOWN_TAIL) return { shown: text.toWellFormed(), isWhole: true };
+  const head = wholePart(text, 0, SHOWN_HEAD);
+  const tail = wholePart(text, text.length - SHOWN_TAIL);
+  const left = text.length - head.length - tail.length;
+  const note = `\n\n[… ${left} of ${text.length} characters are left out here. read_result has all of it as "${resultId}".]\n\n`;
+  return { shown: (head + note + tail).toWellFormed(), isWhole: false };
+}
+
+/** Returns how an approval ends at `now`. */
+export function resolutionOf(decision: ApprovalOutcome, by: string, now: number): Resolution {
+  return { decision, by, decidedAt: now };
+}
+
+/** Returns the item with the decision on its call, which is stored with the call's end too. */
+export function withResolution(item: Item, decision: Resolution, args?: Record<string, unknown>): Item {
+  if (item.toolCall === undefined) return item;
+  return {
+    ...item,
+    toolCall: { ...item.toolCall, decision, ...(args === undefined ? {} : { arguments: args }) },
+  };
+}
+
+/** Returns what the model is told of a call that somebody did not allow. */
+export function rejection({
+  decision,
+  feedback,
+}: {
+  decision: ApprovalOutcome;
+  feedback?: string | undefined;
+}): CallEnd {
+  if (decision === 'timed_out')
+    return { outcome: 'rejected', text: 'Nobody decided on this call in time: it was not made.' };
+  const why = feedback === undefined || feedback === '' ? '' : ` They say: ${feedback}`;
+  return { outcome: 'rejected', text: `The person rejected this call: it was not made.${why}` };
+}
+
+/** Returns the files that a call has changed, where it tells. */
+export function changesMadeBy({
+  name,
+  args,
+  tool,
+}: {
+  name: string;
+  args: Record<string, unknown>;
+  tool: Tool | undefined;
+}): NonNullable<Item['fileChange']>['changes'] | undefined {
+  if (tool?.kind !== 'write' && tool?.kind !== 'delete') return undefined;
+  if (name === 'apply_patch') {
+    const changes = changesOf(args.patch);
+    return typeof changes === 'string' ? undefined : changes;
+  }
+  const path = tool.resource === undefined ? undefined : args[tool.resource];
+  if (typeof path !== 'string') return undefined;
+  return [{ path, change: tool.kind === 'delete' ? 'delete' : 'modify', hunks: [] }];
+}
+
+export function lateEnd(timeoutMs: number): CallEnd {
+  return {
+    outcome: 'timed_out',
+    text: `The tool did not answer within ${Math.round(timeoutMs / 100) / 10} s. It may still be running.`,
+  };
+}

@@ -1,0 +1,243 @@
+import type { CompletionRequest } from '@codelab/protocol';
+import { CodelabError } from '@codelab/protocol';
+import { toBrokenError, toStreamFault, toUnfinishedError, toUnreadableError } from '../errors/provider-error.ts';
+import { toFault } from '../errors/provider-fault.ts';
+import { Aborted, type HttpClientResponse } from '../http-client/http-client.ts';
+import type { CancelSignal } from '../lib/cancel-token.ts';
+import {
+  type AnswerReader,
+  type BuiltinProvider,
+  type CountedUsage,
+  type Endpoint,
+  type HttpProvider,
+  nothingOpened,
+  type Opened,
+  type ProviderChunk,
+} from '../providers/provider.ts';
+import { failedEndIn, faultIn } from '../wire/chunk-reader.ts';
+import { saidCharacters } from '../wire/said-characters.ts';
+import { estimateUsage, tokensOf } from '../wire/token-estimate.ts';
+
+/** The most that an answer which is not streamed may have. */
+const MAX_JSON_BYTES = 64 * 1024 * 1024;
+
+/** Takes a part of an answer. A promise is waited for: whoever takes it is slow. */
+export type Deliver<T> = (part: T) => Promise<void> | undefined;
+
+export interface AttemptRun<T> {
+  /** Aborts the upstream request. */
+  stop: CancelSignal;
+  /** Told whenever the provider has said something. */
+  heard: () => void;
+  deliver: Deliver<T>;
+}
+
+/** One request to one provider. `T` is what the client's door makes of the answer's parts. */
+export interface Attempt<T> {
+  /** Resolves when the answer is whole and delivered. Rejects with a `CodelabError`, or whatever an abort throws. Runs once. */
+  run(how: AttemptRun<T>): Promise<void>;
+  /** Whether a part of the answer itself has come: after it, asking again would say it twice. */
+  hasBegun(): boolean;
+  /** The choices that what it has delivered has opened. */
+  opened(): Opened;
+  /** Whether what it has delivered, to the end, says itself that it ended by a failure. */
+  hasFailed(): boolean;
+  /** What it has used, estimated where the provider has not come to say; undefined where the provider has done nothing. */
+  usage(): CountedUsage | undefined;
+}
+
+interface PostedRequest {
+  provider: HttpProvider;
+  endpoint: Endpoint;
+  /** The provider's own name for it. */
+  model: string;
+  body: Buffer | string;
+  headers?: Record<string, string>;
+  /** About how many tokens the request has. */
+  inputTokens: () => number;
+}
+
+/** A streamed answer. */
+export function streamAttempt<T>(request: PostedRequest, reader: AnswerReader<T>): Attempt<T> {
+  const { provider } = request;
+  let isPaid = false;
+  return {
+    async run({ stop, heard, deliver }) {
+      const response = await post(request, stop, () => {
+        isPaid = true;
+      });
+      try {
+        await checkIsStream(response, provider);
+        isPaid = true;
+        // From here to the client's socket nothing is awaited, as long as the client keeps up.
+        await response.each((packet) => {
+          const part = reader.push(packet);
+          heard();
+          const wait = part === undefined ? undefined : deliver(part);
+          if (reader.failure !== undefined) throw reader.failure;
+          const verdict = reader.isComplete ? 'enough' : undefined;
+          return wait === undefined ? verdict : wait.then(() => verdict);
+        });
+        if (reader.isComplete) return;
+        const last = reader.end();
+        if (last !== undefined) await deliver(last);
+        if (reader.failure !== undefined) throw reader.failure;
+      } catch (error) {
+        throw toBrokenError(error, provider.names, reader.hasBegun);
+      }
+    },
+    hasBegun: () => reader.hasBegun,
+    opened: () => reader.opened,
+    hasFailed: () => reader.hasFailed,
+    usage: () => (isPaid ? reader.usage(request.inputTokens) : undefined),
+  };
+}
+
+/** Sends the request. Calls `onPaid` where it is given up when the provider has it: it may work on, and be paid. */
+async function post(request: PostedRequest, stop: CancelSignal, onPaid: () => void): Promise<HttpClientResponse> {
+  try {
+    return await request.provider.post(request.endpoint, request, stop);
+  } catch (error) {
+    if (error instanceof CodelabError && error.cause instanceof Aborted && error.cause.wasSent) onPaid();
+    throw error;
+  }
+}
+
+/** Throws where a provider answers with something else than a stream: a page of its login, say, or an error with the status 200. */
+async function checkIsStream(response: HttpClientResponse, { names }: HttpProvider): Promise<void> {
+  const type = response.headers['content-type'] ?? '';
+  if (!/html|json/i.test(String(type))) return;
+  const body = (await response.read(MAX_JSON_BYTES)).toString('utf8');
+  if (/json/i.test(String(type))) {
+    const fault = faultInText(body);
+    if (fault !== undefined) throw toStreamFault(fault, names, false);
+  }
+  throw toUnreadableError(
+    `it came as ${/json/i.test(String(type)) ? 'JSON' : 'HTML'} in place of a stream`,
+    names,
+    false,
+  );
+}
+
+function faultInText(body: string) {
+  try {
+    const answer = JSON.parse(body) as { error?: unknown } | null;
+    return answer?.error ? (toFault(answer) ?? {}) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What an endpoint's answers are. */
+export interface WholeAnswer {
+  isAnswer(answer: object): boolean;
+  /** Whether an answer has said why it ended. Default: answers of this kind have no end. */
+  isWhole?(answer: object): boolean;
+  usage(answer: object): CountedUsage | undefined;
+}
+
+/** An answer that comes whole: its text as it came, once it is known to be what it should. */
+export function jsonAttempt(request: PostedRequest, kind: WholeAnswer): Attempt<string> {
+  const { provider } = request;
+  let hasBegun = false;
+  let isPaid = false;
+  let characters = 0;
+  let usage: CountedUsage | undefined;
+  return {
+    async run({ stop, heard, deliver }) {
+      const response = await post(request, stop, () => {
+        isPaid = true;
+      });
+      isPaid = true;
+      heard();
+      let text: string;
+      try {
+        text = provider.names.censor(await response.read(MAX_JSON_BYTES)).toString('utf8');
+      } catch (error) {
+        throw toBrokenError(error, provider.names, false);
+      }
+      const answer = parseAnswer(text, provider);
+      const isAnswer = kind.isAnswer(answer);
+      if (isAnswer) {
+        usage = kind.usage(answer);
+        if (usage === undefined) characters = saidCharacters(text);
+      }
+      const fault = faultIn(answer) ?? failedEndIn(answer) ?? (isAnswer ? undefined : toFault(answer));
+      if (fault !== undefined) throw toStreamFault(fault, provider.names, false);
+      if (!isAnswer) throw toUnreadableError('it is no answer to what was asked', provider.names, false);
+      if (kind.isWhole?.(answer) === false) throw toUnfinishedError(provider.names);
+      hasBegun = true;
+      await deliver(text);
+    },
+    hasBegun: () => hasBegun,
+    opened: () => nothingOpened,
+    hasFailed: () => false,
+    usage() {
+      if (usage !== undefined || !isPaid) return usage;
+      return estimateUsage(undefined, { inputTokens: request.inputTokens, outputTokens: tokensOf(characters) });
+    },
+  };
+}
+
+function parseAnswer(text: string, { names }: HttpProvider): object {
+  try {
+    const answer: unknown = JSON.parse(text);
+    if (typeof answer === 'object' && answer !== null) return answer;
+  } catch {
+    // Said below.
+  }
+  throw toUnreadableError('it is not JSON', names, false);
+}
+
+/** An answer of a model within this process. */
+export function builtinAttempt<T>(
+  provider: BuiltinProvider,
+  request: CompletionRequest,
+  render: (chunks: ProviderChunk[]) => T | undefined,
+): Attempt<T> {
+  let hasBegun = false;
+  let usage: CountedUsage | undefined;
+  return {
+    async run({ stop, heard, deliver }) {
+      for await (const chunk of provider.stream(request, stop)) {
+        if (chunk.type !== 'start') hasBegun = true;
+        if (chunk.type === 'usage') usage = { ...chunk.usage, cacheWriteTokens: 0, isEstimated: false };
+        heard();
+        const part = render([chunk]);
+        if (part !== undefined) await deliver(part);
+      }
+    },
+    hasBegun: () => hasBegun,
+    opened: () => nothingOpened,
+    hasFailed: () => false,
+    usage: () => usage,
+  };
+}
+
+/** A chunk reader whose chunks become what a door sends. */
+export function encodeParts<T>(
+  reader: AnswerReader<ProviderChunk[]>,
+  render: (chunks: ProviderChunk[]) => T | undefined,
+): AnswerReader<T> {
+  const renderAll = (chunks: ProviderChunk[] | undefined) => (chunks === undefined ? undefined : render(chunks));
+  return {
+    get hasBegun() {
+      return reader.hasBegun;
+    },
+    get opened() {
+      return reader.opened;
+    },
+    get isComplete() {
+      return reader.isComplete;
+    },
+    get failure() {
+      return reader.failure;
+    },
+    get hasFailed() {
+      return reader.hasFailed;
+    },
+    push: (packet) => renderAll(reader.push(packet)),
+    end: () => renderAll(reader.end()),
+    usage: (inputTokens) => reader.usage(inputTokens),
+  };
+}

@@ -1,0 +1,60 @@
+import type { CompletionRequest } from '@codelab/protocol';
+import { nothingOpened, type ProviderChunk } from '../providers/provider.ts';
+import type { Route } from '../routing/model-router.ts';
+import type { CostOf } from '../routing/pricing.ts';
+import { createAnthropicDecoder } from '../wire/anthropic/decoder.ts';
+import { encodeAnthropicRequest } from '../wire/anthropic/request-encoder.ts';
+import { createChunkReader } from '../wire/chunk-reader.ts';
+import { createOpenAiDecoder } from '../wire/openai/decoder.ts';
+import { encodeOpenAiRequest } from '../wire/openai/request-encoder.ts';
+import { estimateInputTokens } from '../wire/token-estimate.ts';
+import { type Attempt, builtinAttempt, encodeParts, streamAttempt } from './attempt.ts';
+
+/** Asks a route, whatever its wire, and reads the answer as chunks, which `render` turns into what a door sends. */
+export function openTranslated<T>(
+  { provider, model }: Route,
+  request: CompletionRequest,
+  render: (chunks: ProviderChunk[]) => T | undefined,
+  costOf: CostOf,
+): Attempt<T> {
+  if (provider.wire === 'builtin') return builtinAttempt(provider, { ...request, model }, render);
+  const inputTokens = () => estimateInputTokens(request);
+  const costOfUsage: Parameters<typeof createChunkReader>[2] = (usage) => costOf({ provider, model }, usage);
+  if (provider.wire === 'openai') {
+    const body = encodeOpenAiRequest(request, model, provider);
+    const reader = createChunkReader(createOpenAiDecoder(provider.id, model), provider.names, costOfUsage);
+    return streamAttempt(
+      { provider, endpoint: 'chat/completions', model, body, inputTokens },
+      encodeParts(reader, render),
+    );
+  }
+  const body = JSON.stringify(encodeAnthropicRequest(request, model));
+  const reader = createChunkReader(createAnthropicDecoder(provider.id, model), provider.names, costOfUsage);
+  return streamAttempt({ provider, endpoint: 'messages', model, body, inputTokens }, encodeParts(reader, render));
+}
+
+/** A streamed answer as one whole: nothing is given away before its end, so that it may be asked for again until then. */
+export function collectChunks(
+  attempt: Attempt<ProviderChunk[]>,
+  collector: { add(chunk: ProviderChunk): void; result(): string },
+): Attempt<string> {
+  let isWhole = false;
+  return {
+    async run({ deliver, ...how }) {
+      await attempt.run({
+        ...how,
+        deliver(chunks) {
+          for (const chunk of chunks) collector.add(chunk);
+          return undefined;
+        },
+      });
+      // Paid for: what cannot be put together now could not be the next time.
+      isWhole = true;
+      await deliver(collector.result());
+    },
+    hasBegun: () => isWhole,
+    opened: () => nothingOpened,
+    hasFailed: () => false,
+    usage: () => attempt.usage(),
+  };
+}

@@ -1,0 +1,159 @@
+import { CodelabError, type Model, type ModelList } from '@codelab/protocol';
+import { type Logger, toCodelabError } from '@codelab/service-kit';
+import type { Config } from '../config/config.ts';
+import { loggedOf } from '../errors/provider-error.ts';
+import type { Provider } from '../providers/provider.ts';
+
+const LIST_TIMEOUT_MS = 3_000;
+const LIST_FRESH_MS = 60_000;
+/** Where a bare name belongs, whoever else has one of that name too. */
+const FAMILIES: Array<[RegExp, string]> = [
+  [/^(gpt-|chatgpt-|o\d)/, 'openai'],
+  [/^claude-/, 'anthropic'],
+];
+const PREFERRED = ['gpt-4.1-mini', 'gpt-4o-mini', 'claude-haiku-4-5', 'claude-3-5-haiku-latest'];
+
+/** One way to a model. */
+export interface Route {
+  provider: Provider;
+  /** The provider's own name for it. */
+  model: string;
+}
+
+export interface Resolved {
+  /** The first to be asked, and after it those to fall back on. */
+  routes: [Route, ...Route[]];
+  /** After how many milliseconds without a token the next route is asked as well; undefined: never. */
+  hedgeAfterMs: number | undefined;
+}
+
+export interface ModelRouter {
+  list(): Promise<ModelList>;
+  /** Finds who serves `name`. Throws `MODEL_NOT_FOUND`. */
+  resolve(name: string): Promise<Resolved>;
+}
+
+export interface ModelRouterOptions {
+  builtin: Provider;
+  /** Those that somebody has configured, in the order of preference. */
+  configured: Provider[];
+  /** Those that are only there when a server answers on its default port. */
+  discovered: Provider[];
+  /** `LLM_PROXY__DEFAULT_MODEL`. */
+  defaultModel: string | undefined;
+  /** Names of one's own for models, from the configuration file. */
+  aliases: Config['models'];
+  log: Logger;
+}
+
+interface Listing {
+  names: Promise<string[]>;
+  until: number;
+}
+
+export function createModelRouter({
+  builtin,
+  configured,
+  discovered,
+  defaultModel,
+  aliases,
+  log,
+}: ModelRouterOptions): ModelRouter {
+  const upstreams = [...configured, ...discovered];
+  const providers = [...upstreams, builtin];
+  const listings = new Map<Provider, Listing>();
+
+  /** A provider's models; none, and asked again next time, where it can't say. */
+  const namesOf = (provider: Provider): Promise<string[]> => {
+    const known = listings.get(provider);
+    if (known !== undefined && Date.now() < known.until) return known.names;
+    const names = provider.models(AbortSignal.timeout(LIST_TIMEOUT_MS)).catch((error: unknown) => {
+      listings.delete(provider);
+      if (configured.includes(provider)) {
+        log.warn({ provider: provider.id, ...loggedOf(toCodelabError(error)) }, 'the provider did not list its models');
+      }
+      return [];
+    });
+    listings.set(provider, { names, until: Date.now() + LIST_FRESH_MS });
+    return names;
+  };
+
+  const defaultName = async (): Promise<string> => {
+    if (defaultModel !== undefined) return defaultModel;
+    const [first] = configured;
+    if (first === undefined) return 'builtin/agent';
+    const names = await namesOf(first);
+    const preferred = PREFERRED.find((candidate) => names.some((name) => name.startsWith(candidate)));
+    const name = names.find((candidate) => preferred !== undefined && candidate.startsWith(preferred)) ?? names[0];
+    return `${first.id}/${name ?? PREFERRED[0]}`;
+  };
+
+  const find = (id: string | undefined) => providers.find((provider) => provider.id === id);
+
+  /** Whose model a name without a provider is. */
+  const ownerOf = async (name: string): Promise<Provider | undefined> => {
+    const family = FAMILIES.find(([pattern]) => pattern.test(name))?.[1];
+    const known = configured.find((provider) => provider.id === family);
+    if (known !== undefined) return known;
+    // With a single one configured there is no question, and its list may be incomplete.
+    if (configured.length === 1) return configured[0];
+    const lists = await Promise.all(upstreams.map(namesOf));
+    return upstreams.find((_, index) => lists[index]?.includes(name));
+  };
+
+  /** Who serves a name that is no alias. */
+  const routeOf = async (wanted: string): Promise<Route> => {
+    const slash = wanted.indexOf('/');
+    const named = slash > 0 ? find(wanted.slice(0, slash)) : undefined;
+    if (named !== undefined) return { provider: named, model: wanted.slice(slash + 1) };
+    const owner = await ownerOf(wanted);
+    if (owner !== undefined) return { provider: owner, model: wanted };
+    // The documented commands name gpt-4: with no key, builtin/agent answers and says how to add one.
+    if (configured.length === 0 && FAMILIES.some(([pattern]) => pattern.test(wanted)))
+      return { provider: builtin, model: 'agent' };
+    throw new CodelabError(
+      'MODEL_NOT_FOUND',
+      configured.length === 0
+        ? `There is no model "${wanted}". With no provider configured there are builtin/agent and builtin/echo; LLM_PROXY__OPENAI_API_KEY adds OpenAI's.`
+        : `No configured provider has a model "${wanted}". GET /v1/models lists those there are; write provider/model to choose.`,
+    );
+  };
+
+  return {
+    async list() {
+      const lists = await Promise.all(providers.map(namesOf));
+      const own = Object.keys(aliases).map((name): Model => ({ id: name, provider: 'alias', name }));
+      const models = providers.flatMap((provider, index) =>
+        (lists[index] ?? []).map((name): Model => ({ id: `${provider.id}/${name}`, provider: provider.id, name })),
+      );
+      models.unshift(...own);
+      const chosen = await defaultName();
+      const isDefault = (model: Model) => model.id === chosen || model.name === chosen;
+      models.sort((a, b) => Number(isDefault(b)) - Number(isDefault(a)));
+      return { models, defaultModel: chosen };
+    },
+
+    async resolve(name) {
+      const wanted = name === 'default' ? await defaultName() : name;
+      const alias = Object.hasOwn(aliases, wanted) ? aliases[wanted] : undefined;
+      if (alias === undefined) return { routes: [await routeOf(wanted)], hedgeAfterMs: undefined };
+      if (typeof alias === 'string') return { routes: [await routeOf(alias)], hedgeAfterMs: undefined };
+      const names = [...byWeight(alias.routes), ...alias.fallbacks];
+      const routes = (await Promise.all(names.map(routeOf))) as [Route, ...Route[]];
+      return { routes, hedgeAfterMs: alias.hedge_after_ms };
+    },
+  };
+}
+
+/** The models of the routes, one drawn by weight first, the others behind it. */
+function byWeight(routes: Array<{ model: string; weight: number }>): string[] {
+  let draw = Math.random() * routes.reduce((sum, { weight }) => sum + weight, 0);
+  let index = 0;
+  while (index < routes.length - 1) {
+    draw -= routes[index]?.weight ?? 0;
+    if (draw < 0) break;
+    index++;
+  }
+  const names = routes.map(({ model }) => model);
+  return [...names.slice(index, index + 1), ...names.slice(0, index), ...names.slice(index + 1)];
+}

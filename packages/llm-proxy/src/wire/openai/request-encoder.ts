@@ -1,0 +1,23 @@
+import type { CompletionMessage, CompletionRequest } from '@codelab/protocol';
+import type { HttpProvider } from '../../providers/provider.ts';
+
+/** A request as the body that a provider of OpenAI's wire is sent. */
+export function encodeOpenAiRequest(request: CompletionRequest, model: string, provider: HttpProvider): string {
+  const { max_tokens: maxTokens, ...rest } = request;
+  return JSON.stringify({
+    ...rest,
+    model,
+    messages: provider.isOpenAi ? request.messages.map(withoutOthersFields) : request.messages,
+    // OpenAI's newer models refuse the older name, most other servers don't know the newer one.
+    ...(maxTokens == null ? {} : { [provider.isOpenAi ? 'max_completion_tokens' : 'max_tokens']: maxTokens }),
+    stream: true,
+    ...(provider.hasStreamUsage ? { stream_options: { include_usage: true } } : {}),
+  });
+}
+
+/** OpenAI refuses what it does not know. */
+function withoutOthersFields(message: CompletionMessage): CompletionMessage {
+  if (message.role !== 'assistant') return message;
+  const { thinking_blocks: _, reasoning_content: __, ...rest } = message;
+  return rest as CompletionMessage;
+}
