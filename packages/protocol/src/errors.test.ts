@@ -11,6 +11,7 @@ it('the catalogue is what clients know: a change here is a change of the protoco
     'NOT_FOUND 404',
     'VALIDATION 400',
     'PAYLOAD_TOO_LARGE 413',
+    'PROTOCOL_VERSION_UNSUPPORTED 400',
     'SESSION_BUSY 409 retryable',
     'RUN_NOT_ACTIVE 409',
     'INPUT_ALREADY_DELIVERED 409',

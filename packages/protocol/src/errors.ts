@@ -21,6 +21,12 @@ export const errorCatalogue = {
   NOT_FOUND: { status: 404, rpc: -32004, retryable: false, message: 'There is no such thing.' },
   VALIDATION: { status: 400, rpc: -32600, retryable: false, message: 'The request is not valid.' },
   PAYLOAD_TOO_LARGE: { status: 413, rpc: -32013, retryable: false, message: 'The request is too large.' },
+  PROTOCOL_VERSION_UNSUPPORTED: {
+    status: 400,
+    rpc: -32600,
+    retryable: false,
+    message: 'This version of the protocol is not served.',
+  },
   SESSION_BUSY: {
     status: 409,
     rpc: -32009,

@@ -116,3 +116,10 @@ export {
 } from './tool.ts';
 export { transformer } from './transformer.ts';
 export { addUsage, noUsage } from './usage.ts';
+export {
+  OLDEST_PROTOCOL_VERSION,
+  PROTOCOL_VERSION,
+  PROTOCOL_VERSION_HEADER,
+  PROTOCOL_VERSION_PARAMETER,
+  protocolRefusal,
+} from './version.ts';

@@ -11,6 +11,7 @@ export const commonErrors = [
   'PAYLOAD_TOO_LARGE',
   'RATE_LIMITED',
   'INTERNAL',
+  'PROTOCOL_VERSION_UNSUPPORTED',
   'OVERLOADED',
 ] as const satisfies ErrorCode[];
 

@@ -4,6 +4,8 @@ import {
   createStreamQueue,
   fromWireError,
   mergeDeltas,
+  PROTOCOL_VERSION,
+  PROTOCOL_VERSION_PARAMETER,
   sendNow,
   transformer,
   waitingBytes,
@@ -58,7 +60,7 @@ export function createConnection(options: ConnectionOptions): Connection {
   const { token, timeoutMs } = options;
   const closed = new AbortController();
   const socket = createWSClient({
-    url: `${options.url.replace(/^http/, 'ws').replace(/\/+$/, '')}/trpc`,
+    url: `${options.url.replace(/^http/, 'ws').replace(/\/+$/, '')}/trpc?${PROTOCOL_VERSION_PARAMETER}=${PROTOCOL_VERSION}`,
     WebSocket: options.WebSocket ?? WebSocketClass,
     ...(token === undefined ? {} : { connectionParams: () => ({ token }) }),
     retryDelayMs: (attempt) => Math.min(50 * 2 ** attempt, MAX_BACKOFF_MS),

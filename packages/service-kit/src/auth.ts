@@ -1,12 +1,14 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import { CodelabError } from '@codelab/protocol';
+import { CodelabError, PROTOCOL_VERSION_HEADER, protocolRefusal } from '@codelab/protocol';
 
 /** What a caller shows of itself. */
 export interface Credentials {
   headers: IncomingHttpHeaders;
   /** From tRPC's `connectionParams` or from `?token=`, where a browser can't send headers. */
   token?: string | undefined;
+  /** From `?protocolVersion=`. The header counts first. */
+  protocolVersion?: unknown;
 }
 
 /** Says why a caller is turned away, or undefined if it may pass. */
@@ -59,4 +61,16 @@ export function requireKey(key: string, variable: string): Authorize {
         : `The key is wrong: it must be the value of ${variable}.`,
     );
   };
+}
+
+/** Turns away, besides, callers that name a version of the protocol that is not served. */
+export function requireServedVersion(authorize: Authorize): Authorize {
+  return (credentials) =>
+    authorize(credentials) ??
+    protocolRefusal(credentials.headers[PROTOCOL_VERSION_HEADER] ?? credentials.protocolVersion);
+}
+
+/** True where a caller is refused for what it is, not for what it speaks. */
+export function isAccessRefusal({ code }: CodelabError): boolean {
+  return code === 'UNAUTHORIZED' || code === 'FORBIDDEN' || code === 'RATE_LIMITED';
 }

@@ -1,6 +1,13 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
-import { CodelabError, newId, RequestId } from '@codelab/protocol';
+import {
+  CodelabError,
+  newId,
+  PROTOCOL_VERSION,
+  PROTOCOL_VERSION_HEADER,
+  PROTOCOL_VERSION_PARAMETER,
+  RequestId,
+} from '@codelab/protocol';
 import type { AnyRouter } from '@trpc/server';
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
@@ -94,6 +101,7 @@ export function createHttpApp({ name, version, log, lifecycle }: HttpAppOptions)
 function describe(request: FastifyRequest, reply: FastifyReply): void {
   // On the raw response: event streams and tRPC write their own head.
   reply.raw.setHeader('x-content-type-options', 'nosniff');
+  reply.raw.setHeader(PROTOCOL_VERSION_HEADER, PROTOCOL_VERSION);
   reply.header('x-request-id', request.id);
 }
 
@@ -123,11 +131,15 @@ export function addAdmission(app: FastifyInstance, options: AdmissionOptions): (
 }
 
 function credentialsOf(request: FastifyRequest, takesTokenInUrl: boolean): Credentials {
-  const { token, connectionParams } = request.query as Record<string, unknown>;
+  const {
+    token,
+    connectionParams,
+    [PROTOCOL_VERSION_PARAMETER]: protocolVersion,
+  } = request.query as Record<string, unknown>;
   // The route, and not the URL: `/%74rpc/` is the same.
   const inParams = request.routeOptions.url === TRPC_ROUTE ? tokenIn(connectionParams) : undefined;
   const inUrl = takesTokenInUrl ? toToken(token) : undefined;
-  return { headers: request.headers, token: inParams ?? inUrl };
+  return { headers: request.headers, token: inParams ?? inUrl, protocolVersion };
 }
 
 /** tRPC's subscriptions over HTTP have them as JSON in the URL. */

@@ -1,4 +1,12 @@
-import { CodelabError, createStreamQueue, fromWireError, sendNow, transformer } from '@codelab/protocol';
+import {
+  CodelabError,
+  createStreamQueue,
+  fromWireError,
+  PROTOCOL_VERSION,
+  PROTOCOL_VERSION_PARAMETER,
+  sendNow,
+  transformer,
+} from '@codelab/protocol';
 import {
   createTRPCClient,
   createWSClient,
@@ -63,7 +71,7 @@ export interface RpcClientOptions {
 export function createRpcClient<R extends AnyTRPCRouter>(options: RpcClientOptions): RpcClient<R> {
   let reachable = true;
   const socket = createWSClient({
-    url: `${options.url.replace(/^http/, 'ws')}/trpc`,
+    url: `${options.url.replace(/^http/, 'ws')}/trpc?${PROTOCOL_VERSION_PARAMETER}=${PROTOCOL_VERSION}`,
     WebSocket: socketWithKey(options.key),
     retryDelayMs: (attempt) => Math.min(50 * 2 ** attempt, 1000),
     keepAlive: { enabled: true, intervalMs: 15_000, pongTimeoutMs: 10_000 },

@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import type { AnyRouter } from '@trpc/server';
 import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
-import type { AllowOrigin, Authorize, Credentials } from './auth.ts';
+import { type AllowOrigin, type Authorize, type Credentials, requireServedVersion } from './auth.ts';
 import { createDoorkeeper } from './doorkeeper.ts';
 import { type Flow, freeFlow } from './flow.ts';
 import { addAdmission, createHttpApp, trpcRoutes } from './http-app.ts';
@@ -52,7 +52,8 @@ export interface RunningService {
 
 /** One port for everything a service has: health, its routes, tRPC over HTTP and WebSocket, raw WebSockets. */
 export async function serve(options: ServeOptions): Promise<RunningService> {
-  const { name, version, log, router, authorize, lifecycle = createLifecycle() } = options;
+  const { name, version, log, router, lifecycle = createLifecycle() } = options;
+  const authorize = requireServedVersion(options.authorize);
   const { authorizeMetrics = authorize, takesTokenInUrl = false } = options;
   const app = createHttpApp({ name, version, log, lifecycle });
   const doorkeeper = createDoorkeeper(log);
@@ -76,7 +77,7 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
     reply.type(metrics.contentType).send(await metrics.metrics()),
   );
 
-  const sockets = createSocketServer({ ...options, lifecycle, doorkeeper, makeContext });
+  const sockets = createSocketServer({ ...options, authorize, lifecycle, doorkeeper, makeContext });
   addServingMetrics(metrics, lifecycle, sockets.count);
   app.server.on('upgrade', sockets.upgrade);
   await app.listen({ host: options.host, port: options.port });

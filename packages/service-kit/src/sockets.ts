@@ -1,9 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { CodelabError, newId } from '@codelab/protocol';
+import {
+  CodelabError,
+  newId,
+  PROTOCOL_VERSION,
+  PROTOCOL_VERSION_HEADER,
+  PROTOCOL_VERSION_PARAMETER,
+} from '@codelab/protocol';
 import type { AnyRouter } from '@trpc/server';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { type AllowOrigin, type Authorize, type Credentials, tokenOf, toToken } from './auth.ts';
+import { type AllowOrigin, type Authorize, type Credentials, isAccessRefusal, tokenOf, toToken } from './auth.ts';
 import type { Doorkeeper } from './doorkeeper.ts';
 import { statusOf, toErrorBody } from './error-shape.ts';
 import { createSocketFlow, type Flow } from './flow.ts';
@@ -62,6 +68,7 @@ export function createSocketServer(options: SocketServerOptions) {
     skipUTF8Validation: true,
     perMessageDeflate: false,
   });
+  server.on('headers', (headers) => headers.push(`${PROTOCOL_VERSION_HEADER}: ${PROTOCOL_VERSION}`));
   const trpc = createTrpcSockets(router, server);
   const meters = createMeters();
 
@@ -99,12 +106,12 @@ export function createSocketServer(options: SocketServerOptions) {
     socket: WebSocket,
     raw: Duplex,
     request: IncomingMessage,
-    { headers }: Credentials,
+    { headers, protocolVersion }: Credentials,
     place: Place | undefined,
   ): void => {
     const known = boundUnknown(socket, raw);
     onConnectionParams(socket, (token) => {
-      const credentials = { headers, token };
+      const credentials = { headers, token, protocolVersion };
       const refusal = authorize(credentials);
       if (refusal !== undefined)
         return trpc.refuse(socket, doorkeeper.told(refusal, credentials, request.socket.remoteAddress));
@@ -123,7 +130,11 @@ export function createSocketServer(options: SocketServerOptions) {
     if (!isTrpc && !door?.matches(url.pathname))
       return refuseUpgrade(raw, new CodelabError('NOT_FOUND', 'There is no WebSocket here.'));
     const { headers } = request;
-    const credentials: Credentials = { headers, token: tokenOfQuery(url) };
+    const credentials: Credentials = {
+      headers,
+      token: tokenOfQuery(url),
+      protocolVersion: url.searchParams.get(PROTOCOL_VERSION_PARAMETER),
+    };
     const refusal = authorize(credentials);
     const hasParams = isTrpc && url.searchParams.get('connectionParams') === '1';
     // They are read here: tRPC's adapter is not to wait for them.
@@ -133,9 +144,9 @@ export function createSocketServer(options: SocketServerOptions) {
     if (refusal !== undefined) {
       // Browsers always send it with a WebSocket, so that a page is known before it has said anything.
       const { origin } = headers;
-      if (origin !== undefined && !allowsOrigin(origin, headers.host))
-        return refuseUpgrade(raw, foreignOrigin(origin, refusal));
-      if (!isPending && (!isTrpc || refusal.code !== 'UNAUTHORIZED'))
+      const isForeign = origin !== undefined && isAccessRefusal(refusal) && !allowsOrigin(origin, headers.host);
+      if (isForeign) return refuseUpgrade(raw, foreignOrigin(origin, refusal));
+      if (!isPending && (!isTrpc || !isFinal(refusal)))
         return refuseUpgrade(raw, await doorkeeper.told(refusal, credentials, request.socket.remoteAddress));
     }
     const isKnown = refusal === undefined && !isPending;
@@ -177,11 +188,16 @@ export function createSocketServer(options: SocketServerOptions) {
   };
 }
 
+/** True where it never helps to come again: tRPC's clients would, of a refused upgrade, and so are answered call by call. */
+function isFinal({ code }: CodelabError): boolean {
+  return code === 'UNAUTHORIZED' || code === 'PROTOCOL_VERSION_UNSUPPORTED';
+}
+
 function refuseUpgrade(raw: Duplex, error: CodelabError): void {
   const body = JSON.stringify(toErrorBody(error, newId('req')));
   const retry = error.retryAfterMs === undefined ? '' : `Retry-After: ${Math.ceil(error.retryAfterMs / 1000)}\r\n`;
   raw.end(
-    `HTTP/1.1 ${statusOf(error)} ${error.code}\r\nContent-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n${retry}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${statusOf(error)} ${error.code}\r\nContent-Type: application/json\r\n${PROTOCOL_VERSION_HEADER}: ${PROTOCOL_VERSION}\r\nX-Content-Type-Options: nosniff\r\n${retry}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );
 }
 

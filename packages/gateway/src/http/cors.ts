@@ -1,3 +1,4 @@
+import { PROTOCOL_VERSION_HEADER } from '@codelab/protocol';
 import type { FastifyInstance } from 'fastify';
 
 /**
@@ -11,12 +12,12 @@ export function allowOrigins(app: FastifyInstance, isAllowed: (origin: string) =
     // On the raw response: event streams and tRPC write their own head.
     reply.raw.setHeader('access-control-allow-origin', origin);
     reply.raw.setHeader('vary', 'origin');
-    reply.raw.setHeader('access-control-expose-headers', 'x-request-id, retry-after');
+    reply.raw.setHeader('access-control-expose-headers', `x-request-id, retry-after, ${PROTOCOL_VERSION_HEADER}`);
     if (request.method !== 'OPTIONS') return;
     reply.raw.setHeader('access-control-allow-methods', 'GET, POST, PUT, PATCH, DELETE');
     reply.raw.setHeader(
       'access-control-allow-headers',
-      'authorization, content-type, last-event-id, x-internal-auth, x-request-id',
+      `authorization, content-type, last-event-id, x-internal-auth, x-request-id, ${PROTOCOL_VERSION_HEADER}`,
     );
     reply.raw.setHeader('access-control-max-age', '600');
     return reply.status(204).send();

@@ -8,6 +8,7 @@ import {
   LegacyTokenFrame,
   MessageAnswer,
   MessageBody,
+  PROTOCOL_VERSION,
   proceduresOf,
   SessionEvent,
   schemas,
@@ -67,7 +68,7 @@ export function createDocument(contract: Contract, version: string) {
   };
   return {
     openapi: '3.1.1',
-    info: { title: 'CodeLab AI Service', version },
+    info: { title: 'CodeLab AI Service', version, 'x-protocol-version': PROTOCOL_VERSION },
     paths,
     components: {
       schemas: reachable({ ...components, Error: errorSchema }, [paths, errorSchema]),

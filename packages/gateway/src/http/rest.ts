@@ -1,4 +1,11 @@
-import { CodelabError, type Contract, type Procedure, proceduresOf, type RestRoute } from '@codelab/protocol';
+import {
+  CodelabError,
+  type Contract,
+  PROTOCOL_VERSION_PARAMETER,
+  type Procedure,
+  proceduresOf,
+  type RestRoute,
+} from '@codelab/protocol';
 import { type Credentials, type ServiceContext, toValidationError } from '@codelab/service-kit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
@@ -84,7 +91,7 @@ function procedureOf(caller: object, name: string): (input: object) => Promise<u
 function inputOf(request: FastifyRequest, schema: z.ZodObject): unknown {
   const query = Object.fromEntries(
     Object.entries(request.query as Record<string, string | string[]>)
-      .filter(([name]) => name !== 'token')
+      .filter(([name]) => name !== 'token' && name !== PROTOCOL_VERSION_PARAMETER)
       .map(([name, value]) => [
         name,
         typeof value === 'string' && value.trim() !== '' && isNumeric(schema, name) ? Number(value) : value,
