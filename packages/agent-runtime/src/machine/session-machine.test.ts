@@ -1,0 +1,538 @@
+import { CodelabError, type Item, noUsage, type Session, type ToolKind } from '@codelab/protocol';
+import { describe, expect, it } from 'vitest';
+import type { ModelStep } from '../model/accumulate-step.ts';
+import type { StoredInput } from '../store/store.ts';
+import type { PreparedCall } from '../tools/tool-call.ts';
+import type { Tool } from '../tools/tool-registry.ts';
+import type { Decision, Env } from './draft.ts';
+import { decide, type Input } from './session-machine.ts';
+import { type SessionState, toShownState } from './state.ts';
+
+const NOW = Date.UTC(2026, 0, 1);
+const agents: Env['agents'] = {
+  find: (name) => ({ name, description: '', prompt: '', rules: [] }),
+  get: (name) => ({ name, description: '', prompt: '', rules: [] }),
+};
+
+/** A session that inputs happen to. Ids count up, and time stands still. */
+function createTable() {
+  let ids = 0;
+  const session: Session = {
+    sessionId: 's1',
+    title: '',
+    agent: 'coder',
+    model: 'default',
+    project: '',
+    metadata: {},
+    createdAt: new Date(NOW),
+    updatedAt: new Date(NOW),
+  };
+  const stored = { number: 1, session, createdFingerprint: '', tools: [], seq: 0, eventBytes: 0 };
+  let state: SessionState = { stored, position: 0, lastInput: 0, queue: [], run: undefined };
+  const env: Env = {
+    now: NOW,
+    newId: (prefix) => `${prefix}_${++ids}`,
+    agents,
+    rules: [],
+    isDraining: false,
+    settings: { model: 'm', maxSteps: 3, toolTimeoutMs: 1_000 },
+  };
+  const table = {
+    env,
+    get state() {
+      return state;
+    },
+    set state(next) {
+      state = next;
+    },
+    get runId() {
+      return state.run?.run.runId ?? 'none';
+    },
+    /** Decides on an input, and makes what it comes to the state. */
+    apply(input: Input): Decision {
+      const decision = decide(state, input as Input & { type: 'next' }, env);
+      state = decision.next;
+      return decision;
+    },
+    send(inputId: string, whenBusy: StoredInput['whenBusy'] = 'queue') {
+      return table.apply({ type: 'send', input: toInput(inputId, whenBusy, state.lastInput + 1) });
+    },
+    endStep(step: Partial<ModelStep>, prepared: PreparedCall[] = [], isAborted = false) {
+      return table.apply({
+        type: 'endStep',
+        runId: table.runId,
+        step: (state.run?.run.steps ?? 0) + 1,
+        answer: { ...answer, ...step },
+        prepared,
+        isAborted,
+      });
+    },
+    /** Has the model make these calls. */
+    call(...calls: Call[]) {
+      return table.endStep(
+        { items: calls.map(({ id, name }) => toCallItem(id, name ?? id)), finishReason: 'tool_calls' },
+        calls.map(toPrepared),
+      );
+    },
+  };
+  return table;
+}
+type Table = ReturnType<typeof createTable>;
+
+function toInput(inputId: string, whenBusy: StoredInput['whenBusy'], position: number): StoredInput {
+  const input = { sessionId: 's1', inputId, content: inputId, status: 'queued' as const, createdAt: new Date(NOW) };
+  return { input, position, whenBusy, sentFingerprint: '', requestId: 'req', eventId: '' };
+}
+
+const answer: ModelStep = {
+  model: 'm',
+  usage: noUsage,
+  costUsd: undefined,
+  finishReason: 'stop',
+  error: undefined,
+  items: [],
+  thinking: [],
+};
+
+function toItem(itemId: string, fields: Partial<Item>): Item {
+  return {
+    itemId,
+    runId: 'run_1',
+    step: 1,
+    kind: 'assistant_message',
+    text: itemId,
+    status: 'completed',
+    createdAt: new Date(NOW),
+    ...fields,
+  };
+}
+
+function toCallItem(itemId: string, name: string): Item {
+  return toItem(itemId, {
+    kind: 'tool_call',
+    text: '{}',
+    status: 'in_progress',
+    toolCall: { callId: itemId, name } as never,
+  });
+}
+
+interface Call {
+  id: string;
+  name?: string;
+  kind?: ToolKind;
+  target?: 'client' | 'server' | 'mcp';
+  is?: 'ready' | 'awaiting_approval' | 'settled';
+}
+
+function toPrepared({ id, name = id, kind = 'write', target = 'client', is = 'ready' }: Call): PreparedCall {
+  const tool = {
+    name,
+    description: '',
+    kind,
+    target,
+    clientId: 'ide',
+    inputSchema: { type: 'object' },
+  } as never as Tool;
+  const approval = {
+    callId: id,
+    runId: 'run_1',
+    name,
+    arguments: {},
+    kind,
+    target,
+    reason: 'it asks',
+    options: [{ scope: 'once' as const }],
+    createdAt: new Date(NOW),
+    deadline: new Date(NOW + 1_000),
+  };
+  return {
+    callId: id,
+    tool,
+    args: {},
+    end: is === 'settled' ? { outcome: 'denied', text: 'A rule denies it.' } : undefined,
+    approval: is === 'awaiting_approval' ? approval : undefined,
+  };
+}
+
+const types = ({ events }: Decision) => events.map(({ type }) => type);
+const calls = ({ state }: Table) => (state.run?.calls ?? []).map(({ callId, is }) => `${callId} ${is}`);
+const ends = ({ events }: Decision) => events.flatMap((event) => (event.type === 'run.finished' ? event.status : []));
+/** What a refused input is refused with. */
+const refusal = (act: () => unknown): string => {
+  try {
+    act();
+    return 'none';
+  } catch (error) {
+    return error instanceof CodelabError ? error.code : String(error);
+  }
+};
+
+describe('the session', () => {
+  const idle = () => createTable();
+  const running = () => {
+    const table = createTable();
+    table.send('first');
+    return table;
+  };
+  const waiting = () => {
+    const table = running();
+    table.call({ id: 'a', is: 'awaiting_approval' });
+    return table;
+  };
+  const executing = () => {
+    const table = running();
+    table.call({ id: 'a' });
+    return table;
+  };
+
+  it.each<[string, () => Table, (table: Table) => Decision, string, number, string[]]>([
+    [
+      'idle, a message',
+      idle,
+      (t) => t.send('in'),
+      'running',
+      0,
+      ['input.accepted', 'session.state', 'input.delivered', 'run.started', 'item.completed', 'step.started'],
+    ],
+    ['running, a message', running, (t) => t.send('in'), 'running', 1, ['input.accepted', 'session.state']],
+    ['running, a steer', running, (t) => t.send('in', 'steer'), 'running', 1, ['input.accepted', 'session.state']],
+    [
+      'running, an interrupt',
+      running,
+      (t) => t.send('in', 'interrupt'),
+      'running',
+      1,
+      ['input.accepted', 'session.state'],
+    ],
+    [
+      'waiting, an interrupt',
+      waiting,
+      (t) => t.send('in', 'interrupt'),
+      'running',
+      0,
+      [
+        'input.accepted',
+        'approval.resolved',
+        'tool.finished',
+        'item.completed',
+        'run.finished',
+        'session.state',
+        'input.delivered',
+        'run.started',
+        'item.completed',
+        'step.started',
+      ],
+    ],
+    ['running, a stop', running, (t) => t.apply({ type: 'stop', runId: t.runId }), 'running', 0, []],
+    [
+      'executing, a stop',
+      executing,
+      (t) => t.apply({ type: 'stop', runId: t.runId }),
+      'idle',
+      0,
+      ['tool.finished', 'item.completed', 'run.finished', 'session.state'],
+    ],
+    [
+      'waiting, a stop',
+      waiting,
+      (t) => t.apply({ type: 'stop', runId: t.runId }),
+      'idle',
+      0,
+      ['approval.resolved', 'tool.finished', 'item.completed', 'run.finished', 'session.state'],
+    ],
+    ['running, a stop of another run', running, (t) => t.apply({ type: 'stop', runId: 'run_9' }), 'running', 0, []],
+    ['idle, the queue goes on', idle, (t) => t.apply({ type: 'next' }), 'idle', 0, []],
+  ])('%s', (_name, given, when, state, queued, events) => {
+    const table = given();
+    const decision = when(table);
+    expect(types(decision)).toEqual(events);
+    expect(toShownState(table.state)).toMatchObject({ state, queued });
+  });
+
+  it('begins no run while the service stops, and begins it afterwards', () => {
+    const table = idle();
+    table.env.isDraining = true;
+    expect(types(table.send('in'))).toEqual(['input.accepted', 'session.state']);
+    table.env.isDraining = false;
+    expect(types(table.apply({ type: 'next' }))).toContain('run.started');
+  });
+
+  it('is not changed by a decision: it makes the next one', () => {
+    const table = running();
+    const before = structuredClone(table.state);
+    decide(table.state, { type: 'stop', runId: table.runId }, table.env);
+    decide(table.state, { type: 'send', input: toInput('in', 'interrupt', 2) }, table.env);
+    expect(table.state).toEqual(before);
+  });
+
+  it('takes back what waits, and nothing else', () => {
+    const table = running();
+    table.send('second');
+    expect(types(table.apply({ type: 'cancelInput', inputId: 'first' }))).toEqual([]);
+    expect(types(table.apply({ type: 'cancelInput', inputId: 'second' }))).toEqual([
+      'input.cancelled',
+      'session.state',
+    ]);
+    expect(table.state.queue).toEqual([]);
+  });
+});
+
+describe('the run', () => {
+  const running = (...inputs: Array<[string, StoredInput['whenBusy']]>) => {
+    const table = createTable();
+    table.send('first');
+    for (const [inputId, whenBusy] of inputs) table.send(inputId, whenBusy);
+    return table;
+  };
+  const said = { items: [toItem('said', {})] };
+  const broken = {
+    finishReason: undefined,
+    error: { code: 'PROVIDER_AUTH' as const, message: 'no', retryable: false, requestId: 'r' },
+  };
+
+  it.each<[string, Partial<ModelStep>, boolean, string[]]>([
+    ['an answer', { ...said }, false, ['completed']],
+    ['an answer that is cut off by its length', { ...said, finishReason: 'length' }, false, ['limit']],
+    ['an answer that is filtered', { ...said, finishReason: 'content_filter' }, false, ['failed']],
+    ['a provider that fails', broken, false, ['failed']],
+    ['an answer that was stopped', { ...said, finishReason: undefined }, true, ['cancelled']],
+    ['a stop that came after the answer', { ...said }, true, ['completed']],
+    ['a stop that broke the answer', broken, true, ['cancelled']],
+    ['calls, and a stop', { items: [toCallItem('a', 'a')], finishReason: 'tool_calls' }, true, ['cancelled']],
+    ['calls', { items: [toCallItem('a', 'a')], finishReason: 'tool_calls' }, false, []],
+  ])('%s ends it so', (_name, step, isAborted, expected) => {
+    const table = running();
+    const decision = table.endStep(step, [toPrepared({ id: 'a' })], isAborted);
+    expect(ends(decision)).toEqual(expected);
+    expect(table.state.run === undefined).toBe(expected.length > 0);
+  });
+
+  it('ends once, in the commit of its last step', () => {
+    const table = running();
+    const decision = table.endStep(said);
+    expect(types(decision)).toEqual(['item.completed', 'step.finished', 'run.finished', 'session.state']);
+    expect(decision.rows.map(([statement]) => statement)).toEqual(['step', 'item', 'run']);
+    expect(types(table.endStep(said))).toEqual([]);
+  });
+
+  it('takes in what is sent for it before its next step, and goes on for that alone', () => {
+    const table = running(['steer', 'steer']);
+    expect(types(table.endStep(said))).toEqual([
+      'item.completed',
+      'step.finished',
+      'input.delivered',
+      'item.completed',
+      'session.state',
+      'step.started',
+    ]);
+    expect(table.state.queue).toEqual([]);
+  });
+
+  it('is followed by the next of the queue, in one commit', () => {
+    const table = running(['second', 'queue'], ['third', 'queue']);
+    const decision = table.endStep(said);
+    expect(types(decision).filter((type) => type.startsWith('run.'))).toEqual(['run.finished', 'run.started']);
+    expect(table.state.run?.run.inputId).toBe('second');
+    expect(table.state.queue.map(({ input }) => input.inputId)).toEqual(['third']);
+  });
+
+  it('ends at its limit of steps', () => {
+    const table = running();
+    for (const id of ['a', 'b', 'c']) {
+      table.call({ id, name: id });
+      if (id === 'c') break;
+      table.apply({ type: 'finishCall', callId: id, end: { outcome: 'succeeded', text: '' } });
+    }
+    const last = table.apply({ type: 'finishCall', callId: 'c', end: { outcome: 'succeeded', text: '' } });
+    expect(ends(last)).toEqual(['limit']);
+  });
+
+  it('refuses the same call from the fourth time on, and ends at the seventh', () => {
+    const table = running();
+    table.env.settings = { ...table.env.settings, maxSteps: 100 };
+    const outcomes: string[] = [];
+    for (let time = 1; time <= 7; time++) {
+      const decision = table.endStep({ items: [toCallItem(`c${time}`, 'look')], finishReason: 'tool_calls' }, [
+        toPrepared({ id: `c${time}`, name: 'look' }),
+      ]);
+      const [end] = ends(decision);
+      const [call] = calls(table);
+      outcomes.push(end ?? (call === undefined ? 'refused' : 'made'));
+      if (call !== undefined)
+        table.apply({ type: 'finishCall', callId: `c${time}`, end: { outcome: 'succeeded', text: '' } });
+    }
+    expect(outcomes).toEqual(['made', 'made', 'made', 'refused', 'refused', 'refused', 'limit']);
+  });
+
+  it('that was loaded is held until its turn, and goes on with what it had', () => {
+    const table = running();
+    table.call({ id: 'a' });
+    table.state = { ...table.state, run: { ...(table.state.run as never as object), isHeld: true } as never };
+    table.apply({ type: 'resume', runId: table.runId, countsAttempt: true });
+    expect(table.state.run).toMatchObject({ isHeld: false, attempts: 1 });
+    expect(calls(table)).toEqual(['a executing']);
+  });
+
+  it('that a process has ended under six times is given up', () => {
+    const table = running();
+    for (let time = 1; time <= 6; time++) {
+      table.state = { ...table.state, run: { ...(table.state.run as never as object), isHeld: true } as never };
+      const decision = table.apply({ type: 'resume', runId: table.runId, countsAttempt: true });
+      expect(ends(decision)).toEqual(time === 6 ? ['failed'] : []);
+    }
+  });
+
+  it.each<[string, (runId: string) => Input]>([
+    ['an answer', (runId) => ({ type: 'endStep', runId, step: 1, answer, prepared: [], isAborted: false })],
+    ['a retry', (runId) => ({ type: 'retryStep', runId, discarded: ['x'], notice: '' })],
+    ['a failure', (runId) => ({ type: 'fail', runId, error: new CodelabError('INTERNAL') })],
+    ['a resume', (runId) => ({ type: 'resume', runId, countsAttempt: true })],
+    ['a stop', (runId) => ({ type: 'stop', runId })],
+    ['usage', (runId) => ({ type: 'spend', runId, step: -1, model: 'm', usage: noUsage, costUsd: undefined })],
+  ])('is over: %s of it comes to nothing', (_name, input) => {
+    const table = running();
+    const { runId } = table;
+    table.endStep(said);
+    table.send('next');
+    const { events, rows } = table.apply(input(runId));
+    expect([events, rows]).toEqual([[], []]);
+  });
+});
+
+describe('a call', () => {
+  const with_ = (...made: Call[]) => {
+    const table = createTable();
+    table.send('first');
+    table.call(...made);
+    return table;
+  };
+  const decision = (how: 'allow' | 'edit' | 'reject', extra: object = {}): Input =>
+    ({ type: 'decide', callId: 'a', decision: how, by: 'user', decidedWith: '{}', ...extra }) as Input;
+  const result: Input = { type: 'finishCall', callId: 'a', end: { outcome: 'succeeded', text: 'ok' }, isClient: true };
+  const late: Input = { type: 'finishCall', callId: 'a', end: { outcome: 'timed_out', text: 'late' } };
+  const expire: Input = { type: 'expire', callId: 'a' };
+  const awaiting = () => with_({ id: 'a', is: 'awaiting_approval' });
+  const executing = () => with_({ id: 'a' });
+  /** Waits behind one that is executing. */
+  const ready = () => with_({ id: 'b' }, { id: 'a' });
+
+  // The state it is in, what happens, the state it is in then (`-`: it has its result), and what is told of it.
+  it.each<[string, () => Table, Input, string[], string[]]>([
+    [
+      'awaiting approval, allowed',
+      awaiting,
+      decision('allow'),
+      ['a executing'],
+      ['approval.resolved', 'tool.requested', 'session.state'],
+    ],
+    [
+      'awaiting approval, edited',
+      awaiting,
+      decision('edit', { args: { x: 1 } }),
+      ['a executing'],
+      ['approval.resolved', 'tool.requested', 'session.state'],
+    ],
+    [
+      'awaiting approval, rejected',
+      awaiting,
+      decision('reject'),
+      [],
+      ['approval.resolved', 'tool.finished', 'item.completed', 'session.state', 'step.started'],
+    ],
+    [
+      'awaiting approval, its time is over',
+      awaiting,
+      expire,
+      [],
+      ['approval.resolved', 'tool.finished', 'item.completed', 'session.state', 'step.started'],
+    ],
+    [
+      'executing, a result',
+      executing,
+      result,
+      [],
+      ['tool.finished', 'item.completed', 'file_change', 'step.started'].filter((type) => type !== 'file_change'),
+    ],
+    ['executing, its time is over', executing, late, [], ['tool.finished', 'item.completed', 'step.started']],
+    ['executing, its approval would be over', executing, expire, ['a executing'], []],
+    ['ready, its time would be over', ready, late, ['b executing', 'a ready'], []],
+  ])('%s', (_name, given, input, expected, events) => {
+    const table = given();
+    const happened = table.apply(input);
+    expect(calls(table)).toEqual(expected);
+    expect(types(happened)).toEqual(events);
+  });
+
+  it.each<[string, () => Table, Input, string]>([
+    ['awaiting approval, a result', awaiting, result, 'VALIDATION'],
+    ['executing, a decision', executing, decision('allow'), 'APPROVAL_ALREADY_RESOLVED'],
+    ['unknown, a decision', executing, { ...decision('allow'), callId: 'zz' } as Input, 'APPROVAL_ALREADY_RESOLVED'],
+    ['unknown, a result', executing, { ...result, callId: 'zz' } as Input, 'TOOL_CALL_FINISHED'],
+    ['of a server tool, a result from outside', () => with_({ id: 'a', target: 'server' }), result, 'VALIDATION'],
+  ])('%s, is refused', (_name, given, input, code) => {
+    const table = given();
+    const before = table.state;
+    expect(refusal(() => table.apply(input))).toBe(code);
+    expect(table.state).toBe(before);
+  });
+
+  it('reads side by side, the rest one after the other', () => {
+    const table = with_(
+      { id: 'r1', kind: 'read' },
+      { id: 'r2', kind: 'read' },
+      { id: 'w1', kind: 'write' },
+      { id: 'w2', kind: 'write' },
+      { id: 'r3', kind: 'read' },
+    );
+    expect(calls(table)).toEqual(['r1 executing', 'r2 executing', 'w1 executing', 'w2 ready', 'r3 executing']);
+    table.apply({ type: 'finishCall', callId: 'w1', end: { outcome: 'succeeded', text: '' } });
+    expect(calls(table)).toEqual(['r1 executing', 'r2 executing', 'w2 executing', 'r3 executing']);
+  });
+
+  it('is settled at once where it is not made, beside those that are', () => {
+    const table = createTable();
+    table.send('first');
+    const happened = table.call({ id: 'a', is: 'settled' }, { id: 'b' });
+    expect(calls(table)).toEqual(['b executing']);
+    expect(happened.events).toContainEqual({ type: 'tool.finished', callId: 'a', outcome: 'denied' });
+  });
+
+  it('that waits is allowed by a new rule', () => {
+    const table = with_({ id: 'a', is: 'awaiting_approval' });
+    const rule = {
+      ruleId: 'r',
+      tool: 'a',
+      resource: '**',
+      effect: 'allow' as const,
+      scope: 'session' as const,
+      createdAt: new Date(NOW),
+    };
+    table.apply({ type: 'addRule', rule });
+    expect(calls(table)).toEqual(['a executing']);
+  });
+
+  it('is not made where a rule denies it by the time of its turn', () => {
+    const table = with_({ id: 'b' }, { id: 'a' });
+    table.env.rules = [{ tool: 'a', resource: '**', effect: 'deny' }];
+    const happened = table.apply({ type: 'finishCall', callId: 'b', end: { outcome: 'succeeded', text: '' } });
+    expect(happened.events).toContainEqual({ type: 'tool.finished', callId: 'a', outcome: 'denied' });
+    expect(calls(table)).toEqual([]);
+  });
+
+  it('is offered to the client that came, with its whole time, where the one before has gone', () => {
+    const table = with_({ id: 'a' });
+    table.env.now += 500;
+    const happened = table.apply({ type: 'announce', clientId: 'other', names: new Set(['a']), tools: [] });
+    expect(happened.events).toEqual([
+      expect.objectContaining({ type: 'tool.requested', clientId: 'other', deadline: NOW + 1_500 }),
+    ]);
+  });
+
+  it('is stored as begun before an MCP server gets it, so that it is not made twice', () => {
+    const table = createTable();
+    table.send('first');
+    const { rows } = table.call({ id: 'a', target: 'mcp', kind: 'execute' });
+    const items = rows.flatMap((row) => (row[0] === 'item' ? [row[2]] : []));
+    expect(items.at(-1)?.modelOnly).toEqual({ isStarted: true });
+  });
+});
