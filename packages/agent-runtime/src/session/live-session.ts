@@ -153,7 +153,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
     deleteRule: (ruleId) =>
       command(async () => {
         if (!(await actor.rules()).some((rule) => rule.ruleId === ruleId)) return { deleted: false };
-        await store.commit([store.writes.deleteRule(ruleId, sessionId, actor.state.stored.session.project)]);
+        await store.commit([store.statements.deleteRule(ruleId, sessionId, actor.state.stored.session.project)]);
         return { deleted: true };
       }),
 

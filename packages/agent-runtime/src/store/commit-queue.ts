@@ -1,7 +1,6 @@
 import { CodelabError } from '@codelab/protocol';
 import type { Logger } from '@codelab/service-kit';
 import type { CompiledQuery } from 'kysely';
-import type { OpenDatabase } from './open-database.ts';
 
 const MAX_BATCH = 200;
 const MAX_PAUSE_MS = 1_000;
@@ -49,7 +48,10 @@ interface Job {
   reject(error: Error): void;
 }
 
-export function createCommitQueue(database: Pick<OpenDatabase, 'transact'>, log: Logger): CommitQueue {
+export function createCommitQueue(
+  database: { transact(statements: Statement[]): Promise<void> },
+  log: Logger,
+): CommitQueue {
   let queue: Job[] = [];
   let working: Promise<void> | undefined;
   /** Why the last transaction failed. */

@@ -1,7 +1,7 @@
 import { SettingsError } from '@codelab/service-kit';
 import { type Kysely, type MigrationResultSet, Migrator } from 'kysely';
+import type { OpenDatabase } from './database.ts';
 import { migrations } from './migrations/index.ts';
-import type { OpenDatabase } from './open-database.ts';
 import type { Database } from './schema.ts';
 
 /** https://www.postgresql.org/docs/15/errcodes-appendix.html */

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import type { Statement } from './commit-queue.ts';
+import type { Statement } from '../commit-queue.ts';
 
 /** The thread that writes an SQLite file. */
 export interface SqliteThread {
