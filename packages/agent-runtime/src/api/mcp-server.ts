@@ -157,7 +157,7 @@ function createServer(caller: Caller, version: string, context: ServiceContext):
   return server;
 }
 
-/** What a tool answers: JSON as text, or the failure as one. */
+/** Returns a tool's result: JSON as text, or the failure. */
 async function answered(context: ServiceContext, work: () => Promise<unknown>) {
   try {
     const result = await work();

@@ -58,7 +58,7 @@ export function execute(draft: Draft, call: Extract<CallState, { is: 'ready' }>)
   const act = toToolAction(tool, args, project);
   const verdict = typeof act === 'string' ? undefined : evaluate(act, [...draft.env.rules]);
   if (verdict?.effect === 'deny') {
-    finishCall(draft, call, { outcome: 'denied', text: denial(verdict.reason) });
+    finishCall(draft, call, denial(verdict.reason));
     return;
   }
   const request: ToolRequested = {

@@ -111,10 +111,10 @@ async function checkArguments(
   rules: Rule[],
   { registry }: SessionDeps,
 ): Promise<void> {
-  const mistakes = await registry.mistakesOf(tool, args);
-  if (mistakes !== undefined)
-    throw new CodelabError('VALIDATION', `The arguments do not fit the tool's schema: ${mistakes}`, {
-      details: [{ path: 'arguments', message: mistakes }],
+  const invalid = await registry.validateArguments(tool, args);
+  if (invalid !== undefined)
+    throw new CodelabError('VALIDATION', `The arguments do not fit the tool's schema: ${invalid}`, {
+      details: [{ path: 'arguments', message: invalid }],
     });
   const act = toToolAction(tool, args, project);
   if (typeof act === 'string') throw new CodelabError('VALIDATION', act);

@@ -127,7 +127,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
           `There is no open tool call "${callId}" of the IDE's in the session "${sessionId}".`,
         );
       effects.execution(callId)?.extend();
-      events.tell({ type: 'tool.progress', callId, message, ...(fraction === undefined ? {} : { fraction }) });
+      events.showProgress({ type: 'tool.progress', callId, message, ...(fraction === undefined ? {} : { fraction }) });
       return { status: 'accepted' };
     },
 

@@ -1,6 +1,6 @@
 // Checks arguments against JSON Schemas, in a thread of its own that may be ended at any moment: a schema or a value can be such that this takes for ever, or
-// all memory. Gets {id, schema, args?} with the schema as JSON text; answers {id, isCompiled: true}, then {id, mistakes?} or
-// {id, error}. Plain JavaScript, because a thread of Node 20 takes nothing else.
+// all memory. Gets {id, schema, args?} with the schema as JSON text; answers {id, isCompiled: true}, then {id, invalidArguments?} or
+// {id, invalidSchema}. Plain JavaScript, because a thread of Node 20 takes nothing else.
 import { parentPort, workerData } from 'node:worker_threads';
 import { Ajv } from 'ajv';
 import { Ajv2019 } from 'ajv/dist/2019.js';
@@ -84,9 +84,9 @@ parentPort.on('message', ({ id, schema, args }) => {
     const validate = validatorOf(schema);
     parentPort.postMessage({ id, isCompiled: true });
     if (args === undefined || validate(args)) parentPort.postMessage({ id });
-    else parentPort.postMessage({ id, mistakes: validate.errors.slice(0, 10).map(describe).join('; ') });
+    else parentPort.postMessage({ id, invalidArguments: validate.errors.slice(0, 10).map(describe).join('; ') });
   } catch ({ message }) {
-    parentPort.postMessage({ id, error: String(message).slice(0, 1000) });
+    parentPort.postMessage({ id, invalidSchema: String(message).slice(0, 1000) });
   }
 });
 compile('{"type":"object"}');
