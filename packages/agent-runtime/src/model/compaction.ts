@@ -41,7 +41,7 @@ export async function compact(options: CompactOptions): Promise<ModelContext | u
 
   const keptFrom = cutBefore(view.items, window * KEPT);
   const last = view.items[keptFrom - 1]?.position ?? 0;
-  const trimmed: ModelContext = { ...view, trimmedUpTo: Math.max(view.trimmedUpTo, last) };
+  const trimmed: ModelContext = { ...view, trimmedThrough: Math.max(view.trimmedThrough, last) };
   if (size(trimmed) <= window * ROOMY) return trimmed;
   if (keptFrom === 0) return size(trimmed) < before ? trimmed : undefined;
 
@@ -55,8 +55,8 @@ export async function compact(options: CompactOptions): Promise<ModelContext | u
   const summary = await options.summarize([...earlier, ...messages, { role: 'user', content: INSTRUCTION }]);
   return {
     summary: summary ?? `${view.summary ?? ''}\n(What was said after that is too long to be shown.)`.trim(),
-    upTo: last,
-    trimmedUpTo: trimmed.trimmedUpTo,
+    summarizedThrough: last,
+    trimmedThrough: trimmed.trimmedThrough,
     items: view.items.slice(keptFrom),
   };
 }

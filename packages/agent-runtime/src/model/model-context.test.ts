@@ -26,7 +26,10 @@ const call = (name: string, text: string, result?: string, fields: Partial<Item>
     ...fields,
   });
 const messagesOf = (items: StoredItem[], more: Partial<ModelContext> = {}, attachments?: Attachment[]) => {
-  const messages = toMessages({ summary: undefined, upTo: 0, trimmedUpTo: 0, items, ...more }, () => attachments);
+  const messages = toMessages(
+    { summary: undefined, summarizedThrough: 0, trimmedThrough: 0, items, ...more },
+    () => attachments,
+  );
   expect(openAiMistakes({ messages })).toEqual([]);
   return messages;
 };
@@ -96,14 +99,14 @@ it('old results are left out by their position, short ones stay', () => {
   const long = 'x'.repeat(401);
   const old = call('a', '{}', long);
   const items = [question(), old, call('b', '{}', 'x'.repeat(400)), call('c', '{}', long)];
-  const trimmedUpTo = (items[2] as StoredItem).position;
-  const contents = messagesOf(items, { trimmedUpTo }).flatMap((message) =>
+  const trimmedThrough = (items[2] as StoredItem).position;
+  const contents = messagesOf(items, { trimmedThrough }).flatMap((message) =>
     message.role === 'tool' ? [message.content] : [],
   );
   expect(contents).toEqual(['[An older result of 401 characters was left out.]', 'x'.repeat(400), long]);
   const { toolCall } = old.item;
   if (toolCall !== undefined) toolCall.resultId = 'res_1';
-  expect(messagesOf(items, { trimmedUpTo })[2]?.content).toContain('read_result has it as "res_1"');
+  expect(messagesOf(items, { trimmedThrough })[2]?.content).toContain('read_result has it as "res_1"');
 });
 
 it('a summary comes first', () => {

@@ -12,9 +12,9 @@ export interface ModelContext {
   /** The summary of everything before `items`, where the history was compacted. */
   summary: string | undefined;
   /** The position up to which the summary covers the history. */
-  upTo: number;
+  summarizedThrough: number;
   /** The position up to which long results are left out. */
-  trimmedUpTo: number;
+  trimmedThrough: number;
   items: StoredItem[];
 }
 
@@ -35,7 +35,7 @@ export function toMessages(view: ModelContext, attachments: AttachmentsOf): Comp
     messages.push({ role: 'user', content: `<summary of="the conversation so far">\n${view.summary}\n</summary>` });
   let step: StoredItem[] = [];
   const flush = () => {
-    messages.push(...toStepMessages(step, view.trimmedUpTo));
+    messages.push(...toStepMessages(step, view.trimmedThrough));
     step = [];
   };
   for (const stored of view.items) {
@@ -58,7 +58,7 @@ export function toMessages(view: ModelContext, attachments: AttachmentsOf): Comp
   return messages;
 }
 
-function toStepMessages(step: StoredItem[], trimmedUpTo: number): CompletionMessage[] {
+function toStepMessages(step: StoredItem[], trimmedThrough: number): CompletionMessage[] {
   const said = step.flatMap(({ item }) => (item.kind === 'assistant_message' ? item.text : [])).join('');
   const text = said.toWellFormed();
   const calls = step.filter(({ item }) => item.kind === 'tool_call');
@@ -76,7 +76,7 @@ function toStepMessages(step: StoredItem[], trimmedUpTo: number): CompletionMess
       (call): Role<'tool'> => ({
         role: 'tool',
         tool_call_id: call.item.toolCall?.callId ?? '',
-        content: toResult(call, trimmedUpTo),
+        content: toResult(call, trimmedThrough),
       }),
     ),
   ];
@@ -106,10 +106,10 @@ function parseArguments(text: string): object {
   return { not_json: text.slice(0, 2000).toWellFormed() };
 }
 
-function toResult({ item, position }: StoredItem, trimmedUpTo: number): string {
+function toResult({ item, position }: StoredItem, trimmedThrough: number): string {
   const result = item.toolCall?.result;
   if (result === undefined) return 'There is no result: the call was cut off.';
-  if (position > trimmedUpTo || result.length <= TRIMMED_LENGTH) return result;
+  if (position > trimmedThrough || result.length <= TRIMMED_LENGTH) return result;
   const { resultId } = item.toolCall ?? {};
   const more = resultId === undefined ? '' : ` read_result has it as "${resultId}".`;
   return `[An older result of ${result.length} characters was left out.${more}]`;

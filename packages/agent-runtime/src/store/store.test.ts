@@ -63,6 +63,19 @@ describe.each(stores)('%s', (_, make) => {
     expect((await store.items('s', { limit: 10 })).items).toEqual([item(1, '\u0000 🎈')]);
   });
 
+  it('what only the model sees comes back, stored under the names that older versions know', async () => {
+    const store = createStore(opened, log);
+    const view = { summary: 'They talked.', summarizedThrough: 3, trimmedThrough: 2 };
+    const stored = { ...item(4, ''), modelOnly: { isStarted: true as const, view } };
+    await store.commit([store.statements.item('s', stored), store.statements.item('s', item(5, ''))]);
+    expect((await store.items('s', { limit: 2 })).items).toEqual([stored, item(5, '')]);
+    const [row] = await opened.db.selectFrom('items').select('hidden').where('position', '=', 4).execute();
+    expect(JSON.parse(row?.hidden ?? '')).toEqual({
+      isStarted: true,
+      view: { summary: 'They talked.', upTo: 3, trimmedUpTo: 2 },
+    });
+  });
+
   it('the same write twice is one', async () => {
     const store = createStore(opened, log);
     const write = store.statements.item('s', item(1, 'one'));

@@ -10,7 +10,8 @@ export interface StoredApproval {
   sessionId: string;
   approval: Approval;
   pending: boolean;
-  decidedWith?: string;
+  /** The decision as JSON, once there is one: a repetition has the same. */
+  decisionJson?: string;
   resolution?: Resolution;
 }
 
@@ -57,7 +58,7 @@ export function createApprovalQueries({ db, query, parse }: Reader): ApprovalQue
           approval,
           ...(resolution === undefined ? {} : { resolution }),
           pending: row.pending === 1,
-          ...(row.decided_with === null ? {} : { decidedWith: row.decided_with }),
+          ...(row.decided_with === null ? {} : { decisionJson: row.decided_with }),
         };
       }),
   };
@@ -65,12 +66,12 @@ export function createApprovalQueries({ db, query, parse }: Reader): ApprovalQue
 
 export function createApprovalStatements(db: Kysely<Database>) {
   return {
-    approval({ sessionId, approval, pending, decidedWith, resolution }: StoredApproval): Write {
+    approval({ sessionId, approval, pending, decisionJson, resolution }: StoredApproval): Write {
       const row = {
         session_id: sessionId,
         call_id: approval.callId,
         pending: pending ? 1 : 0,
-        decided_with: decidedWith ?? null,
+        decided_with: decisionJson ?? null,
         data: JSON.stringify({ ...approval, ...(resolution === undefined ? {} : { resolution }) }),
       };
       return [

@@ -18,9 +18,14 @@ export interface ModelOnly {
   /** The thinking of the step that the item begins: Anthropic's wire wants it back. */
   thinking?: ThinkingBlock[];
   /** Of a `compaction`: the model's context from here on, without its items. */
-  view?: { summary?: string; upTo: number; trimmedUpTo: number };
+  view?: { summary?: string; summarizedThrough: number; trimmedThrough: number };
   /** Of a call whose tool may have begun. */
   isStarted?: boolean;
+}
+
+/** The column `hidden`. */
+interface ModelOnlyData extends Omit<ModelOnly, 'view'> {
+  view?: { summary?: string; upTo: number; trimmedUpTo: number };
 }
 
 export interface ItemQueries {
@@ -127,7 +132,7 @@ export function createItemStatements(db: Kysely<Database>) {
         open: item.status === 'in_progress' ? 1 : 0,
         bytes: itemBytes(item),
         data: JSON.stringify(item),
-        hidden: modelOnly === undefined ? null : JSON.stringify(modelOnly),
+        hidden: modelOnly === undefined ? null : JSON.stringify(toModelOnlyData(modelOnly)),
       };
       return [
         db
@@ -159,8 +164,20 @@ export function toStoredItem(row: TableRow<'items'>, parse: Reader['parse']): St
     parse('items', sessionId, itemId, () => reviveDates(parseObject<Item>(row.data), ['createdAt'])) ??
     unreadableItem(itemId);
   const modelOnly =
-    hidden === null ? undefined : parse('items', sessionId, itemId, () => parseObject<ModelOnly>(hidden));
+    hidden === null ? undefined : parse('items', sessionId, itemId, () => toModelOnly(parseObject(hidden)));
   return { position, item, ...(modelOnly === undefined ? {} : { modelOnly }) };
+}
+
+function toModelOnlyData({ view, ...rest }: ModelOnly): ModelOnlyData {
+  if (view === undefined) return rest;
+  const { summarizedThrough: upTo, trimmedThrough: trimmedUpTo, ...more } = view;
+  return { ...rest, view: { ...more, upTo, trimmedUpTo } };
+}
+
+function toModelOnly({ view, ...rest }: ModelOnlyData): ModelOnly {
+  if (view === undefined) return rest;
+  const { upTo: summarizedThrough, trimmedUpTo: trimmedThrough, ...more } = view;
+  return { ...rest, view: { ...more, summarizedThrough, trimmedThrough } };
 }
 
 export function unreadableItem(itemId: string): Item {
