@@ -46,7 +46,7 @@ export interface RunOptions {
 }
 
 export function createRun({ connection, sessionId, inputId, accepted }: RunOptions): Run {
-  // Whoever watches the run gets the failure; nobody may be watching.
+  // Readers get the failure; without one it must not be an unhandled rejection.
   let isAccepted = false;
   accepted.then(
     (sent) => {
@@ -79,7 +79,7 @@ export function createRun({ connection, sessionId, inputId, accepted }: RunOptio
     try {
       const events = connection.watch({ sessionId, ...cursor, signal: stop.signal });
       for await (const event of mendEvents(events, history, inputId)) {
-        // Where the message was refused, what is seen here is the answer to another one of its name.
+        // Where the message was refused, these events are of another message with the same id.
         if (!isAccepted) await accepted;
         if (event.type === 'input.cancelled' && event.inputId === inputId) {
           result ??= { runId: '', status: 'cancelled', text: '', usage: noUsage };

@@ -136,7 +136,7 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
     try {
       await connection.call((trpc, options) => trpc.tool.result.mutate({ sessionId, callId, ...outcome }, options));
     } catch (error) {
-      // It came too late, or the session is gone: nobody waits for it.
+      // The result came too late, or the session is gone.
       if (!isOneOf(error, 'TOOL_CALL_FINISHED', 'NOT_FOUND')) onError(error);
     }
   };

@@ -101,7 +101,7 @@ export async function accumulateStep({ model, chunks, live }: AccumulateStepOpti
   for (const call of calls.values()) close(call);
   const isWhole = step.finishReason !== undefined;
   if (!isWhole) step.thinking = [];
-  step.items = live.items.map((_, index) => finished(live.itemOf(index), step.finishReason, index === last));
+  step.items = live.items.map((_, index) => finishItem(live.itemOf(index), step.finishReason, index === last));
   return step;
 }
 
@@ -110,7 +110,8 @@ interface Writing {
   joiner: ReturnType<typeof createSurrogateJoiner>;
 }
 
-function finished(item: Item, reason: FinishReason | undefined, isLast: boolean): Item {
+/** Settles an item at the end of the answer. */
+function finishItem(item: Item, reason: FinishReason | undefined, isLast: boolean): Item {
   const isWhole = reason !== undefined;
   if (item.toolCall === undefined) return { ...item, status: isWhole || !isLast ? 'completed' : 'incomplete' };
   if (reason === 'stop' || reason === 'tool_calls') return item;

@@ -87,6 +87,7 @@ function withoutMedia(message: CompletionMessage): CompletionMessage {
   } as CompletionMessage;
 }
 
+/** Drops the messages before the first one of a person. */
 function fromQuestion(messages: CompletionMessage[]): CompletionMessage[] {
   const first = messages.findIndex(({ role }) => role === 'user');
   return first < 0 ? [] : messages.slice(first);

@@ -59,8 +59,10 @@ export function toMessages(view: ModelContext, attachments: AttachmentsOf): Comp
 }
 
 function toStepMessages(step: StoredItem[], trimmedThrough: number): CompletionMessage[] {
-  const said = step.flatMap(({ item }) => (item.kind === 'assistant_message' ? item.text : [])).join('');
-  const text = said.toWellFormed();
+  const text = step
+    .flatMap(({ item }) => (item.kind === 'assistant_message' ? item.text : []))
+    .join('')
+    .toWellFormed();
   const calls = step.filter(({ item }) => item.kind === 'tool_call');
   if (text === '' && calls.length === 0) return [];
   const thinking = step.flatMap(({ modelOnly }) => modelOnly?.thinking ?? []);

@@ -21,7 +21,7 @@ export function mergeAnnounced(before: AnnouncedTool[], clientId: string, tools:
   const names = new Set(tools.map(({ name }) => name));
   const others = before.flatMap((tool): AnnouncedTool[] => {
     if (names.has(tool.name)) return [];
-    return tool.clientId === clientId && tool.isGone !== true ? withdrawn(tool) : [tool];
+    return tool.clientId === clientId && tool.isGone !== true ? withdraw(tool) : [tool];
   });
   const own = tools.map((tool): AnnouncedTool => {
     const last = known.get(tool.name);
@@ -41,7 +41,7 @@ export function mergeAnnounced(before: AnnouncedTool[], clientId: string, tools:
 }
 
 /** Returns what remains of a tool that its client has withdrawn: the strictest kind that other clients have announced. */
-function withdrawn({ name, clientId, kind, atLeast }: AnnouncedTool): AnnouncedTool[] {
+function withdraw({ name, clientId, kind, atLeast }: AnnouncedTool): AnnouncedTool[] {
   if (atLeast === undefined) return [];
   return [{ name, description: '', inputSchema: { type: 'object' }, clientId, kind, atLeast, isGone: true }];
 }

@@ -34,11 +34,18 @@ export function createMcpRedactor({ url, headers = {}, env = {} }: Secretive): (
 function credentialsOf(url: string): string[] {
   if (!URL.canParse(url)) return [];
   const { username, password, searchParams } = new URL(url);
-  const pair = [username, password].map(decoded).join(':');
-  return [username, password, decoded(username), decoded(password), btoa(encodeURI(pair)), ...searchParams.values()];
+  const pair = [username, password].map(decodeUrlPart).join(':');
+  return [
+    username,
+    password,
+    decodeUrlPart(username),
+    decodeUrlPart(password),
+    btoa(encodeURI(pair)),
+    ...searchParams.values(),
+  ];
 }
 
-function decoded(text: string): string {
+function decodeUrlPart(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {

@@ -92,7 +92,7 @@ function createFolder(root: string, names: string[], policy: PathPolicy): Folder
         const bytes = await readFile(file);
         return bytes.includes(0) ? undefined : bytes.toString('utf8');
       } catch {
-        // It has gone meanwhile, or nobody may read it.
+        // It was deleted meanwhile, or cannot be read.
         return undefined;
       }
     },
@@ -172,7 +172,7 @@ async function realPath(path: string): Promise<string | undefined> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error;
-    // A link into nowhere would be followed by whoever writes to it.
+    // Writing to a broken link would create its target.
     const link = await lstat(path).catch(() => undefined);
     if (link?.isSymbolicLink()) throw new Error(`"${path}" is a link that leads nowhere.`);
     return undefined;

@@ -55,7 +55,7 @@ export function createLineSearch({ expression, maxLine, signal, fileMs = FILE_MS
       execArgv: [],
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
     });
-    // Whoever waits for it is told by its end.
+    // The `exit` event follows, and is handled.
     worker.on('error', () => {});
     return new Promise((resolve) => {
       for (const event of ['online', 'exit']) worker.once(event, () => resolve(worker));

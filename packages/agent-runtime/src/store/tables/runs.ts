@@ -10,7 +10,7 @@ export interface StoredRun {
   run: Run;
   /** How many processes have started and found it unfinished. */
   attempts: number;
-  /** A client was told that it would be cancelled. */
+  /** True once a client's cancellation was accepted. */
   isCancelled: boolean;
 }
 
