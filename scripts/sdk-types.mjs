@@ -38,7 +38,7 @@ export function sdkTypes({ contract, schemas, proceduresOf, errorCatalogue }) {
 ${printer.declarations()}
 ${comment('An event with its cursor: pass the `id` as `lastEventId` to go on after it.')}export type TrackedSessionEvent = SessionEvent & { id: string };
 
-${comment("What went wrong. The list may grow: treat a code you don't know by `retryable`.")}export type ErrorCode = ${Object.keys(
+${comment("The codes of errors. The list may grow: treat a code you don't know by `retryable`.")}export type ErrorCode = ${Object.keys(
     errorCatalogue,
   )
     .map((code) => `'${code}'`)

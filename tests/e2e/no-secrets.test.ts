@@ -329,7 +329,7 @@ it('MCP servers that repeat all they know: nothing of it is logged, and the mode
     while (!own.logs.some(({ msg }) => msg.includes(text))) await new Promise((resolve) => setTimeout(resolve, 20));
   };
   try {
-    await logged('the MCP server is ready');
+    await logged('connected to the MCP server');
     const session = await own.client().sessions.create();
     await session.rules.add({ tool: '*', effect: 'allow' });
     const run = session.send('go');
@@ -347,14 +347,14 @@ it('MCP servers that repeat all they know: nothing of it is logged, and the mode
     expect(told).toContain(PERSON);
     await next.finish();
     await run.finished();
-    await logged('it says something');
+    await logged('the MCP server wrote to stderr');
     for (const broken of [
       `{"mcpServers": {"a": {"url": ${KEY}}}}`,
       JSON.stringify({ mcpServers: { a: { [KEY]: 1 } }, [KEY]: 1 }),
     ]) {
-      own.logs.splice(0, own.logs.length, ...own.logs.filter(({ msg }) => !msg.includes('the old one stays')));
+      own.logs.splice(0, own.logs.length, ...own.logs.filter(({ msg }) => !msg.includes('keeping the old one')));
       writeFileSync(file, broken);
-      await logged('the old one stays');
+      await logged('keeping the old one');
       none(JSON.stringify(own.logs), [...SECRETS, TOKEN, ...WORDS]);
     }
     none(JSON.stringify(own.logs), [...SECRETS, TOKEN, ...WORDS]);

@@ -14,15 +14,16 @@ import { createRouter } from './api/router.ts';
 import type { Env } from './env.ts';
 import { createLlmClient } from './model/llm-client.ts';
 import { createSessionRegistry } from './session/session-registry.ts';
+import type { OpenDatabase } from './store/database.ts';
 import { migrateUp } from './store/migrate.ts';
-import { type OpenDatabase, openDatabase } from './store/open-database.ts';
+import { openDatabase } from './store/open-database.ts';
 import { createStore } from './store/store.ts';
 import { startMcpServers } from './tools/mcp-client.ts';
 import { createSchemaChecker } from './tools/schema-checker.ts';
 import { createServerTools } from './tools/server-tools.ts';
 import { createToolRegistry } from './tools/tool-registry.ts';
 
-/** Beside `src` and `dist`. */
+/** Stands beside `src` and `dist`. */
 const AGENTS_FOLDER = fileURLToPath(new URL('../agents', import.meta.url));
 
 export async function startAgentRuntime(
@@ -83,7 +84,9 @@ export async function startAgentRuntime(
     },
     onTimeout: () => sessions.stop(),
   });
-  sessions.recover().catch((err) => log.error({ err }, 'what was unfinished could not be taken up'));
+  sessions
+    .recover()
+    .catch((err) => log.error({ err, event: 'sessions.recover_failed' }, 'unfinished sessions could not be resumed'));
   return {
     ...service,
     async close(timeoutMs) {
@@ -97,16 +100,16 @@ export async function startAgentRuntime(
   };
 }
 
-/** The database, with our schema. Throws `SettingsError`. */
+/** Opens the database and migrates it. Throws `SettingsError`. */
 async function openStore({ DATABASE_URL: url }: Env, log: Logger): Promise<OpenDatabase> {
   const onTaken = () => {
-    log.fatal('another agent-runtime has taken the database over');
+    log.fatal({ event: 'database.taken' }, 'another agent-runtime has taken the database over');
     process.exit(1);
   };
   const database = await openDatabase({ url, log, onTaken });
   try {
     const done = await migrateUp(database);
-    if (done.length > 0) log.info({ migrations: done }, 'the database was migrated');
+    if (done.length > 0) log.info({ migrations: done, event: 'database.migrate' }, 'the database was migrated');
     return database;
   } catch (error) {
     await database.close();

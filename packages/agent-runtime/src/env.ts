@@ -48,7 +48,7 @@ const shape = {
 
 export type Env = ReturnType<typeof loadEnv>;
 
-/** agent-runtime's settings. Throws `SettingsError` with every mistake. */
+/** Loads agent-runtime's settings. Throws `SettingsError` with every mistake. */
 export function loadEnv(variables: Variables, cwd = process.cwd()) {
   const settings = collectMistakes(
     () => {
@@ -59,8 +59,8 @@ export function loadEnv(variables: Variables, cwd = process.cwd()) {
       const path = (value: string | undefined) => (value === undefined ? undefined : resolve(home, value));
       return {
         ...loaded,
-        // Paths are the same ones wherever the process is started from.
-        DATABASE_URL: located(loaded.DATABASE_URL, home),
+        // Paths are relative to the repository, not to the folder that the process is started in.
+        DATABASE_URL: resolveFileUrl(loaded.DATABASE_URL, home),
         AGENTS_DIR: path(loaded.AGENTS_DIR),
         MCP_CONFIG: path(loaded.MCP_CONFIG),
       };
@@ -76,17 +76,17 @@ export function loadEnv(variables: Variables, cwd = process.cwd()) {
   return { ...settings, unknown: unknownSettings(variables, PREFIX, shape) };
 }
 
-/** `DATABASE_URL` alone: the schema can be brought up to date without keys. Throws `SettingsError`. */
+/** Loads `DATABASE_URL` alone: migrating needs no keys. Throws `SettingsError`. */
 export function loadDatabaseUrl(variables: Variables, cwd = process.cwd()): string {
   const { DATABASE_URL } = loadSettings(variables, PREFIX, { DATABASE_URL: shape.DATABASE_URL });
-  return located(DATABASE_URL, rootOf(cwd));
+  return resolveFileUrl(DATABASE_URL, rootOf(cwd));
 }
 
-function located(url: string, home: string): string {
+function resolveFileUrl(url: string, home: string): string {
   return url.startsWith('file:') ? `file:${resolve(home, url.slice('file:'.length))}` : url;
 }
 
-/** The repository's root, where we are in it; else where we are. */
+/** Returns the repository's root where `cwd` is in it; else `cwd`. */
 function rootOf(cwd: string): string {
   for (let folder = cwd; ; folder = dirname(folder)) {
     if (existsSync(join(folder, 'turbo.json'))) return folder;

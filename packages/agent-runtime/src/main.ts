@@ -5,6 +5,7 @@ import { loadEnv } from './env.ts';
 await runService('agent-runtime', () => {
   const env = loadEnv(readVariables());
   const log = createLogger({ service: 'agent-runtime', level: env.LOG_LEVEL });
-  if (env.unknown.length > 0) log.warn({ unknown: env.unknown }, 'these settings are unknown: are they misspelt?');
+  if (env.unknown.length > 0)
+    log.warn({ unknown: env.unknown, event: 'settings.unknown' }, 'unknown settings, which may be misspelt');
   return { log, shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_MS, start: () => startAgentRuntime(env, log) };
 });

@@ -3,15 +3,15 @@ import { type AllowOrigin, type Authorize, createFilter, isLoopback, isSameKey, 
 
 export interface AuthorizeOptions {
   key: string;
-  /** Where gateway listens. */
+  /** The address that gateway listens on. */
   host: string;
   /** Origins that need no token on loopback; `*` stands for any run of characters. */
   allowedOrigins: string[];
 }
 
 /**
- * Who may talk to gateway: whoever has the key; without one, only what runs on this machine, and no web page that the person
- * happens to visit. PROTOCOL.md §2.
+ * Authorizes callers: with the key, anybody; without one, only programs on this machine, and no web page that the person happens to visit.
+ * PROTOCOL.md §2.
  */
 export function createAuthorize({ key, host, allowedOrigins }: AuthorizeOptions): Authorize {
   const allows = createOriginCheck({ host, allowedOrigins });
@@ -48,14 +48,14 @@ export function createAuthorize({ key, host, allowedOrigins }: AuthorizeOptions)
   };
 }
 
-/** Whether a page may come without a token, or show it late: gateway's own, or one that is listed. */
+/** Returns a check that is true for gateway's own pages and listed origins: they need no token, or may send it later. */
 export function createOriginCheck({ host, allowedOrigins }: Omit<AuthorizeOptions, 'key'>): AllowOrigin {
   const isListed = createOriginFilter(allowedOrigins);
   const isLocal = isLoopback(host);
   return (origin, asked) => isListed(origin) || isOwnOrigin(origin, asked, isLocal);
 }
 
-/** Whether an origin is one of `allowed`, where `*` stands for any run of characters within a name. */
+/** Returns a check that is true for origins of `allowed`, where `*` stands for any run of characters within a name. */
 export function createOriginFilter(allowed: string[]): (origin: string) => boolean {
   return createFilter(allowed, '[^/]*', 'i');
 }
@@ -64,7 +64,7 @@ function hostnameOf(host: string): string {
   return host.replace(/:\d+$/, '').toLowerCase();
 }
 
-/** gateway's own pages. On loopback its name must be one of loopback's; elsewhere there may be a proxy that speaks TLS. */
+/** True for gateway's own pages. On loopback its name must be one of loopback's; elsewhere a proxy may add TLS. */
 function isOwnOrigin(origin: string, asked: string | undefined, isLocal: boolean): boolean {
   if (asked === undefined || (isLocal && !isLoopback(hostnameOf(asked)))) return false;
   const own = asked.toLowerCase();

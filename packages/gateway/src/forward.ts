@@ -1,13 +1,13 @@
 import type { Contract } from '@codelab/protocol';
 import type { Handlers } from '@codelab/service-kit';
 
-/** Takes the calls that are forwarded. */
+/** The service that calls are forwarded to. */
 export interface Target {
   /** Calls the procedure of that name, such as `session.get`. Throws its `CodelabError`. */
   call(type: 'query' | 'mutation', name: string, input: object): Promise<unknown>;
 }
 
-/** Leaves out subscriptions: one that was cut has to go on where it was, and that takes somebody who knows its events. */
+/** Leaves out subscriptions: resuming one takes knowledge of its events. */
 type Forwarded<C extends Contract> = {
   [G in keyof C]: {
     [N in keyof C[G] as C[G][N]['type'] extends 'subscription' ? never : N]: Handlers<C>[G][N];

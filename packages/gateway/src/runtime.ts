@@ -9,15 +9,15 @@ import {
 } from '@codelab/protocol';
 import { createRpcClient, type Logger, type RpcClient, type ServiceContext } from '@codelab/service-kit';
 
-/** How long agent-runtime may be out of reach before a watcher is told. */
+/** A watcher gets an error once agent-runtime is out of reach for so long. */
 const LOST_AFTER_MS = 30_000;
 const RESUBSCRIBE_MS = 100;
 
-/** agent-runtime, as gateway sees it. */
+/** Calls agent-runtime. */
 export interface Runtime {
   /** Calls the procedure of that name. Throws its `CodelabError`, or `OVERLOADED` when agent-runtime can't be reached within 5 s. */
   call: RpcClient<AgentRuntimeRouter>['callByName'];
-  /** The events of a session, over cuts and restarts of agent-runtime, until `signal` aborts or gateway stops. */
+  /** Yields the events of a session, across reconnects and restarts of agent-runtime, until `signal` aborts or gateway stops. */
   events(
     input: SessionEvents,
     context: ServiceContext,
@@ -32,7 +32,7 @@ export interface RuntimeOptions {
   log: Logger;
 }
 
-/** The only caller of agent-runtime. */
+/** Creates the only caller of agent-runtime. */
 export function createRuntime({ url, key, log }: RuntimeOptions): Runtime {
   const rpc = createRpcClient<AgentRuntimeRouter>({
     url,

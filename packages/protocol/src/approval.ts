@@ -14,7 +14,7 @@ const Glob = z.string().min(1).max(MAX_GLOB_LENGTH);
 export const Rule = z.object({
   tool: Glob.describe("A tool's name; `*` stands for any run of characters."),
   resource: Glob.default('**').describe(
-    'A glob over what the tool works on: a path, a command. A leading `!` turns it round. Default: everything.',
+    'A glob over what the tool works on: a path, a command. A leading `!` negates it. Default: everything.',
   ),
   effect: RuleEffect,
 });
@@ -23,7 +23,7 @@ export type Rule = z.infer<typeof Rule>;
 const RuleScope = z.enum(['session', 'project']);
 
 export const RememberedRule = Rule.extend({ ruleId: RuleId, scope: RuleScope, createdAt: z.date() }).describe(
-  'What may be done without asking (`allow`), and what not at all (`deny`). Of commands a rule is a convenience, not a boundary: the same thing can be said in a hundred ways.',
+  'Allows calls without asking (`allow`), or denies them (`deny`). For commands a rule is a convenience, not a boundary: the same can be written in a hundred ways.',
 );
 export type RememberedRule = z.infer<typeof RememberedRule>;
 
@@ -39,7 +39,10 @@ export const FileChange = z
     change: z.enum(['create', 'modify', 'delete']),
     hunks: z.array(
       z.object({
-        hunk: z.int().nonnegative().describe('Counts the hunks of the whole patch, from 0: what `dropHunks` names.'),
+        hunk: z
+          .int()
+          .nonnegative()
+          .describe('The number of the hunk in the whole patch, from 0, as `dropHunks` takes it.'),
         header: z.string(),
         lines: z.array(z.string()).describe('Each begins with a space, `+` or `-`.'),
       }),
@@ -63,15 +66,15 @@ export const Approval = z
     arguments: JsonObject,
     kind: ToolKind,
     target: ToolTarget,
-    reason: z.string().describe('Why somebody is asked, for a person.'),
+    reason: z.string().describe('The reason for asking, for a person.'),
     options: z
       .array(ApprovalOption)
       .describe(
-        'What may be chosen, and the glob that a remembered yes would stand for. Only `once`: this is asked for each time.',
+        'The possible scopes, and the glob that a remembered approval would allow. Only `once`: such calls are asked for each time.',
       ),
-    changes: z.array(FileChange).optional().describe('Of a patch: what it would change.'),
+    changes: z.array(FileChange).optional().describe('Of a patch: its changes.'),
     createdAt: z.date(),
-    deadline: z.date().describe('When it counts as rejected.'),
+    deadline: z.date().describe('The time after which it counts as rejected.'),
   })
   .describe('A tool call that waits for a person.');
 export type Approval = z.infer<typeof Approval>;
@@ -81,7 +84,7 @@ export const ApprovalDecide = z
     sessionId: SessionId,
     callId: CallId,
     decision: ApprovalDecision,
-    scope: DecisionScope.default('once').describe('Remembers a yes as a rule.'),
+    scope: DecisionScope.default('once').describe('Remembers the approval as a rule.'),
     resource: Glob.optional().describe('The glob of that rule. Default: as `options` says.'),
     arguments: JsonObject.optional().describe('Of `edit`: the arguments to use instead.'),
     dropHunks: z
@@ -89,8 +92,8 @@ export const ApprovalDecide = z
       .max(10_000)
       .optional()
       .describe('Of a patch, with `allow`: the hunks to leave out.'),
-    feedback: z.string().max(32_768).optional().describe('Why, for the model.'),
-    by: z.string().min(1).max(128).default('user').describe('Who decided, for those who watch.'),
+    feedback: z.string().max(32_768).optional().describe('The reason, for the model.'),
+    by: z.string().min(1).max(128).default('user').describe('The name of the person who decides, for watchers.'),
   })
   .refine((value) => value.decision !== 'edit' || value.arguments !== undefined, {
     message: 'edit needs arguments',
@@ -101,7 +104,7 @@ export type ApprovalDecide = z.infer<typeof ApprovalDecide>;
 
 export const ApprovalDecided = z.object({
   status: z.literal('resolved'),
-  replayed: z.boolean().describe('Whether it had been decided like this before.'),
+  replayed: z.boolean().describe('True where the same was decided before.'),
 });
 
 export const ApprovalList = z.object({ approvals: z.array(Approval) });

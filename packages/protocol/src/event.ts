@@ -37,7 +37,7 @@ export const SessionEvent = z
     event('item.delta', {
       itemId: ItemId,
       text: z.string(),
-      offset: z.int().nonnegative().describe('How many UTF-16 code units of the item came before.'),
+      offset: z.int().nonnegative().describe('The length of the item before this delta, in UTF-16 code units.'),
     }),
     event('item.completed', { item: Item }, 'Authoritative: the whole item.'),
     event(
@@ -58,20 +58,20 @@ export const SessionEvent = z
       name: z.string(),
       arguments: JsonObject,
       target: ToolTarget,
-      clientId: ClientId.optional().describe('Of a client tool: who announced it, and so runs it.'),
+      clientId: ClientId.optional().describe('Of a client tool: the client that announced it, and so runs it.'),
       deadline: z.number().describe('Milliseconds since 1970.'),
       paths: z
         .array(z.string())
         .optional()
-        .describe('The paths that the rules were asked about, as they are meant; none where it works on none.'),
+        .describe('The normalized paths that the rules were checked for; missing where it works on none.'),
       denied: z
         .array(z.string())
         .optional()
-        .describe('Globs of the paths that rules deny to this tool: it leaves out what it comes upon of them.'),
+        .describe('Globs of the paths that rules deny to this tool: it must leave them out.'),
       root: z
         .string()
         .optional()
-        .describe("The session's project, where that is a path: what relative paths are in, for globs from the top."),
+        .describe("The session's project, where that is a path: the folder of relative paths, for absolute globs."),
     }),
     event('tool.progress', {
       callId: CallId,
@@ -83,7 +83,7 @@ export const SessionEvent = z
     event('approval.resolved', {
       callId: CallId,
       decision: ApprovalOutcome,
-      by: z.string().describe('Who decided, in their own words.'),
+      by: z.string().describe('The name that the person gave; `rule` or `service` where no person decided.'),
     }),
     event('agent.switched', { from: z.string(), to: z.string(), reason: z.string() }),
     event('run.finished', {
@@ -93,7 +93,7 @@ export const SessionEvent = z
       costUsd: z.number().optional().describe('Of models that have a price. US dollars.'),
       error: EventError.optional(),
     }),
-    event('stream.synced', SessionState.shape, 'What follows is live.'),
+    event('stream.synced', SessionState.shape, 'Later events are live.'),
     event(
       'stream.reset',
       {

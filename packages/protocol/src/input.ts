@@ -69,13 +69,13 @@ export type Input = z.infer<typeof Input>;
 
 export const InputSend = z.object({
   sessionId: SessionId,
-  inputId: InputId.describe('Your name for this message; sending again with the same one is harmless.'),
+  inputId: InputId.describe('Your id for this message: sending again with the same id is harmless.'),
   content: Content,
   attachments: z.array(Attachment).max(20, 'at most 20 attachments').optional(),
   agent: AgentName.optional().describe('Switches the session to this agent first.'),
   model: ModelName.optional(),
   whenBusy: WhenBusy.default('queue').describe(
-    'What to do while another run is active. `queue`: wait for it; `steer`: into that run, before its next step; `interrupt`: cancel it and go on with this; `reject`: refuse with `SESSION_BUSY`.',
+    'Chooses what happens while another run is active. `queue`: wait for it; `steer`: into that run, before its next step; `interrupt`: cancel it and go on with this; `reject`: refuse with `SESSION_BUSY`.',
   ),
   createSession: z.boolean().default(false).describe('Create the session if there is none with this id.'),
 });
@@ -87,7 +87,7 @@ export type InputRef = z.infer<typeof InputRef>;
 export const InputSent = z.object({
   inputId: z.string(),
   status: InputStatus,
-  replayed: z.boolean().describe("Whether this id had been sent before, and this answer is the first one's."),
+  replayed: z.boolean().describe('True where this id was sent before: a repeated call is answered as the first one.'),
   runId: z.string().exactOptional().describe('The run that it was delivered to, if it was.'),
   eventId: z.string().describe('A cursor from just before its `input.accepted`: subscribe from here for the answer.'),
 });

@@ -29,12 +29,12 @@ export const Item = z
   .object({
     itemId: ItemId,
     runId: RunId.or(z.literal('')).describe('The run that it belongs to; empty for what happened between runs.'),
-    step: z.int().nonnegative().describe("Which of the run's steps it belongs to, from 1; 0: none."),
+    step: z.int().nonnegative().describe("The run's step that it belongs to, from 1; 0: none."),
     inputId: InputId.optional().describe('Of a `user_message`: the input that it came with.'),
     kind: ItemKind,
     text: z
       .string()
-      .describe('What is said; of a `tool_call` the arguments as the model wrote them, of a `compaction` the summary.'),
+      .describe('The text; of a `tool_call` the arguments as the model wrote them, of a `compaction` the summary.'),
     status: z
       .enum(['in_progress', 'completed', 'incomplete'])
       .describe('`incomplete`: the run was cancelled or failed before the item was whole.'),
@@ -46,12 +46,12 @@ export const Item = z
     compaction: z
       .object({ tokensBefore: z.int(), tokensAfter: z.int() })
       .optional()
-      .describe("How large the model's view of the conversation was before and is after, in tokens; an estimate."),
+      .describe("The size of the model's context before and after, in tokens; an estimate."),
     agentSwitch: z
       .object({ from: z.string(), to: z.string(), reason: z.string(), by: z.enum(['user', 'model']) })
       .optional(),
   })
-  .describe('One entry of what a person sees of a session.');
+  .describe('One entry of the history that a person sees.');
 export type Item = z.infer<typeof Item>;
 
 export const ItemPage = z

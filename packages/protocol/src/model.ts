@@ -1,9 +1,9 @@
 import { z } from 'zod';
 
 export const Model = z.object({
-  id: z.string().describe('What to pass as `model`.'),
+  id: z.string().describe('The value to pass as `model`.'),
   provider: z.string(),
-  name: z.string().describe('What the provider calls it.'),
+  name: z.string().describe("The provider's name for it."),
 });
 export type Model = z.infer<typeof Model>;
 

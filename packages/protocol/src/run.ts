@@ -27,7 +27,7 @@ export const EventError = z
 const RunStatus = z.enum(['running', 'completed', 'cancelled', 'failed', 'limit']);
 
 export const RunEnd = RunStatus.exclude(['running']).describe(
-  'How a run ended. `limit`: the model had no room for more, or the run too many steps.',
+  'The end of a run. `limit`: the context was full, or the run had too many steps.',
 );
 
 export const Run = z
@@ -45,7 +45,7 @@ export const Run = z
     startedAt: z.date(),
     finishedAt: z.date().optional(),
   })
-  .describe('What the agent did for one or more messages, until it was idle again.');
+  .describe("The agent's work on one or more messages, until it is idle again.");
 export type Run = z.infer<typeof Run>;
 
 export const RunRef = z.object({ sessionId: SessionId, runId: RunId });
@@ -62,5 +62,5 @@ const cost = { costUsd: z.number().describe('US dollars, of the steps whose mode
 
 export const UsageReport = z
   .object({ usage: Usage, ...cost, byModel: z.array(z.object({ model: z.string(), usage: Usage, ...cost })) })
-  .describe('What was used, by one session or by all.');
+  .describe('The usage of one session, or of all.');
 export type UsageReport = z.infer<typeof UsageReport>;

@@ -39,14 +39,14 @@ export const Session = z
   .object({
     sessionId: SessionId,
     title: Title.describe('Empty until somebody names it.'),
-    agent: AgentName.describe('Who answers.'),
+    agent: AgentName.describe('The agent that answers.'),
     model: ModelName.describe("`provider/model`, or `default`: the agent's, else the service's."),
-    project: Project.describe('What sessions share their remembered rules by.'),
+    project: Project.describe('The project: its sessions share remembered rules.'),
     metadata: Metadata.describe('Your own labels.'),
     forkedFrom: z
       .object({ sessionId: SessionId, itemId: ItemId.optional() })
       .optional()
-      .describe('Of a fork: where it came from.'),
+      .describe('Of a fork: its origin.'),
     createdAt: z.date(),
     updatedAt: z.date(),
   })
@@ -57,19 +57,19 @@ export type Session = z.infer<typeof Session>;
 export const SessionState = z.object({
   state: z.enum(['idle', 'running', 'waiting']).describe("`waiting`: for a person's decision."),
   runId: RunId.optional(),
-  queued: z.int().nonnegative().describe('How many messages wait behind the active run.'),
+  queued: z.int().nonnegative().describe('The number of messages that wait behind the active run.'),
 });
 export type SessionState = z.infer<typeof SessionState>;
 
 export const SessionCreate = z.object({
   sessionId: SessionId.optional().describe(
-    'Your name for it, 2 to 128 characters of `A-Z a-z 0-9 _ . : -`. Creating it again with the same values returns the same one.',
+    'Your id for it, 2 to 128 characters of `A-Z a-z 0-9 _ . : -`. Creating it again with the same values returns the same one.',
   ),
   title: Title.optional(),
-  agent: AgentName.optional().describe("Who answers. Default: the service's."),
+  agent: AgentName.optional().describe("The agent that answers. Default: the service's."),
   model: ModelName.optional().describe("Default: the agent's, else the service's."),
   project: Project.optional().describe(
-    "What sessions share their remembered rules by: the workspace's folder, a repository's name.",
+    "The workspace's folder, or a repository's name. Sessions of one project share remembered rules.",
   ),
   metadata: Metadata.optional(),
 });
@@ -77,7 +77,9 @@ export type SessionCreate = z.infer<typeof SessionCreate>;
 
 export const SessionMade = z.object({
   session: Session,
-  replayed: z.boolean().describe("Whether there was a session of this id, and this answer is the first one's."),
+  replayed: z
+    .boolean()
+    .describe('True where the session existed before: a repeated call is answered as the first one.'),
 });
 
 export const SessionPage = z.object({
@@ -85,7 +87,7 @@ export const SessionPage = z.object({
   nextCursor: z.string().exactOptional().describe('Set while there are older sessions: pass it as `cursor`.'),
 });
 
-export const Deleted = z.object({ deleted: z.boolean().describe('Whether there was one.') });
+export const Deleted = z.object({ deleted: z.boolean().describe('False where there was no such session or rule.') });
 
 export const SessionRef = z.object({ sessionId: SessionId });
 
@@ -121,7 +123,7 @@ export const SessionEvents = z.object({
     .max(200)
     .nullish()
     .describe('The id of the last event that the reader has. What follows it is sent.'),
-  from: z.enum(['now', 'start']).default('now').describe('Where to begin without a `lastEventId`.'),
+  from: z.enum(['now', 'start']).default('now').describe('The beginning without a `lastEventId`.'),
   inputId: InputId.optional().describe(
     'Without a `lastEventId`: begin where this input is accepted, and wait for it where it is still on its way.',
   ),

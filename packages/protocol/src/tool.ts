@@ -16,7 +16,7 @@ export const MAX_TOOLS_BYTES = 1024 * 1024;
 export const ToolKind = z
   .enum(['read', 'write', 'delete', 'execute'])
   .describe(
-    'What a tool does to the world: it decides whether a person is asked. `read` is allowed by default; the others ask.',
+    'The effect of a tool, which decides whether a person is asked: `read` is allowed by default, the others ask.',
   );
 export type ToolKind = z.infer<typeof ToolKind>;
 
@@ -53,13 +53,13 @@ export const ToolSpec = z
       .string()
       .max(100)
       .optional()
-      .describe('Which argument names what the tool works on, such as `path`: rules match it.'),
+      .describe('The argument that names the resource, such as `path`: rules match its value.'),
     timeoutMs: z
       .int()
       .min(1)
       .max(3_600_000)
       .optional()
-      .describe('How long a call may take. Milliseconds, 1 to 3,600,000; default `AGENT_RUNTIME__TOOL_TIMEOUT_MS`.'),
+      .describe('Limits the time of a call. Milliseconds, 1 to 3,600,000; default `AGENT_RUNTIME__TOOL_TIMEOUT_MS`.'),
   })
   .describe('A tool as the model and the rules see it.');
 export type ToolSpec = z.infer<typeof ToolSpec>;
@@ -71,7 +71,7 @@ export function toolBytes({ description, inputSchema }: ToolSpec): number {
 
 export const ToolTarget = z
   .enum(['client', 'server', 'mcp'])
-  .describe('Where a tool runs: in the IDE, in the service, in an MCP server.');
+  .describe('The place where a tool runs: in the IDE, in the service, in an MCP server.');
 export type ToolTarget = z.infer<typeof ToolTarget>;
 
 export const ToolOutcome = z.enum(['succeeded', 'failed', 'rejected', 'denied', 'timed_out', 'cancelled']);
@@ -86,10 +86,10 @@ export type ApprovalOutcome = z.infer<typeof ApprovalOutcome>;
 export const Resolution = z
   .object({
     decision: ApprovalOutcome,
-    by: z.string().describe('As whoever decided has named themselves; `rule` and `service` where nobody did.'),
+    by: z.string().describe('The name that the person gave; `rule` or `service` where no person decided.'),
     decidedAt: z.number().describe('Milliseconds since 1970.'),
   })
-  .describe('How an approval ended.');
+  .describe('The end of an approval.');
 export type Resolution = z.infer<typeof Resolution>;
 
 export const ToolCallInfo = z
@@ -99,19 +99,19 @@ export const ToolCallInfo = z
     arguments: JsonObject.optional().describe('As they are used: parsed, and edited where a person did.'),
     target: ToolTarget.optional(),
     outcome: ToolOutcome.optional(),
-    result: z.string().optional().describe('What the model was given.'),
+    result: z.string().optional().describe('The result as the model was given it.'),
     resultId: z
       .string()
       .optional()
       .describe('Names the whole result, where `result` is only a part of it: `tool.readResult`.'),
-    decision: Resolution.optional().describe('What was decided where somebody was asked.'),
+    decision: Resolution.optional().describe('The decision, where a person was asked.'),
   })
-  .describe('What an item of kind `tool_call` says besides its text, which is the arguments as the model wrote them.');
+  .describe('The call of an item of kind `tool_call`. Its `text` is the arguments as the model wrote them.');
 export type ToolCallInfo = z.infer<typeof ToolCallInfo>;
 
 export const ToolAnnounce = z.object({
   sessionId: SessionId,
-  clientId: ClientId.describe('Who runs them.'),
+  clientId: ClientId.describe('The client that runs them.'),
   tools: z
     .array(ToolSpec)
     .max(MAX_TOOLS, { message: `at most ${MAX_TOOLS} tools`, abort: true })
@@ -128,7 +128,7 @@ export const ToolResult = z
     sessionId: SessionId,
     callId: CallId,
     result: JsonValue.optional().describe('Anything that JSON has; text is given to the model as it is.'),
-    error: z.string().optional().describe('Why it could not be done: the model is told.'),
+    error: z.string().optional().describe('The reason of a failure, for the model.'),
   })
   .refine((value) => (value.result === undefined) !== (value.error === undefined), {
     message: 'either result or error is needed, and not both',
@@ -161,11 +161,11 @@ export type SessionTool = z.infer<typeof SessionTool>;
 
 export const ToolList = z.object({ tools: z.array(SessionTool) });
 
-export const ToolsAnnounced = z.object({ tools: z.int().describe('How many the client has now.') });
+export const ToolsAnnounced = z.object({ tools: z.int().describe('The number of tools that the client has now.') });
 
 export const ResultTaken = z.object({
   status: z.literal('accepted'),
-  replayed: z.boolean().describe('Whether the call had this result before.'),
+  replayed: z.boolean().describe('True where the call had this result before.'),
 });
 
 export const ProgressTaken = z.object({ status: z.literal('accepted') });

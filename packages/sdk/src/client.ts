@@ -18,17 +18,23 @@ export interface ClientOptions {
   url: string;
   /** gateway's key. Not needed for a gateway on this machine's loopback. */
   token?: string;
-  /** How long a call, or the wait for a lost connection, may take before it fails. Milliseconds, default 30,000. */
+  /**
+   * Limits the time of a call, and of the wait for a lost connection. Milliseconds.
+   * @default 30000
+   */
   timeoutMs?: number;
-  /** The tools that run here, by name: 1 to 64 characters of `A-Z a-z 0-9 _ -`. Every session of this client has them. */
+  /** The tools that run here, by name: 1 to 64 characters of `A-Z a-z 0-9 _ -`. They are announced to every session of this client. */
   tools?: Record<string, Tool>;
-  /** Told of what fails in the background: a tool's result that can't be delivered, a session that can't be watched. Default: nobody is. */
+  /** Called with errors of background work: a tool's result that can't be delivered, a session that can't be watched. */
   onError?: (error: unknown) => void;
-  /** A WebSocket class of your own. Default: the browser's, or `ws` on Node. */
+  /**
+   * The WebSocket class.
+   * @default the browser's, or `ws` on Node
+   */
   WebSocket?: typeof globalThis.WebSocket;
 }
 
-/** The way to the agent. Everything throws `CodelabError`; a connection is opened when it is needed, and again when it was cut. */
+/** A client of gateway. Every method throws `CodelabError`. The connection is opened on demand, and reopened when it is lost. */
 export interface Client {
   readonly sessions: {
     create(options?: CreateSessionOptions): Promise<Session>;
@@ -41,15 +47,15 @@ export interface Client {
   readonly agents: {
     list(): Promise<AgentList>;
   };
-  /** What all sessions have used. */
+  /** Returns the usage of all sessions. */
   usage(): Promise<UsageReport>;
   readonly models: {
-    /** The default model first. */
+    /** Lists the models, the default one first. */
     list(): Promise<ModelList>;
   };
   /**
-   * Calls any procedure of the service by its name: also what nothing above is for. After a cut it is called again, so give ids
-   * where it takes some (`inputId`, `newSessionId`).
+   * Calls any procedure of the service by its name. After a lost connection it is called again, so pass ids where it takes some (`inputId`,
+   * `newSessionId`).
    */
   call<N extends keyof Procedures>(name: N, input: Procedures[N]['input']): Promise<Procedures[N]['output']>;
   /** Ends every iteration and every tool that runs here, and closes the connection. Runs go on. */

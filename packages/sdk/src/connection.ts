@@ -40,20 +40,20 @@ export interface WatchOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** The socket to gateway, and what makes its cuts invisible. tRPC goes no further than this file. */
+/** The socket to gateway, which reconnects. No other file knows tRPC. */
 export interface Connection {
-  /** Calls something that is harmless to call twice: after a cut it is called again. Throws `CodelabError`. */
+  /** Calls an idempotent procedure: after a lost connection it is called again. Throws `CodelabError`. */
   call<T>(run: (trpc: TRPCClient<GatewayRouter>, options: { signal: AbortSignal }) => Promise<T>): Promise<T>;
   /** Calls a procedure by its name, as `call` does. */
   callByName<N extends keyof Procedures>(name: N, input: Procedures[N]['input']): Promise<Procedures[N]['output']>;
-  /** The events of a session, over cuts, until `signal` aborts or the connection is closed. Throws `CodelabError`. */
+  /** Yields the events of a session, across reconnects, until `signal` aborts or the connection is closed. Throws `CodelabError`. */
   watch(options: WatchOptions): AsyncGenerator<TrackedSessionEvent, void, undefined>;
   close(): void;
 }
 
 type Tracked = { id: string; data: SessionEvent };
 
-/** The reader was slower than the stream: nothing is lost, it is read again from the cursor. */
+/** Marks a reader that was slower than the stream: nothing is lost, it is read again from the cursor. */
 const overflow = Symbol('overflow');
 
 export function createConnection(options: ConnectionOptions): Connection {
@@ -135,7 +135,7 @@ export function createConnection(options: ConnectionOptions): Connection {
   };
 }
 
-/** One subscription, until it ends, fails, or overflows. */
+/** Reads one subscription, until it ends, fails, or overflows. */
 async function* subscribe(
   trpc: TRPCClient<GatewayRouter>,
   flush: () => void,
@@ -185,7 +185,7 @@ function fromRpcError(error: unknown): CodelabError | undefined {
   return error.data == null ? undefined : new CodelabError('INTERNAL', error.message, { cause: error });
 }
 
-/** The service is away, full, or asks this client to wait. */
+/** True where the service is away, full, or asks this client to wait. */
 function isForLater({ code }: CodelabError): boolean {
   return code === 'OVERLOADED' || code === 'RATE_LIMITED';
 }

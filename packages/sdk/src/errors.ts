@@ -5,11 +5,11 @@ import type { ErrorCode } from './types.ts';
 export interface CodelabError extends Error {
   readonly name: 'CodelabError';
   readonly code: ErrorCode;
-  /** Whether the same call may succeed later. */
+  /** True where the same call may succeed later. */
   readonly retryable: boolean;
   /** The call's id in the services' logs; empty where none was assigned. */
   readonly requestId: string;
-  /** Wait at least so long before the next try. Milliseconds. */
+  /** The least time to wait before the next attempt. Milliseconds. */
   readonly retryAfterMs: number | undefined;
   /** For `VALIDATION`: a list of `{path, message}`. */
   readonly details: unknown;

@@ -34,11 +34,11 @@ const reset = (...items: Item[]): Body<SessionEvent> => ({ type: 'stream.reset',
 const synced = (state: 'idle' | 'running'): Body<SessionEvent> => ({ type: 'stream.synced', state, queued: 0 });
 
 interface Stored {
-  /** What `run.get` says. */
+  /** The answer of `run.get`. */
   status?: string;
-  /** What `session.items` says. */
+  /** The answer of `session.items`. */
   items?: Item[];
-  /** What `input.get` says. */
+  /** The answer of `input.get`. */
   input?: object;
 }
 

@@ -10,30 +10,30 @@ import {
 import type { Connection } from './connection.ts';
 import type { RunEnd, TrackedSessionEvent, Usage } from './types.ts';
 
-/** What came of a run. */
+/** The result of a run. */
 export interface RunResult {
   runId: string;
   /** Never `failed`: then `finished()` throws. */
   status: Exclude<RunEnd, 'failed'>;
-  /** All the agent said, reasoning excluded. */
+  /** The agent's text, without reasoning. */
   text: string;
   usage: Usage;
 }
 
-/** The answer to one message. Watching it is optional: it goes on without you, and stops only by `cancel()`. */
+/** The answer to one message. Reading it is optional: the run goes on without a reader, and stops only by `cancel()`. */
 export interface Run {
-  /** The message's id: sending again with it is harmless, and finds the same answer. */
+  /** The message's id: sending again with it is harmless, and returns the same answer. */
   readonly inputId: string;
   /**
-   * The answer, piece by piece, from its beginning. Throws `CodelabError` if the run fails, and `ANSWER_REPLACED` where the agent had to
-   * say it again and says something else than what you were given: `finished()` and the history have the right one.
+   * Yields the answer, piece by piece, from its beginning. Throws `CodelabError` if the run fails, and `ANSWER_REPLACED` where the model was
+   * asked again and its new text differs from what you have read: `finished()` and the history have the right one.
    */
   readonly textStream: AsyncIterable<string>;
-  /** All events of the run, `run.finished` last, or `input.cancelled` if it never began. Throws `CodelabError` if they can't be read. */
+  /** Yields all events of the run, `run.finished` last, or `input.cancelled` if it never began. Throws `CodelabError` if they can't be read. */
   readonly events: AsyncIterable<TrackedSessionEvent>;
   /** Resolves when the run is over. Throws `CodelabError` if it failed. */
   finished(): Promise<RunResult>;
-  /** Stops the run, at the provider too. Resolves when that is on its way; a run that is over already is left as it is. */
+  /** Cancels the run, at the provider too. Resolves once that is accepted; a finished run stays as it is. */
   cancel(): Promise<void>;
 }
 
@@ -46,7 +46,7 @@ export interface RunOptions {
 }
 
 export function createRun({ connection, sessionId, inputId, accepted }: RunOptions): Run {
-  // Whoever watches the run gets the failure; nobody may be watching.
+  // Readers get the failure; without one it must not be an unhandled rejection.
   let isAccepted = false;
   accepted.then(
     (sent) => {
@@ -64,7 +64,7 @@ export function createRun({ connection, sessionId, inputId, accepted }: RunOptio
     input: (id) => connection.call((trpc, options) => trpc.input.get.query({ sessionId, inputId: id }, options)),
   };
 
-  /** The run's events, in any number of independent readings. */
+  /** Reads the run's events, independently of other readers. */
   async function* read(): AsyncGenerator<TrackedSessionEvent, void, undefined> {
     const stop = new AbortController();
     let refusal: unknown;
@@ -79,7 +79,7 @@ export function createRun({ connection, sessionId, inputId, accepted }: RunOptio
     try {
       const events = connection.watch({ sessionId, ...cursor, signal: stop.signal });
       for await (const event of mendEvents(events, history, inputId)) {
-        // Where the message was refused, what is seen here is the answer to another one of its name.
+        // Where the message was refused, these events are of another message with the same id.
         if (!isAccepted) await accepted;
         if (event.type === 'input.cancelled' && event.inputId === inputId) {
           result ??= { runId: '', status: 'cancelled', text: '', usage: noUsage };

@@ -5,17 +5,21 @@ import type { Approval, Attachment, ItemPage, Rule, SessionInfo, TrackedSessionE
 import type { ApprovalHandler, Decision, Worker } from './worker.ts';
 
 export interface SendOptions {
-  /** Your name for this message; sending again with the same one is harmless. Default: a new one. */
+  /**
+   * Your id for this message: sending again with the same id is harmless.
+   * @default a new one
+   */
   inputId?: string;
-  /** Files that come with it: at most 20, 6 MiB together. */
+  /** Files sent with the message: at most 20, 6 MiB together. */
   attachments?: Attachment[];
   /** Switches the session to this agent first. */
   agent?: string;
   /** Overrides the session's model for this message. */
   model?: string;
   /**
-   * What to do while another run is active. `queue` (default): wait for it; `steer`: into that run, before its next step;
+   * Chooses what happens while another run is active. `queue`: wait for it; `steer`: into that run, before its next step;
    * `interrupt`: cancel it and go on with this; `reject`: throw `SESSION_BUSY`.
+   * @default 'queue'
    */
   whenBusy?: 'queue' | 'steer' | 'interrupt' | 'reject';
 }
@@ -23,7 +27,10 @@ export interface SendOptions {
 export interface EventsOptions {
   /** The `id` of the last event you have. */
   lastEventId?: string;
-  /** Where to begin without one. Default: `now`. */
+  /**
+   * The beginning without `lastEventId`.
+   * @default 'now'
+   */
   from?: 'now' | 'start';
   /** Ends the iteration. */
   signal?: AbortSignal;
@@ -34,39 +41,39 @@ export interface Session {
   readonly id: string;
   /** The session as it was when this object was made. */
   readonly info: SessionInfo;
-  /** Sends a message: at once, whether or not anybody watches the answer. */
+  /** Sends a message at once. The run goes on whether or not its answer is read. */
   send(content: string, options?: SendOptions): Run;
-  /** What happens in the session, resumable, over cuts. Never ends by itself. */
+  /** Yields the session's events, across reconnects, resumable by `lastEventId`. Never ends by itself. */
   events(options?: EventsOptions): AsyncIterable<TrackedSessionEvent>;
-  /** The history, the newest page first. `limit`: 1 to 200, default 50. */
+  /** Returns a page of the history, the newest page first. `limit`: 1 to 200, default 50. */
   items(options?: { cursor?: string; limit?: number }): Promise<ItemPage>;
   /** Stops the active run, if there is one. */
   cancel(): Promise<void>;
-  /** Calls `handler` for each tool call that waits for a decision, those that wait already included. Call the result to end it. */
+  /** Calls `handler` for each tool call that waits for a decision, or already does. Returns a function that removes the handler. */
   onApproval(handler: ApprovalHandler): () => void;
-  /** The tool calls that wait for a decision. */
+  /** Returns the tool calls that wait for a decision. */
   approvals(): Promise<Approval[]>;
   /** Decides on a tool call. The same decision again is harmless; throws `APPROVAL_ALREADY_RESOLVED` where another one was made. */
   decide(callId: string, decision: Decision): Promise<void>;
-  /** What is remembered, for this session and its project. */
+  /** The remembered rules of this session and its project. */
   readonly rules: {
     list(): Promise<Rule[]>;
     /** `resource` defaults to everything, `scope` to `session`. */
     add(rule: Pick<Rule, 'tool' | 'effect'> & Partial<Pick<Rule, 'resource' | 'scope'>>): Promise<Rule>;
     delete(ruleId: string): Promise<void>;
   };
-  /** Another agent goes on, with all that was said: from the next step on, if one is at work. */
+  /** Switches to another agent, which has the whole history: from the next step on, if a run is active. */
   switchAgent(agent: string, reason?: string): Promise<void>;
-  /** Copies what was said, up to `itemId` or all of it, into a new session. */
+  /** Copies the history, up to `itemId` or all of it, into a new session. */
   fork(options?: { itemId?: string; sessionId?: string; title?: string }): Promise<Session>;
   update(changes: { title?: string; model?: string; metadata?: Record<string, string> }): Promise<SessionInfo>;
   usage(): Promise<UsageReport>;
-  /** A part of a large tool result. `offset` and `limit` (default 32,768, at most 262,144) count UTF-16 code units. */
+  /** Reads a part of a large tool result. `offset` and `limit` (default 32,768, at most 262,144) count UTF-16 code units. */
   readResult(
     resultId: string,
     options?: { offset?: number; limit?: number },
   ): Promise<{ text: string; length: number }>;
-  /** Runs no more tools of this session here, and asks for no more decisions. The session goes on. */
+  /** Stops running this session's tools and asking for decisions here. The session goes on. */
   close(): void;
   delete(): Promise<void>;
 }

@@ -1,6 +1,6 @@
 import type { ToolKind } from './types.ts';
 
-/** A schema that says its types: what zod (4.2 and newer), Valibot, ArkType and others make. https://standardschema.dev */
+/** A schema with its types, as zod (4.2 and newer), Valibot, ArkType and others make it. https://standardschema.dev */
 export interface StandardSchema<Output> {
   readonly '~standard': {
     readonly version: 1;
@@ -24,38 +24,45 @@ export interface JsonSchema {
   [keyword: string]: unknown;
 }
 
-/** What a tool is told besides its arguments. */
+/** The context of a call, besides its arguments. */
 export interface ToolContext {
   sessionId: string;
-  /** Names this call. */
+  /** The id of this call. */
   callId: string;
-  /** Aborts when the result is not wanted any more: the run was cancelled, or the time is over. */
+  /** Aborts once the result is no longer needed: the run was cancelled, or the call has timed out. */
   signal: AbortSignal;
-  /** Of a tool that works on paths: those that the rules were asked about, and globs of those that they deny to this tool. A link, or a search, must not lead there. */
+  /** Of a tool that works on paths: those that the rules were checked for. */
   paths?: readonly string[] | undefined;
+  /** Globs of the paths that rules deny to this tool. No link or search may lead there. */
   denied?: readonly string[] | undefined;
-  /** The session's project, where that is a path: what relative paths are in, for globs from the top. */
+  /** The session's project, where that is a path: the folder of relative paths, for absolute globs. */
   root?: string | undefined;
-  /** Says how far it is, and that it is still at work: its time begins anew. `fraction`: 0 to 1. */
+  /** Reports progress, and restarts the call's timeout. `fraction`: 0 to 1. */
   progress(message: string, fraction?: number): void;
 }
 
 export interface ToolDefinition<Args> {
-  /** What it is for, as the model is told. */
+  /** The purpose of the tool, for the model. */
   description: string;
-  /** Its arguments: a schema of zod's, or JSON Schema. */
+  /** The schema of its arguments: zod, another Standard Schema, or JSON Schema. */
   input: StandardSchema<Args> | JsonSchema;
-  /** Whether a person is asked first. `read` is allowed by default. Default: `execute`. */
+  /**
+   * Decides whether a person is asked first: `read` is allowed, the others ask.
+   * @default 'execute'
+   */
   kind?: ToolKind;
-  /** Which argument names what the tool works on, such as `path`: rules match it. */
+  /** The argument that names the resource, such as `path`: rules match its value. */
   resource?: string;
-  /** How long it may take without a word. Milliseconds. Default: the service's, 120,000. */
+  /**
+   * Limits the time without progress. Milliseconds.
+   * @default the service's, 120000
+   */
   timeoutMs?: number;
-  /** What it returns is given to the model: text as it is, everything else as JSON. What it throws, the model is told. */
+  /** Runs the tool. Its result goes to the model: text as it is, everything else as JSON. The message of an error that it throws goes there, too. */
   execute(args: Args, context: ToolContext): unknown;
 }
 
-/** A tool of any arguments, as the client keeps it. */
+/** A tool, made by `tool()`. */
 export interface Tool {
   readonly description: string;
   readonly inputSchema: JsonSchema;
@@ -65,7 +72,7 @@ export interface Tool {
   run(args: Record<string, unknown>, context: ToolContext): Promise<unknown>;
 }
 
-/** Defines a tool. Throws `TypeError` where the schema can't be told to a model. */
+/** Defines a tool. Throws `TypeError` where the schema has no JSON Schema. */
 export function tool<Args = Record<string, unknown>>(definition: ToolDefinition<Args>): Tool {
   const { description, input, kind = 'execute', resource, timeoutMs, execute } = definition;
   const standard = isStandard(input) ? input['~standard'] : undefined;

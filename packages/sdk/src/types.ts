@@ -2,23 +2,23 @@
 
 export interface CreateSessionOptions {
   /**
-   * Your name for it, 2 to 128 characters of `A-Z a-z 0-9 _ . : -`. Creating it again with the same values returns the
+   * Your id for it, 2 to 128 characters of `A-Z a-z 0-9 _ . : -`. Creating it again with the same values returns the
    * same one.
    */
   sessionId?: string | undefined;
   title?: string | undefined;
-  /** Who answers. Default: the service's. */
+  /** The agent that answers. Default: the service's. */
   agent?: string | undefined;
   /** Default: the agent's, else the service's. */
   model?: string | undefined;
-  /** What sessions share their remembered rules by: the workspace's folder, a repository's name. */
+  /** The workspace's folder, or a repository's name. Sessions of one project share remembered rules. */
   project?: string | undefined;
   metadata?: Record<string, string> | undefined;
 }
 
 export interface SessionMade {
   session: SessionInfo;
-  /** Whether there was a session of this id, and this answer is the first one's. */
+  /** True where the session existed before: a repeated call is answered as the first one. */
   replayed: boolean;
 }
 
@@ -27,15 +27,15 @@ export interface SessionInfo {
   sessionId: string;
   /** Empty until somebody names it. */
   title: string;
-  /** Who answers. */
+  /** The agent that answers. */
   agent: string;
   /** `provider/model`, or `default`: the agent's, else the service's. */
   model: string;
-  /** What sessions share their remembered rules by. */
+  /** The project: its sessions share remembered rules. */
   project: string;
   /** Your own labels. */
   metadata: Record<string, string>;
-  /** Of a fork: where it came from. */
+  /** Of a fork: its origin. */
   forkedFrom?:
     | {
         sessionId: string;
@@ -54,7 +54,7 @@ export interface SessionPage {
 }
 
 export interface Deleted {
-  /** Whether there was one. */
+  /** False where there was no such session or rule. */
   deleted: boolean;
 }
 
@@ -66,12 +66,12 @@ export interface ItemPage {
   nextCursor?: string;
 }
 
-/** One entry of what a person sees of a session. */
+/** One entry of the history that a person sees. */
 export interface Item {
   itemId: string;
   /** The run that it belongs to; empty for what happened between runs. */
   runId: string;
-  /** Which of the run's steps it belongs to, from 1; 0: none. */
+  /** The run's step that it belongs to, from 1; 0: none. */
   step: number;
   /** Of a `user_message`: the input that it came with. */
   inputId?: string | undefined;
@@ -85,7 +85,7 @@ export interface Item {
     | 'compaction'
     | 'agent_switch'
     | 'notice';
-  /** What is said; of a `tool_call` the arguments as the model wrote them, of a `compaction` the summary. */
+  /** The text; of a `tool_call` the arguments as the model wrote them, of a `compaction` the summary. */
   text: string;
   /** `incomplete`: the run was cancelled or failed before the item was whole. */
   status: 'in_progress' | 'completed' | 'incomplete';
@@ -99,7 +99,7 @@ export interface Item {
       }
     | undefined;
   plan?: PlanEntry[] | undefined;
-  /** How large the model's view of the conversation was before and is after, in tokens; an estimate. */
+  /** The size of the model's context before and after, in tokens; an estimate. */
   compaction?:
     | {
         tokensBefore: number;
@@ -122,7 +122,7 @@ export interface AttachmentInfo {
   bytes: number;
 }
 
-/** What an item of kind `tool_call` says besides its text, which is the arguments as the model wrote them. */
+/** The call of an item of kind `tool_call`. Its `text` is the arguments as the model wrote them. */
 export interface ToolCallInfo {
   callId: string;
   name: string;
@@ -130,23 +130,23 @@ export interface ToolCallInfo {
   arguments?: Record<string, unknown> | undefined;
   target?: ToolTarget | undefined;
   outcome?: ToolOutcome | undefined;
-  /** What the model was given. */
+  /** The result as the model was given it. */
   result?: string | undefined;
   /** Names the whole result, where `result` is only a part of it: `tool.readResult`. */
   resultId?: string | undefined;
-  /** What was decided where somebody was asked. */
+  /** The decision, where a person was asked. */
   decision?: Resolution | undefined;
 }
 
-/** Where a tool runs: in the IDE, in the service, in an MCP server. */
+/** The place where a tool runs: in the IDE, in the service, in an MCP server. */
 export type ToolTarget = 'client' | 'server' | 'mcp';
 
 export type ToolOutcome = 'succeeded' | 'failed' | 'rejected' | 'denied' | 'timed_out' | 'cancelled';
 
-/** How an approval ended. */
+/** The end of an approval. */
 export interface Resolution {
   decision: ApprovalOutcome;
-  /** As whoever decided has named themselves; `rule` and `service` where nobody did. */
+  /** The name that the person gave; `rule` or `service` where no person decided. */
   by: string;
   /** Milliseconds since 1970. */
   decidedAt: number;
@@ -160,7 +160,7 @@ export interface FileChange {
   path: string;
   change: 'create' | 'modify' | 'delete';
   hunks: Array<{
-    /** Counts the hunks of the whole patch, from 0: what `dropHunks` names. */
+    /** The number of the hunk in the whole patch, from 0, as `dropHunks` takes it. */
     hunk: number;
     header: string;
     /** Each begins with a space, `+` or `-`. */
@@ -185,7 +185,7 @@ export interface Attachment {
 export interface InputSent {
   inputId: string;
   status: 'queued' | 'delivered' | 'cancelled';
-  /** Whether this id had been sent before, and this answer is the first one's. */
+  /** True where this id was sent before: a repeated call is answered as the first one. */
   replayed: boolean;
   /** The run that it was delivered to, if it was. */
   runId?: string;
@@ -211,7 +211,7 @@ export interface InputCancelled {
   status: 'cancelled';
 }
 
-/** What the agent did for one or more messages, until it was idle again. */
+/** The agent's work on one or more messages, until it is idle again. */
 export interface RunInfo {
   runId: string;
   sessionId: string;
@@ -258,17 +258,17 @@ export interface ToolSpecInput {
   description?: string | undefined;
   inputSchema: { type: 'object'; [keyword: string]: unknown };
   kind?: ToolKind | undefined;
-  /** Which argument names what the tool works on, such as `path`: rules match it. */
+  /** The argument that names the resource, such as `path`: rules match its value. */
   resource?: string | undefined;
-  /** How long a call may take. Milliseconds, 1 to 3,600,000; default `AGENT_RUNTIME__TOOL_TIMEOUT_MS`. */
+  /** Limits the time of a call. Milliseconds, 1 to 3,600,000; default `AGENT_RUNTIME__TOOL_TIMEOUT_MS`. */
   timeoutMs?: number | undefined;
 }
 
-/** What a tool does to the world: it decides whether a person is asked. `read` is allowed by default; the others ask. */
+/** The effect of a tool, which decides whether a person is asked: `read` is allowed by default, the others ask. */
 export type ToolKind = 'read' | 'write' | 'delete' | 'execute';
 
 export interface ToolsAnnounced {
-  /** How many the client has now. */
+  /** The number of tools that the client has now. */
   tools: number;
 }
 
@@ -282,16 +282,16 @@ export interface SessionTool {
   description: string;
   inputSchema: { type: 'object'; [keyword: string]: unknown };
   kind: ToolKind;
-  /** Which argument names what the tool works on, such as `path`: rules match it. */
+  /** The argument that names the resource, such as `path`: rules match its value. */
   resource?: string | undefined;
-  /** How long a call may take. Milliseconds, 1 to 3,600,000; default `AGENT_RUNTIME__TOOL_TIMEOUT_MS`. */
+  /** Limits the time of a call. Milliseconds, 1 to 3,600,000; default `AGENT_RUNTIME__TOOL_TIMEOUT_MS`. */
   timeoutMs?: number | undefined;
   target: ToolTarget;
 }
 
 export interface ResultTaken {
   status: 'accepted';
-  /** Whether the call had this result before. */
+  /** True where the call had this result before. */
   replayed: boolean;
 }
 
@@ -317,23 +317,26 @@ export interface Approval {
   arguments: Record<string, unknown>;
   kind: ToolKind;
   target: ToolTarget;
-  /** Why somebody is asked, for a person. */
+  /** The reason for asking, for a person. */
   reason: string;
-  /** What may be chosen, and the glob that a remembered yes would stand for. Only `once`: this is asked for each time. */
+  /**
+   * The possible scopes, and the glob that a remembered approval would allow. Only `once`: such calls are asked for each
+   * time.
+   */
   options: Array<{
     scope: 'once' | 'session' | 'project';
     resource?: string | undefined;
   }>;
-  /** Of a patch: what it would change. */
+  /** Of a patch: its changes. */
   changes?: FileChange[] | undefined;
   createdAt: Date;
-  /** When it counts as rejected. */
+  /** The time after which it counts as rejected. */
   deadline: Date;
 }
 
 export interface ApprovalDecided {
   status: 'resolved';
-  /** Whether it had been decided like this before. */
+  /** True where the same was decided before. */
   replayed: boolean;
 }
 
@@ -342,13 +345,13 @@ export interface RuleList {
 }
 
 /**
- * What may be done without asking (`allow`), and what not at all (`deny`). Of commands a rule is a convenience, not a
- * boundary: the same thing can be said in a hundred ways.
+ * Allows calls without asking (`allow`), or denies them (`deny`). For commands a rule is a convenience, not a
+ * boundary: the same can be written in a hundred ways.
  */
 export interface Rule {
   /** A tool's name; `*` stands for any run of characters. */
   tool: string;
-  /** A glob over what the tool works on: a path, a command. A leading `!` turns it round. Default: everything. */
+  /** A glob over what the tool works on: a path, a command. A leading `!` negates it. Default: everything. */
   resource: string;
   effect: 'allow' | 'deny' | 'ask';
   ruleId: string;
@@ -387,14 +390,14 @@ export interface ModelList {
 }
 
 export interface ModelInfo {
-  /** What to pass as `model`. */
+  /** The value to pass as `model`. */
   id: string;
   provider: string;
-  /** What the provider calls it. */
+  /** The provider's name for it. */
   name: string;
 }
 
-/** What was used, by one session or by all. */
+/** The usage of one session, or of all. */
 export interface UsageReport {
   usage: Usage;
   /** US dollars, of the steps whose model has a price. */
@@ -440,7 +443,7 @@ export type SessionEvent =
       /** `waiting`: for a person's decision. */
       state: 'idle' | 'running' | 'waiting';
       runId?: string | undefined;
-      /** How many messages wait behind the active run. */
+      /** The number of messages that wait behind the active run. */
       queued: number;
     }
   | {
@@ -504,7 +507,7 @@ export type SessionEvent =
       ts: number;
       itemId: string;
       text: string;
-      /** How many UTF-16 code units of the item came before. */
+      /** The length of the item before this delta, in UTF-16 code units. */
       offset: number;
     }
   /** Authoritative: the whole item. */
@@ -550,15 +553,15 @@ export type SessionEvent =
       name: string;
       arguments: Record<string, unknown>;
       target: ToolTarget;
-      /** Of a client tool: who announced it, and so runs it. */
+      /** Of a client tool: the client that announced it, and so runs it. */
       clientId?: string | undefined;
       /** Milliseconds since 1970. */
       deadline: number;
-      /** The paths that the rules were asked about, as they are meant; none where it works on none. */
+      /** The normalized paths that the rules were checked for; missing where it works on none. */
       paths?: string[] | undefined;
-      /** Globs of the paths that rules deny to this tool: it leaves out what it comes upon of them. */
+      /** Globs of the paths that rules deny to this tool: it must leave them out. */
       denied?: string[] | undefined;
-      /** The session's project, where that is a path: what relative paths are in, for globs from the top. */
+      /** The session's project, where that is a path: the folder of relative paths, for absolute globs. */
       root?: string | undefined;
     }
   | {
@@ -597,7 +600,7 @@ export type SessionEvent =
       ts: number;
       callId: string;
       decision: ApprovalOutcome;
-      /** Who decided, in their own words. */
+      /** The name that the person gave; `rule` or `service` where no person decided. */
       by: string;
     }
   | {
@@ -623,7 +626,7 @@ export type SessionEvent =
       costUsd?: number | undefined;
       error?: EventError | undefined;
     }
-  /** What follows is live. */
+  /** Later events are live. */
   | {
       type: 'stream.synced';
       /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
@@ -633,7 +636,7 @@ export type SessionEvent =
       /** `waiting`: for a person's decision. */
       state: 'idle' | 'running' | 'waiting';
       runId?: string | undefined;
-      /** How many messages wait behind the active run. */
+      /** The number of messages that wait behind the active run. */
       queued: number;
     }
   /** Replace what you show by this. */
@@ -648,13 +651,13 @@ export type SessionEvent =
       nextCursor?: string | undefined;
     };
 
-/** How a run ended. `limit`: the model had no room for more, or the run too many steps. */
+/** The end of a run. `limit`: the context was full, or the run had too many steps. */
 export type RunEnd = 'completed' | 'cancelled' | 'failed' | 'limit';
 
 /** An event with its cursor: pass the `id` as `lastEventId` to go on after it. */
 export type TrackedSessionEvent = SessionEvent & { id: string };
 
-/** What went wrong. The list may grow: treat a code you don't know by `retryable`. */
+/** The codes of errors. The list may grow: treat a code you don't know by `retryable`. */
 export type ErrorCode =
   | 'UNAUTHORIZED'
   | 'FORBIDDEN'
@@ -743,7 +746,7 @@ export interface Procedures {
   'input.send': {
     input: {
       sessionId: string;
-      /** Your name for this message; sending again with the same one is harmless. */
+      /** Your id for this message: sending again with the same id is harmless. */
       inputId: string;
       content: string;
       attachments?: Attachment[] | undefined;
@@ -751,8 +754,8 @@ export interface Procedures {
       agent?: string | undefined;
       model?: string | undefined;
       /**
-       * What to do while another run is active. `queue`: wait for it; `steer`: into that run, before its next step;
-       * `interrupt`: cancel it and go on with this; `reject`: refuse with `SESSION_BUSY`.
+       * Chooses what happens while another run is active. `queue`: wait for it; `steer`: into that run, before its next
+       * step; `interrupt`: cancel it and go on with this; `reject`: refuse with `SESSION_BUSY`.
        */
       whenBusy?: 'queue' | 'steer' | 'interrupt' | 'reject' | undefined;
       /** Create the session if there is none with this id. */
@@ -796,7 +799,7 @@ export interface Procedures {
   'tool.announce': {
     input: {
       sessionId: string;
-      /** Who runs them. */
+      /** The client that runs them. */
       clientId: string;
       /** All the tools of this client: what it announced before is forgotten. */
       tools: ToolSpecInput[];
@@ -817,7 +820,7 @@ export interface Procedures {
       callId: string;
       /** Anything that JSON has; text is given to the model as it is. */
       result?: unknown;
-      /** Why it could not be done: the model is told. */
+      /** The reason of a failure, for the model. */
       error?: string | undefined;
     };
     output: ResultTaken;
@@ -857,7 +860,7 @@ export interface Procedures {
       sessionId: string;
       callId: string;
       decision: 'allow' | 'edit' | 'reject';
-      /** Remembers a yes as a rule. */
+      /** Remembers the approval as a rule. */
       scope?: 'once' | 'session' | 'project' | undefined;
       /** The glob of that rule. Default: as `options` says. */
       resource?: string | undefined;
@@ -865,9 +868,9 @@ export interface Procedures {
       arguments?: Record<string, unknown> | undefined;
       /** Of a patch, with `allow`: the hunks to leave out. */
       dropHunks?: number[] | undefined;
-      /** Why, for the model. */
+      /** The reason, for the model. */
       feedback?: string | undefined;
-      /** Who decided, for those who watch. */
+      /** The name of the person who decides, for watchers. */
       by?: string | undefined;
     };
     output: ApprovalDecided;
@@ -884,7 +887,7 @@ export interface Procedures {
     input: {
       /** A tool's name; `*` stands for any run of characters. */
       tool: string;
-      /** A glob over what the tool works on: a path, a command. A leading `!` turns it round. Default: everything. */
+      /** A glob over what the tool works on: a path, a command. A leading `!` negates it. Default: everything. */
       resource?: string | undefined;
       effect: 'allow' | 'deny' | 'ask';
       sessionId: string;

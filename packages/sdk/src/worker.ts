@@ -3,7 +3,7 @@ import type { Connection } from './connection.ts';
 import type { Tool } from './tools.ts';
 import type { Approval, TrackedSessionEvent } from './types.ts';
 
-/** More of a result than this is cut off: the service takes 8 MiB in one message. UTF-16 code units. */
+/** A longer result is cut off: the service takes 8 MiB in one message. UTF-16 code units. */
 const MAX_RESULT = 1024 * 1024;
 const MAX_REMEMBERED = 1_000;
 const WATCH_AGAIN_MS = 1_000;
@@ -11,24 +11,33 @@ const WATCH_AGAIN_MS = 1_000;
 type Request = Extract<TrackedSessionEvent, { type: 'tool.requested' }>;
 type Outcome = { result: unknown } | { error: string };
 
-/** What a person says to a tool call. */
+/** A person's decision on a tool call. */
 export interface Decision {
   decision: 'allow' | 'edit' | 'reject';
-  /** Remembers a yes: for this session, or for all sessions of its project. Default: `once`. */
+  /**
+   * Remembers that it is allowed: for this session, or for all sessions of its project.
+   * @default 'once'
+   */
   scope?: 'once' | 'session' | 'project';
-  /** The glob that the remembered yes stands for. Default: as the request's `options` say. */
+  /**
+   * The glob that is allowed from now on.
+   * @default the `resource` of the request's option of that scope
+   */
   resource?: string;
   /** Of `edit`: the arguments to use instead. */
   arguments?: Record<string, unknown>;
   /** Of a patch, with `allow`: the hunks to leave out. */
   dropHunks?: number[];
-  /** Why, for the model. */
+  /** The reason, for the model. */
   feedback?: string;
-  /** Who decided, for those who watch. Default: `user`. */
+  /**
+   * The name of the person who decides, for watchers.
+   * @default 'user'
+   */
   by?: string;
 }
 
-/** Asked for each tool call that waits for a person. Returning nothing leaves the decision to others. `signal` aborts when somebody has decided. */
+/** Decides on a tool call that waits for a person. Returning nothing leaves the decision to others. `signal` aborts once it is decided elsewhere. */
 export type ApprovalHandler = (
   request: Approval,
   context: { signal: AbortSignal },
@@ -46,13 +55,13 @@ export interface WorkerOptions {
   sessionId: string;
   clientId: string;
   tools: Record<string, Tool>;
-  /** Told of what goes wrong in the background. */
+  /** Called with errors of background work. */
   onError: (error: unknown) => void;
 }
 
 export function createWorker({ connection, sessionId, clientId, tools, onError }: WorkerOptions): Worker {
   const stopped = new AbortController();
-  /** Calls that run here, or did, and what came of them. */
+  /** The calls that run here, or did, with their outcomes. */
   const taken = new Map<string, { abort: AbortController; outcome?: Outcome }>();
   const waiting = new Map<string, { approval: Approval; decided: AbortController }>();
   const handlers = new Set<ApprovalHandler>();
@@ -127,7 +136,7 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
     try {
       await connection.call((trpc, options) => trpc.tool.result.mutate({ sessionId, callId, ...outcome }, options));
     } catch (error) {
-      // It came too late, or the session is gone: nobody waits for it.
+      // The result came too late, or the session is gone.
       if (!isOneOf(error, 'TOOL_CALL_FINISHED', 'NOT_FOUND')) onError(error);
     }
   };
@@ -195,7 +204,7 @@ function isOneOf(error: unknown, ...codes: string[]): boolean {
   return error instanceof CodelabError && codes.includes(error.code);
 }
 
-/** A result as the model is given it: text, that fits into one message whatever it is made of. */
+/** Converts a result to text that fits into one message. */
 function cut(result: unknown): string {
   if (result === undefined) return 'Done.';
   const text = typeof result === 'string' ? result : (JSON.stringify(result) ?? String(result));

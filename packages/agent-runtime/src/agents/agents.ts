@@ -7,40 +7,43 @@ import { z } from 'zod';
 
 const FRONT_MATTER = /^---\r?\n([\s\S]*?)\r?\n---\r?\n?([\s\S]*)$/;
 
-/** The head of an agent's file. */
+/** The front matter of an agent's file. */
 const Head = z.strictObject({
   name: AgentName,
   description: z.string().default(''),
   model: z.string().min(1).max(200).optional(),
-  /** The names of the tools that it has; `*` stands for any run of characters. Without: all. */
+  /**
+   * The names of its tools; `*` stands for any run of characters.
+   * @default all
+   */
   tools: z.array(z.string()).optional(),
-  /** Before the remembered ones: PROTOCOL.md §10. */
+  /** Checked before the remembered rules: PROTOCOL.md §10. */
   rules: z.array(Rule.strict()).default([]),
 });
 
-/** One who answers: a prompt, and what it may do. */
+/** An agent: its prompt, tools and rules. */
 export type Agent = z.infer<typeof Head> & { prompt: string };
 
-/** The agents of the files, as they are now. */
+/** The agents of the files, as last loaded. */
 export interface Agents {
   list(): AgentList;
-  /** Throws `VALIDATION`, with the names there are. */
+  /** Throws `VALIDATION`, with the known names. */
   get(name: string): Agent;
-  /** The one of that name, or the default one where its file is gone. */
+  /** Returns the agent of that name, or the default agent where its file is gone. */
   find(name: string): Agent;
   close(): void;
 }
 
 export interface AgentsOptions {
-  /** The ones that come with the product. */
+  /** The folder of the built-in agents. */
   builtinFolder: string;
-  /** The person's own: a file of the same name as one of ours stands in its place. */
+  /** The person's folder: an agent of the same name as a built-in one replaces it. */
   folder: string | undefined;
   defaultAgent: string;
   log: Logger;
 }
 
-/** Reads the agents' files, and the person's own again on each change. Throws `SettingsError` where the first version is wrong. */
+/** Loads the agents' files, and reloads the person's own on each change. Throws `SettingsError` where the first version is invalid. */
 export function loadAgents({ builtinFolder, folder: named, defaultAgent, log }: AgentsOptions): Agents {
   const folder = named === undefined ? undefined : resolve(named);
   if (folder !== undefined && !existsSync(folder))
@@ -63,11 +66,15 @@ export function loadAgents({ builtinFolder, folder: named, defaultAgent, log }: 
   const reload = () => {
     try {
       agents = read();
-      log.info({ folder, agents: [...agents.keys()] }, 'the agents were reloaded');
+      log.info({ folder, agents: [...agents.keys()], event: 'agents.reload' }, 'the agents were reloaded');
     } catch (error) {
       if (error instanceof SettingsError)
-        log.error({ mistakes: error.mistakes }, 'the agents are wrong, the old ones stay');
-      else log.warn({ err: error }, 'the agents could not be read: the old ones stay');
+        log.error(
+          { mistakes: error.mistakes, event: 'agents.reload_failed' },
+          'the agents are invalid, keeping the old ones',
+        );
+      else
+        log.warn({ err: error, event: 'agents.reload_failed' }, 'the agents could not be read, keeping the old ones');
     }
   };
   const watcher = folder === undefined ? undefined : watchSaves(folder, reload);
@@ -111,7 +118,7 @@ function readFolder(folder: string): { agents: Agent[]; mistakes: string[] } {
   return { agents, mistakes };
 }
 
-/** Throws `ZodError`, or an error that says what is wrong. */
+/** Parses an agent's file. Throws `ZodError`, or an error that says what is wrong. */
 export function parseAgent(text: string): Agent {
   const [, head, prompt] = FRONT_MATTER.exec(text) ?? [];
   if (head === undefined || prompt === undefined)

@@ -19,7 +19,7 @@ const MAX_WAIT_S = 600;
 
 type Caller = ReturnType<ReturnType<typeof createRouter>['createCaller']>;
 
-/** `/mcp`: agent-runtime as an MCP server, so that other agents can talk to ours. Streamable HTTP, without sessions of its own. */
+/** Serves `/mcp`: agent-runtime as an MCP server for other agents. Streamable HTTP, without MCP sessions. */
 export function mcpRoute({ router, makeContext, version }: MessageStreamOptions & { version: string }) {
   return async (app: FastifyInstance) => {
     app.post('/mcp', async (request, reply) => {
@@ -42,7 +42,7 @@ export function mcpRoute({ router, makeContext, version }: MessageStreamOptions 
       app.route({
         method,
         url: '/mcp',
-        // It tells nothing, and says so to who has no key, too.
+        // The answer has no secrets, so that it needs no key.
         config: { access: 'anybody' },
         handler: async (_request, reply) => {
           reply.header('allow', 'POST');
@@ -77,7 +77,7 @@ function createServer(caller: Caller, version: string, context: ServiceContext):
       },
     },
     ({ agent, model, title }) =>
-      answered(context, async () => {
+      toToolResult(context, async () => {
         const { session } = await caller.session.create({ agent, model, title });
         return { session_id: session.sessionId, agent: session.agent, model: session.model };
       }),
@@ -96,7 +96,7 @@ function createServer(caller: Caller, version: string, context: ServiceContext):
       },
     },
     ({ session_id, message, input_id: inputId = newId('in'), wait_seconds }, { signal }) =>
-      answered(context, async () => {
+      toToolResult(context, async () => {
         await caller.input.send({ sessionId: session_id, inputId, content: message });
         return read(session_id, inputId, wait_seconds, signal);
       }),
@@ -110,18 +110,18 @@ function createServer(caller: Caller, version: string, context: ServiceContext):
       annotations: { readOnlyHint: true },
     },
     ({ session_id, input_id, wait_seconds }, { signal }) =>
-      answered(context, () => read(session_id, input_id, wait_seconds, signal)),
+      toToolResult(context, () => read(session_id, input_id, wait_seconds, signal)),
   );
 
   server.registerTool(
     'cancel',
     { description: 'Stops what a session is working on.', inputSchema: { session_id: sessionId } },
-    ({ session_id }) => answered(context, () => caller.run.cancel({ sessionId: session_id })),
+    ({ session_id }) => toToolResult(context, () => caller.run.cancel({ sessionId: session_id })),
   );
 
-  /** The answer to an input, as far as it is after `seconds`. */
+  /** Returns the answer to an input, or the part of it that is there after `seconds`. */
   const read = async (session: string, inputId: string, seconds: number, signal: AbortSignal) => {
-    // Its events would be waited for, as it may yet come.
+    // Throws where there is no such input: else its events would be waited for.
     await caller.input.get({ sessionId: session, inputId });
     const deadline = AbortSignal.any([AbortSignal.timeout(seconds * 1000), signal]);
     const events = await caller.session.events({ sessionId: session, from: 'start' });
@@ -157,8 +157,8 @@ function createServer(caller: Caller, version: string, context: ServiceContext):
   return server;
 }
 
-/** What a tool answers: JSON as text, or the failure as one. */
-async function answered(context: ServiceContext, work: () => Promise<unknown>) {
+/** Returns a tool's result: JSON as text, or the failure. */
+async function toToolResult(context: ServiceContext, work: () => Promise<unknown>) {
   try {
     const result = await work();
     return { content: [{ type: 'text' as const, text: JSON.stringify(result) }] };

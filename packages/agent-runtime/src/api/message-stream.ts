@@ -18,7 +18,7 @@ export interface MessageStreamOptions {
   makeContext: (credentials: Credentials, requestId: string) => ServiceContext;
 }
 
-/** `POST /agent/message/stream`: sends the message, then streams its answer. PROTOCOL.md §8. */
+/** Serves `POST /agent/message/stream`: sends the message, then streams its answer. PROTOCOL.md §8. */
 export function messageStreamRoute({ router, makeContext }: MessageStreamOptions) {
   return async (app: FastifyInstance) => {
     app.post('/agent/message/stream', async (request, reply) => {

@@ -12,7 +12,7 @@ export interface RouterOptions {
   llm: LlmClient;
 }
 
-/** Builds the router of agent-runtime: each procedure of the contract, done by whoever does it. */
+/** Builds the router of agent-runtime: a handler for each procedure of the contract. */
 export function createRouter({ sessions, store, agents, llm }: RouterOptions) {
   const { use } = sessions;
   return implement(contract, {

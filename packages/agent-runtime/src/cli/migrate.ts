@@ -3,7 +3,7 @@ import { loadDatabaseUrl } from '../env.ts';
 import { migrateDown, migrateUp } from '../store/migrate.ts';
 import { openDatabase } from '../store/open-database.ts';
 
-/** `npm run db:migrate` and `npm run db:rollback`: the schema of `AGENT_RUNTIME__DATABASE_URL`, up to date or one migration back. */
+/** Runs `npm run db:migrate` and `npm run db:rollback` on the schema of `AGENT_RUNTIME__DATABASE_URL`. */
 async function main(command: string | undefined): Promise<void> {
   const url = loadDatabaseUrl(readVariables());
   const log = createLogger({ service: 'agent-runtime', level: 'warn' });

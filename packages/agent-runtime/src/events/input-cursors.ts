@@ -1,12 +1,12 @@
-/** How many of the newest are known without asking the store. */
+/** The newest inputs that are known without asking the store. */
 const MAX_RECENT = 100;
 
-/** Where in the log each input was accepted, for those who ask for its answer, even before it is. */
+/** Remembers the cursors at which inputs were accepted, for readers of their answers. */
 export interface InputCursors {
   accepted(inputId: string, cursor: string): void;
-  /** Undefined where it is not among the newest. */
+  /** Returns undefined where it is not among the newest. */
   recent(inputId: string): string | undefined;
-  /** Resolves when it is accepted, or with undefined when `signal` aborts. */
+  /** Resolves once the input is accepted, or with undefined when `signal` aborts. */
   wait(inputId: string, signal: AbortSignal): Promise<string | undefined>;
 }
 

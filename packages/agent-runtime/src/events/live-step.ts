@@ -1,17 +1,17 @@
 import type { Item } from '@codelab/protocol';
 
-/** An item that a model is saying. Its text is kept in the pieces that came, so that reading the newest costs what is new. */
+/** An item that a model is streaming. Its text is kept in pieces, so that a reader copies only what is new to it. */
 export interface LiveItem {
   /** Without its text. */
   readonly item: Item;
   readonly pieces: readonly string[];
   /** In UTF-16 code units. */
   readonly length: number;
-  /** No more of it comes. */
+  /** True once its text is complete. */
   readonly isSealed: boolean;
 }
 
-/** One answer of a model while it is being said: nothing of it is stored yet. */
+/** An answer of a model while it is being streamed: nothing of it is stored yet. */
 export interface LiveStep {
   /** Part of the ids of its items. */
   readonly id: string;

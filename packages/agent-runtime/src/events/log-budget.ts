@@ -1,8 +1,8 @@
 const TOTAL_BYTES = 64 * 1024 * 1024;
 
-/** Shared by all logs: when together they grow over the limit, the least recently used one is emptied. */
+/** Limits the memory of all logs together: over the limit the least recently used ones are evicted. */
 export interface LogBudget {
-  /** Says that `log` has grown or shrunk, and was just used. */
+  /** Counts the growth of `log`, which was just used. */
   changed(log: { clear(): void }, bytes: number): void;
 }
 

@@ -1,24 +1,24 @@
 import { type LiveStep, liveItemId } from './live-step.ts';
 
-/** How far an item of a live step was read. */
+/** The part of a live step's item that was read. */
 export interface ShownItem {
   /** In UTF-16 code units. */
   length: number;
 }
 
 /**
- * Where a reader is: behind the event `seq` of a log, and so far in the step that was being said then.
+ * A reader's position: behind the event `seq` of a log, and so far in the live step.
  * Format: `<log>-<seq>`, or `<log>-<seq>~<step>~<kinds>~<offsets>`, with the kinds of the step's items that were begun (`i2c1`: two items and a
  * call) and how far those were read that were not over (`1:25,2:7`: 25 code units of the second).
  */
 export interface Position {
-  /** Names the log: a session that is made anew under the name of a deleted one has another. */
+  /** Names the log: a session that is created anew under the id of a deleted one has another. */
   log: string;
   seq: number;
   step?: { id: string; shown: Map<string, ShownItem> };
 }
 
-/** Those that are not over, as far back as an id may tell. */
+/** The most offsets that a position holds, so that it stays short: those of the newest items. */
 const MOST_OFFSETS = 8;
 
 export function formatPosition(
@@ -46,7 +46,7 @@ export function formatPosition(
   return `${log}-${seq}~${step.id}~${kinds}${count}~${offsets.slice(-MOST_OFFSETS).join(',')}`;
 }
 
-/** Returns undefined for what is no position of ours. */
+/** Parses a position. Returns undefined where the text is none. */
 export function parsePosition(text: string): Position | undefined {
   const [, log, seq, id, kinds, offsets] =
     /^([a-z0-9]{1,12})-(\d{1,15})(?:~([a-z0-9]{1,40})~([ic0-9]{1,200})~([\d:,]*))?$/.exec(text) ?? [];

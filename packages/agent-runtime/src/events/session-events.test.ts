@@ -190,8 +190,8 @@ it('of the progress of a call a slow reader gets the newest', async () => {
   append(started);
   const reader = read();
   await reader.until('stream.synced');
-  for (const message of ['1', '2', '3']) events.tell({ type: 'tool.progress', callId: 'c', message });
-  events.tell({ type: 'tool.progress', callId: 'd', message: 'x' });
+  for (const message of ['1', '2', '3']) events.showProgress({ type: 'tool.progress', callId: 'c', message });
+  events.showProgress({ type: 'tool.progress', callId: 'd', message: 'x' });
   const seen = [...(await reader.until('tool.progress')), ...(await reader.until('tool.progress'))];
   expect(seen.map(({ event }) => (event.type === 'tool.progress' ? event.message : event.type))).toEqual(['3', 'x']);
 });

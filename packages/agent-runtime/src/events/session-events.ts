@@ -12,11 +12,11 @@ import type { LogBudget } from './log-budget.ts';
 import { formatPosition, parsePosition, type ShownItem } from './position.ts';
 
 const SESSION_BYTES = 8 * 1024 * 1024;
-/** A delta has at most so many code units where a reader catches up. */
+/** The size limit of a delta for a reader that catches up. UTF-16 code units. */
 const MERGED_LENGTH = 64 * 1024;
 const PAGE_EVENTS = 500;
 
-/** The events of one session: those that are stored, and what is being said now. */
+/** The events of one session: those that are stored, and the live step. */
 export interface SessionEvents {
   /** The number of the newest stored event. */
   readonly lastSeq: number;
@@ -24,13 +24,13 @@ export interface SessionEvents {
   positionAt(seq: number): string;
   /** Shows events that have been stored. */
   append(events: SessionEvent[]): void;
-  /** Shows events that could not be stored in time. They are shown once: not again when they are. */
+  /** Shows events that could not be stored in time. They are not shown again once they are stored. */
   appendEarly(events: SessionEvent[]): void;
-  /** Shows what a model says as it comes, until the step is stored, or given up. */
+  /** Shows the live step as it grows, until it is stored or given up. */
   setLive(step: LiveStep | undefined): void;
-  /** Shows what is told to those who watch, and to nobody later. */
-  tell(event: Extract<NewSessionEvent, { type: 'tool.progress' }>): void;
-  /** Shows that more was said. */
+  /** Shows a volatile event to the current readers. */
+  showProgress(event: Extract<NewSessionEvent, { type: 'tool.progress' }>): void;
+  /** Wakes the readers: the live step has grown. */
   changed(): void;
   /**
    * Yields the events after `lastEventId`, or from where `from` says, then `stream.synced`, then each new one, until `signal` aborts,
@@ -60,9 +60,9 @@ export interface SessionEventsOptions {
   /** Reads the newest page of the session's items, live ones included. */
   snapshot(): Promise<ItemPage>;
   state(): SessionState;
-  /** Calls without a result. */
+  /** Returns the calls without a result. */
   openCalls(): Item[];
-  /** What waits for an answer: the calls and approvals that are open, as they were announced. */
+  /** Returns the open calls and approvals, as the events that announced them. */
   openRequests(): NewSessionEvent[];
   sessionBytes?: number;
 }
@@ -90,7 +90,7 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
     for (const reader of readers) reader.notify();
   };
 
-  /** The stored events behind `after`, from memory where they are. Undefined where one is gone. */
+  /** Reads the stored events behind `after`, from memory where they are. Returns undefined where one is gone. */
   const eventsAfter = async (after: number): Promise<SessionEvent[] | undefined> => {
     const first = tail[0]?.event.seq;
     if (first !== undefined && first <= after + 1)
@@ -136,26 +136,26 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
       wake();
     },
 
-    tell(event) {
-      for (const reader of readers) reader.told.set(event.callId, event);
+    showProgress(event) {
+      for (const reader of readers) reader.progress.set(event.callId, event);
       wake();
     },
 
     changed: wake,
 
     async *read({ lastEventId, from, signal, draining }) {
-      const reader: Reader = { notify: () => {}, told: new Map() };
+      const reader: Reader = { notify: () => {}, progress: new Map() };
       const onChange = () => reader.notify();
       readers.add(reader);
       signal?.addEventListener('abort', onChange);
       draining.addEventListener('abort', onChange);
 
       let seq = lastSeq;
-      /** Items that the reader has been shown the beginning of, and not the end. */
+      /** The items whose beginning the reader has been shown, and not their end. */
       let shown = new Map<string, ShownItem>();
-      /** The step that those of them are of that are not stored. */
+      /** The live step that the unstored ones belong to. */
       let shownStep: string | undefined;
-      let toldUpTo = 0;
+      let shownEarly = 0;
       let reset: 'restarted' | 'cursor_expired' | undefined;
       let isNew = lastEventId == null && from === 'now';
       let synced = false;
@@ -172,7 +172,7 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
         }
         shownStep = undefined;
       };
-      /** What must be shown of an item before an event that tells more of it. */
+      /** Shows the part of an item that the reader has not seen, before an event that continues it. */
       const beginItem = function* (item: Item): Generator<TrackedEvent> {
         const { itemId, text, kind, toolCall } = item;
         const read = shown.get(itemId);
@@ -186,14 +186,14 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
               ...(toolCall === undefined ? {} : { toolCall: { callId: toolCall.callId, name: toolCall.name } }),
             },
           });
-        if (!isSaid(kind)) return;
+        if (!isStreamed(kind)) return;
         for (let offset = Math.min(read?.length ?? 0, text.length); offset < text.length; ) {
           const part = text.slice(offset, wholeCharacters(text, offset + MERGED_LENGTH));
           yield tracked({ type: 'item.delta', itemId, text: part, offset });
           offset += part.length;
         }
       };
-      /** An event of the log as this reader needs it. */
+      /** Expands a stored event to those that this reader needs. */
       const expand = function* (event: SessionEvent): Generator<TrackedEvent> {
         seq = event.seq - 1;
         switch (event.type) {
@@ -253,7 +253,7 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
 
         let withoutWait = 0;
         while (!signal?.aborted) {
-          // A loop that never waits would keep everybody else from running.
+          // Yields to the event loop now and then.
           if (++withoutWait % 64 === 0) await new Promise((resolve) => setImmediate(resolve));
           if (reset !== undefined) {
             seq = lastSeq;
@@ -272,16 +272,17 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
             const events = await eventsAfter(seq);
             if (events === undefined) reset = 'cursor_expired';
             for (const event of events ?? []) {
-              if (event.seq <= toldUpTo) seq = event.seq;
+              if (event.seq <= shownEarly) seq = event.seq;
               else yield* expand(event);
               if (signal?.aborted) return;
             }
-          } else if (early.length > 0 && toldUpTo < (early.at(-1)?.seq ?? 0)) {
-            // The position stays: whoever comes back gets them as they were stored.
+          } else if (early.length > 0 && shownEarly < (early.at(-1)?.seq ?? 0)) {
+            // The position stays: a reader that comes back gets them once they are stored.
             const at = seq;
-            for (const event of early.filter((each) => each.seq > toldUpTo)) {
-              toldUpTo = event.seq;
-              for (const { event: told } of expand(event)) yield { id: formatPosition({ log, seq: at }), event: told };
+            for (const event of early.filter((each) => each.seq > shownEarly)) {
+              shownEarly = event.seq;
+              for (const { event: shownNow } of expand(event))
+                yield { id: formatPosition({ log, seq: at }), event: shownNow };
               seq = at;
             }
           } else if (shownStep !== undefined && shownStep !== live?.id) {
@@ -293,9 +294,9 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
             const requests = options.openRequests();
             for (const item of options.openCalls()) yield* beginItem(item);
             for (const event of requests) yield tracked(event);
-          } else if (reader.told.size > 0) {
-            const [[callId, event]] = reader.told as unknown as [[string, NewSessionEvent]];
-            reader.told.delete(callId);
+          } else if (reader.progress.size > 0) {
+            const [[callId, event]] = reader.progress as unknown as [[string, NewSessionEvent]];
+            reader.progress.delete(callId);
             yield tracked(event);
           } else if (!synced) {
             synced = true;
@@ -329,8 +330,8 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
 
 interface Reader {
   notify(): void;
-  /** The newest of each call. */
-  told: Map<string, NewSessionEvent>;
+  /** The newest progress of each call, not shown yet. */
+  progress: Map<string, NewSessionEvent>;
 }
 
 interface LiveRead extends ShownItem {
@@ -338,8 +339,8 @@ interface LiveRead extends ShownItem {
   piece?: number;
 }
 
-/** True for what a model says piece by piece; the other items come whole. */
-function isSaid(kind: Item['kind']): boolean {
+/** True for an item that is streamed in pieces; the others come whole. */
+function isStreamed(kind: Item['kind']): boolean {
   return kind === 'assistant_message' || kind === 'reasoning' || kind === 'tool_call';
 }
 

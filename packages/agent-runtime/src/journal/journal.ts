@@ -2,9 +2,7 @@ import { eventBytes, newId, type SessionEvent } from '@codelab/protocol';
 import type { Decision, Row } from '../machine/draft.ts';
 import type { SessionState } from '../machine/state.ts';
 import type { Write } from '../store/commit-queue.ts';
-import { toEventData } from '../store/rows.ts';
-import type { Statements } from '../store/statements.ts';
-import type { Store, StoredEvent } from '../store/store.ts';
+import type { Statements, Store, StoredEvent } from '../store/store.ts';
 
 const MIB = 1024 * 1024;
 
@@ -26,7 +24,7 @@ export interface BatchOptions {
 
 /** Numbers the events of a decision, and makes it the transaction that moves the session from `state` to the next. */
 export function createBatch<A>(
-  { writes }: Pick<Store, 'writes'>,
+  { statements }: Pick<Store, 'statements'>,
   state: SessionState,
   decision: Decision<A>,
   { now, maxEventBytes }: BatchOptions,
@@ -42,15 +40,15 @@ export function createBatch<A>(
     total += bytes;
     seq++;
     events.push({ ...event, seq, ts: now } as SessionEvent);
-    stored.push({ seq, ts: now, bytes, totalBytes: total, data: toEventData(event) });
+    stored.push({ event, seq, ts: now, bytes, totalBytes: total });
   }
   const isTimeToEvict = total > maxEventBytes && Math.floor(total / MIB) > Math.floor(before / MIB);
   return {
     writes: [
-      writes.advance({ sessionId, from, to: seq, commitId: newId('commit'), eventBytes: total }),
-      ...decision.rows.map((row) => toWrite(writes, row)),
-      writes.events(sessionId, stored),
-      ...(isTimeToEvict ? [writes.evictEvents(sessionId, total - maxEventBytes)] : []),
+      statements.advance({ sessionId, from, to: seq, commitId: newId('commit'), eventBytes: total }),
+      ...decision.rows.map((row) => toWrite(statements, row)),
+      statements.events(sessionId, stored),
+      ...(isTimeToEvict ? [statements.evictEvents(sessionId, total - maxEventBytes)] : []),
     ],
     events,
     next: { ...decision.next, stored: { ...decision.next.stored, seq, eventBytes: total } },
@@ -58,6 +56,6 @@ export function createBatch<A>(
   };
 }
 
-function toWrite(writes: Statements, [statement, ...values]: Row): Write {
-  return (writes[statement] as (...values: unknown[]) => Write)(...values);
+function toWrite(statements: Statements, [statement, ...values]: Row): Write {
+  return (statements[statement] as (...values: unknown[]) => Write)(...values);
 }

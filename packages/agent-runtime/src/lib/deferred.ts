@@ -1,4 +1,4 @@
-/** A promise with its ends: what is called first counts. */
+/** A promise that is resolved from outside. Only the first `resolve` counts. */
 export interface Deferred<T> {
   promise: Promise<T>;
   resolve(value: T): void;

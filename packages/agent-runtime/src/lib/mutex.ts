@@ -1,4 +1,4 @@
-/** Runs what it is given one after the other, in the order of the calls. */
+/** Runs tasks one after the other, in the order of the calls. */
 export type Mutex = <T>(work: () => Promise<T>) => Promise<T>;
 
 export function createMutex(): Mutex {

@@ -1,10 +1,11 @@
 import { CodelabError } from '@codelab/protocol';
 
+/** Makes the opaque cursor of a list. */
 export function toPageCursor(index: number): string {
   return Buffer.from(`i${index}`).toString('base64url');
 }
 
-/** Throws `VALIDATION`. */
+/** Parses a cursor of `toPageCursor`. Throws `VALIDATION`. */
 export function parsePageCursor(cursor: string): number {
   const [, digits] = /^i(\d{1,15})$/.exec(Buffer.from(cursor, 'base64url').toString('latin1')) ?? [];
   if (digits === undefined)

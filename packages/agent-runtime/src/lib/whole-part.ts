@@ -1,4 +1,4 @@
-/** Returns the text between two positions, with the whole of a character that they would part. */
+/** Returns the text between two positions; a surrogate pair at an edge is included as a whole. */
 export function wholePart(text: string, from: number, to = text.length): string {
   return text.slice(isWithinCharacter(text, from) ? from - 1 : from, isWithinCharacter(text, to) ? to + 1 : to);
 }

@@ -1,4 +1,4 @@
-/** What `promise` resolves to, or undefined after `ms`. */
+/** Resolves as `promise` does, or to undefined after `ms`. */
 export async function withTimeout<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>((resolve) => {

@@ -58,7 +58,7 @@ export function execute(draft: Draft, call: Extract<CallState, { is: 'ready' }>)
   const act = toToolAction(tool, args, project);
   const verdict = typeof act === 'string' ? undefined : evaluate(act, [...draft.env.rules]);
   if (verdict?.effect === 'deny') {
-    finishCall(draft, call, { outcome: 'denied', text: denial(verdict.reason) });
+    finishCall(draft, call, denial(verdict.reason));
     return;
   }
   const request: ToolRequested = {
@@ -109,7 +109,7 @@ export function finishCall(
       sessionId,
       approval: call.approval,
       pending: false,
-      decidedWith: JSON.stringify({ decision: 'cancelled' }),
+      decisionJson: JSON.stringify({ decision: 'cancelled' }),
       resolution: resolutionOf('cancelled', 'service', draft.env.now),
     });
   const { shown, isWhole } = shorten(end.text, call.callId);
@@ -151,18 +151,18 @@ export function resolveApproval(
   how: {
     decision: NonNullable<NonNullable<Item['toolCall']>['decision']>['decision'];
     by: string;
-    decidedWith: string;
+    decisionJson: string;
     args?: Record<string, unknown> | undefined;
     feedback?: string | undefined;
   },
 ): void {
   const { sessionId } = draft.state.stored.session;
-  const { decision, by, decidedWith, feedback, args = call.args } = how;
+  const { decision, by, decisionJson, feedback, args = call.args } = how;
   const resolution = resolutionOf(decision, by, draft.env.now);
   const item = withResolution(call.stored.item, resolution, args);
   const { approval, callId, name, tool } = call;
   const stored = { ...call.stored, item };
-  draft.put('approval', { sessionId, approval, pending: false, decidedWith, resolution });
+  draft.put('approval', { sessionId, approval, pending: false, decisionJson, resolution });
   draft.put('item', sessionId, stored);
   draft.emit({ type: 'approval.resolved', callId, decision, by });
   const next = { callId, name, stored, args };
@@ -190,7 +190,7 @@ export function cancelCall(draft: Draft, call: CallState): void {
       sessionId,
       approval: call.approval,
       pending: false,
-      decidedWith: JSON.stringify({ decision: 'cancelled' }),
+      decisionJson: JSON.stringify({ decision: 'cancelled' }),
       resolution,
     });
     draft.emit({ type: 'approval.resolved', callId: call.callId, decision: 'cancelled', by: 'service' });

@@ -1,7 +1,6 @@
 import type { Item, ItemKind, NewSessionEvent, Rule } from '@codelab/protocol';
 import type { Agents } from '../agents/agents.ts';
-import type { Statements } from '../store/statements.ts';
-import type { StoredItem } from '../store/store.ts';
+import type { Statements, StoredItem } from '../store/store.ts';
 import { type RunState, type SessionState, toShownState } from './state.ts';
 
 /** A change of one row: the name of the statement, and what it takes. */

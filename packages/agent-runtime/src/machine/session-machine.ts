@@ -38,7 +38,7 @@ export interface Inputs {
     callId: string;
     decision: ApprovalOutcome;
     by: string;
-    decidedWith: string;
+    decisionJson: string;
     args?: Record<string, unknown> | undefined;
     feedback?: string | undefined;
     rule?: RememberedRule | undefined;
@@ -193,7 +193,7 @@ const handlers: Handlers = {
     resolveApproval(draft, call, {
       decision: 'timed_out',
       by: 'service',
-      decidedWith: JSON.stringify({ decision: 'timed_out' }),
+      decisionJson: JSON.stringify({ decision: 'timed_out' }),
     });
     advance(draft);
     return undefined;
@@ -321,7 +321,11 @@ function applyRules(draft: Draft, added: RememberedRule): void {
     if (call.is !== 'awaiting_approval') continue;
     const act = toToolAction(call.tool, call.args, project);
     if (typeof act === 'string' || evaluate(act, rules).effect !== 'allow') continue;
-    resolveApproval(draft, call, { decision: 'allow', by: 'rule', decidedWith: JSON.stringify({ decision: 'allow' }) });
+    resolveApproval(draft, call, {
+      decision: 'allow',
+      by: 'rule',
+      decisionJson: JSON.stringify({ decision: 'allow' }),
+    });
   }
 }
 

@@ -13,14 +13,14 @@ import type { LiveStep } from '../events/live-step.ts';
 
 /** One answer of the model. */
 export interface ModelStep {
-  /** The model that answered, as far as it said. */
+  /** The model that answered, by its own name where it gives one. */
   model: string;
   usage: Usage;
   costUsd: number | undefined;
-  /** Undefined where the answer broke off, by `error` or by cancellation. */
+  /** Undefined where the answer broke off: by `error`, or by cancellation. */
   finishReason: FinishReason | undefined;
   error: WireError | undefined;
-  /** In the order in which they were begun. Calls are still in progress, unless the answer broke off or was cut off: then they are not made. */
+  /** In the order of their beginnings. Calls are in progress, unless the answer broke off or was cut off: then they are not made. */
   items: Item[];
   /** Anthropic's wire wants it back. */
   thinking: ThinkingBlock[];
@@ -43,8 +43,8 @@ export async function accumulateStep({ model, chunks, live }: AccumulateStepOpti
     items: [],
     thinking: [],
   };
-  /** The text or the reasoning that is being said. */
-  let said: (Writing & { kind: Item['kind'] }) | undefined;
+  /** The text or the reasoning that is being streamed. */
+  let current: (Writing & { kind: Item['kind'] }) | undefined;
   const calls = new Map<number, Writing>();
   const open = (kind: Item['kind'], name?: string): Writing => ({
     index: live.open(kind, name === undefined ? {} : { name }),
@@ -54,9 +54,9 @@ export async function accumulateStep({ model, chunks, live }: AccumulateStepOpti
     live.add(index, joiner.flush());
     live.seal(index);
   };
-  const closeSaid = () => {
-    if (said !== undefined) close(said);
-    said = undefined;
+  const closeCurrent = () => {
+    if (current !== undefined) close(current);
+    current = undefined;
   };
 
   for await (const chunk of chunks) {
@@ -67,9 +67,9 @@ export async function accumulateStep({ model, chunks, live }: AccumulateStepOpti
       case 'text':
       case 'reasoning': {
         const kind = chunk.type === 'text' ? 'assistant_message' : 'reasoning';
-        if (said?.kind !== kind) closeSaid();
-        said ??= { ...open(kind), kind };
-        live.add(said.index, said.joiner.push(chunk.text));
+        if (current?.kind !== kind) closeCurrent();
+        current ??= { ...open(kind), kind };
+        live.add(current.index, current.joiner.push(chunk.text));
         break;
       }
       case 'thinking':
@@ -78,7 +78,7 @@ export async function accumulateStep({ model, chunks, live }: AccumulateStepOpti
       case 'tool_call': {
         let call = calls.get(chunk.index);
         if (call === undefined) {
-          closeSaid();
+          closeCurrent();
           call = open('tool_call', chunk.name ?? '');
           calls.set(chunk.index, call);
         }
@@ -96,12 +96,12 @@ export async function accumulateStep({ model, chunks, live }: AccumulateStepOpti
         step.error = chunk.error as WireError;
     }
   }
-  const last = said?.index;
-  closeSaid();
+  const last = current?.index;
+  closeCurrent();
   for (const call of calls.values()) close(call);
   const isWhole = step.finishReason !== undefined;
   if (!isWhole) step.thinking = [];
-  step.items = live.items.map((_, index) => finished(live.itemOf(index), step.finishReason, index === last));
+  step.items = live.items.map((_, index) => finishItem(live.itemOf(index), step.finishReason, index === last));
   return step;
 }
 
@@ -110,11 +110,12 @@ interface Writing {
   joiner: ReturnType<typeof createSurrogateJoiner>;
 }
 
-function finished(item: Item, reason: FinishReason | undefined, isLast: boolean): Item {
+/** Settles an item at the end of the answer. */
+function finishItem(item: Item, reason: FinishReason | undefined, isLast: boolean): Item {
   const isWhole = reason !== undefined;
   if (item.toolCall === undefined) return { ...item, status: isWhole || !isLast ? 'completed' : 'incomplete' };
   if (reason === 'stop' || reason === 'tool_calls') return item;
-  // Half a call can't be made, and nobody knows which one is whole.
+  // It is not known which calls are complete, so none is made.
   return {
     ...item,
     status: 'incomplete',

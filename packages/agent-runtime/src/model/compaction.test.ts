@@ -41,7 +41,7 @@ function makeView(turns: number, resultLength: number): ModelContext {
       });
     add('assistant_message', run, 2, { text: `answer ${turn} ${'x'.repeat(200)}` });
   }
-  return { summary: undefined, upTo: 0, trimmedUpTo: 0, items };
+  return { summary: undefined, summarizedThrough: 0, trimmedThrough: 0, items };
 }
 const tokens = (view: ModelContext) => estimateTokens(toMessages(view, none));
 const valid = (view: ModelContext) => openAiMistakes({ messages: toMessages(view, none) });

@@ -2,11 +2,11 @@ import type { CompletionMessage } from '@codelab/protocol';
 import type { StoredItem } from '../store/store.ts';
 import { type AttachmentsOf, estimateTokens, type ModelContext, toMessages } from './model-context.ts';
 
-/** Of the window: over this the view is made smaller, */
+/** The context is compacted over this part of the window. */
 const FULL = 0.8;
-/** to below this. */
+/** Compaction aims below this part of the window. */
 const ROOMY = 0.6;
-/** What stays as it was said, in any case. */
+/** The newest items that fit into this part of the window are kept as they are. */
 const KEPT = 0.25;
 
 const INSTRUCTION = `The conversation is about to be cut here. Write the summary that you will go on from: what the person wants, in their own words where it matters; what was decided and why; what was done, with file names, commands and their outcome; what is left to do, and the next step. Leave out what nobody will need. Answer with the summary only.`;
@@ -14,15 +14,15 @@ const INSTRUCTION = `The conversation is about to be cut here. Write the summary
 export interface CompactOptions {
   view: ModelContext;
   attachments: AttachmentsOf;
-  /** What the view may have, in tokens as `estimateTokens` counts them. */
+  /** The size limit, in tokens as `estimateTokens` counts them. */
   window: number;
-  /** The provider has said that it is too much. */
+  /** True where the provider has refused the context as too long. */
   isForced: boolean;
-  /** Asks the model. Undefined where it failed. */
+  /** Asks the model for a summary. Returns undefined where that failed. */
   summarize(messages: CompletionMessage[]): Promise<string | undefined>;
 }
 
-/** Whether the view needs no compaction. */
+/** True where the context needs no compaction. */
 export function hasRoom({
   view,
   attachments,
@@ -31,7 +31,7 @@ export function hasRoom({
   return estimateTokens(toMessages(view, attachments)) <= window * FULL;
 }
 
-/** The view made small enough, or undefined where it is small enough already. Results of tools go first, then what was said becomes a summary. */
+/** Makes the context small enough: old results of tools are left out first, then old messages become a summary. Returns undefined where it is small enough. */
 export async function compact(options: CompactOptions): Promise<ModelContext | undefined> {
   const { view, attachments, isForced } = options;
   const size = (smaller: ModelContext) => estimateTokens(toMessages(smaller, attachments));
@@ -41,12 +41,12 @@ export async function compact(options: CompactOptions): Promise<ModelContext | u
 
   const keptFrom = cutBefore(view.items, window * KEPT);
   const last = view.items[keptFrom - 1]?.position ?? 0;
-  const trimmed: ModelContext = { ...view, trimmedUpTo: Math.max(view.trimmedUpTo, last) };
+  const trimmed: ModelContext = { ...view, trimmedThrough: Math.max(view.trimmedThrough, last) };
   if (size(trimmed) <= window * ROOMY) return trimmed;
   if (keptFrom === 0) return size(trimmed) < before ? trimmed : undefined;
 
   const old: ModelContext = { ...trimmed, items: view.items.slice(0, keptFrom) };
-  // What is summarised must fit as well: the oldest goes where it does not.
+  // The messages to summarise must fit as well: the oldest are left out.
   const all = toMessages(old, attachments).map(withoutMedia);
   const earlier = view.summary === undefined ? [] : all.splice(0, 1);
   let messages = all;
@@ -55,13 +55,13 @@ export async function compact(options: CompactOptions): Promise<ModelContext | u
   const summary = await options.summarize([...earlier, ...messages, { role: 'user', content: INSTRUCTION }]);
   return {
     summary: summary ?? `${view.summary ?? ''}\n(What was said after that is too long to be shown.)`.trim(),
-    upTo: last,
-    trimmedUpTo: trimmed.trimmedUpTo,
+    summarizedThrough: last,
+    trimmedThrough: trimmed.trimmedThrough,
     items: view.items.slice(keptFrom),
   };
 }
 
-/** The index of the first of the newest items that have at most `tokens`; it begins a message, so that no call is parted from its result. */
+/** Returns the index of the first of the newest items that have at most `tokens`; it begins a message, so that no call is parted from its result. */
 function cutBefore(items: StoredItem[], tokens: number): number {
   let left = tokens;
   let cut = items.length;
@@ -87,6 +87,7 @@ function withoutMedia(message: CompletionMessage): CompletionMessage {
   } as CompletionMessage;
 }
 
+/** Drops the messages before the first one of a person. */
 function fromQuestion(messages: CompletionMessage[]): CompletionMessage[] {
   const first = messages.findIndex(({ role }) => role === 'user');
   return first < 0 ? [] : messages.slice(first);

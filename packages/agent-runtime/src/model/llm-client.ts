@@ -8,12 +8,12 @@ import {
 } from '@codelab/protocol';
 import { createRpcClient, type Logger, toCodelabError } from '@codelab/service-kit';
 
-/** How long llm-proxy may be out of reach before a completion fails. */
+/** A completion fails once llm-proxy is out of reach for so long. */
 const LOST_AFTER_MS = 30_000;
 
-/** The language models, as the run loop sees them. */
+/** Calls language models by llm-proxy. */
 export interface LlmClient {
-  /** The call is made at once. Never throws; ends with exactly one `finish` or `error`, or just ends when `signal` aborts, and so does the provider's request. */
+  /** Starts the request at once. Never throws: ends with exactly one `finish` or `error`, or without one when `signal` aborts, which also ends the provider's request. */
   stream(
     request: CompletionRequest,
     options: { signal: AbortSignal; requestId: string },
@@ -28,7 +28,7 @@ export interface LlmClientOptions {
   log: Logger;
 }
 
-/** The only caller of llm-proxy. */
+/** Creates the only caller of llm-proxy. */
 export function createLlmClient({ url, key, log }: LlmClientOptions): LlmClient {
   const rpc = createRpcClient<LlmProxyRouter>({
     url,
@@ -72,21 +72,21 @@ export function createLlmClient({ url, key, log }: LlmClientOptions): LlmClient 
   }
 
   return {
-    stream: (request, options) => begun(stream(request, options)),
+    stream: (request, options) => startEagerly(stream(request, options)),
     models: (requestId) => rpc.call((trpc, options) => trpc.model.list.query({ requestId }, options)),
     close: () => rpc.close(),
   };
 }
 
-/** Neighbouring pieces of text wait as one, so that a fast provider can't fill the queue with small ones. */
+/** Merges adjacent pieces of text in the queue, so that a fast provider can't fill it with small ones. */
 function mergeTexts<C extends { data: CompletionChunk }>(earlier: C, later: C): C | undefined {
   const [a, b] = [earlier.data, later.data];
   if ((a.type !== 'text' && a.type !== 'reasoning') || a.type !== b.type) return undefined;
   return { ...later, data: { type: a.type, text: a.text + b.text } };
 }
 
-/** The same, but its first value is asked for now. */
-function begun<T>(source: AsyncGenerator<T, void, undefined>): AsyncGenerator<T, void, undefined> {
+/** Asks for the first value now, not when it is read. */
+function startEagerly<T>(source: AsyncGenerator<T, void, undefined>): AsyncGenerator<T, void, undefined> {
   const first = source.next();
   return (async function* () {
     try {

@@ -2,23 +2,23 @@ import type { Attachment, CompletionMessage, Item } from '@codelab/protocol';
 import { jsonDepthExceeds, MAX_JSON_DEPTH } from '@codelab/service-kit';
 import type { StoredItem } from '../store/store.ts';
 
-/** Tokens of a text, roughly: providers differ, and what they count is taken where it is known. */
+/** An estimate: providers differ, and their own count is used where it is known. */
 const CHARACTERS_PER_TOKEN = 4;
-/** What an image counts for. */
+/** The estimate of an image or a file. */
 const IMAGE_TOKENS = 1_600;
 
-/** The conversation as the model sees it. */
+/** The conversation as the model is given it. */
 export interface ModelContext {
-  /** What stands for all before `items`, where the history was compacted. */
+  /** The summary of everything before `items`, where the history was compacted. */
   summary: string | undefined;
-  /** The newest position that the summary stands for. */
-  upTo: number;
-  /** Results up to this position are left out. */
-  trimmedUpTo: number;
+  /** The position up to which the summary covers the history. */
+  summarizedThrough: number;
+  /** The position up to which long results are left out. */
+  trimmedThrough: number;
   items: StoredItem[];
 }
 
-/** What a message brought with it. */
+/** Finds the attachments of a message. */
 export type AttachmentsOf = (
   message: Partial<Record<'runId' | 'inputId', string | undefined>>,
 ) => Attachment[] | undefined;
@@ -26,8 +26,8 @@ export type AttachmentsOf = (
 type Role<R extends CompletionMessage['role']> = Extract<CompletionMessage, { role: R }>;
 
 /**
- * The conversation as the model is given it, valid on every provider's wire: what one step said is one message, and each of its calls has its
- * result right after it.
+ * Converts the context to messages that are valid on every provider's wire: a step is one message, and each of its calls has its result right
+ * after it.
  */
 export function toMessages(view: ModelContext, attachments: AttachmentsOf): CompletionMessage[] {
   const messages: CompletionMessage[] = [];
@@ -35,7 +35,7 @@ export function toMessages(view: ModelContext, attachments: AttachmentsOf): Comp
     messages.push({ role: 'user', content: `<summary of="the conversation so far">\n${view.summary}\n</summary>` });
   let step: StoredItem[] = [];
   const flush = () => {
-    messages.push(...toStepMessages(step, view.trimmedUpTo));
+    messages.push(...toStepMessages(step, view.trimmedThrough));
     step = [];
   };
   for (const stored of view.items) {
@@ -58,12 +58,14 @@ export function toMessages(view: ModelContext, attachments: AttachmentsOf): Comp
   return messages;
 }
 
-function toStepMessages(step: StoredItem[], trimmedUpTo: number): CompletionMessage[] {
-  const said = step.flatMap(({ item }) => (item.kind === 'assistant_message' ? item.text : [])).join('');
-  const text = said.toWellFormed();
+function toStepMessages(step: StoredItem[], trimmedThrough: number): CompletionMessage[] {
+  const text = step
+    .flatMap(({ item }) => (item.kind === 'assistant_message' ? item.text : []))
+    .join('')
+    .toWellFormed();
   const calls = step.filter(({ item }) => item.kind === 'tool_call');
   if (text === '' && calls.length === 0) return [];
-  const thinking = step.flatMap(({ modelOnly: hidden }) => hidden?.thinking ?? []);
+  const thinking = step.flatMap(({ modelOnly }) => modelOnly?.thinking ?? []);
   const assistant: Role<'assistant'> = {
     role: 'assistant',
     content: text === '' ? null : text,
@@ -76,7 +78,7 @@ function toStepMessages(step: StoredItem[], trimmedUpTo: number): CompletionMess
       (call): Role<'tool'> => ({
         role: 'tool',
         tool_call_id: call.item.toolCall?.callId ?? '',
-        content: toResult(call, trimmedUpTo),
+        content: toResult(call, trimmedThrough),
       }),
     ),
   ];
@@ -87,17 +89,17 @@ function toToolCall({ item }: StoredItem) {
   return {
     id: callId,
     type: 'function' as const,
-    function: { name: toToolName(name), arguments: JSON.stringify(args ?? parsed(item.text)) },
+    function: { name: toToolName(name), arguments: JSON.stringify(args ?? parseArguments(item.text)) },
   };
 }
 
-/** Providers refuse a conversation with the names that models make up; the call's result has it as it was. */
+/** Makes an invented name valid for providers, which would refuse the conversation. The call's result quotes the original name. */
 function toToolName(name: string): string {
   return name.replace(/[^A-Za-z0-9_-]/g, '_').slice(0, 64) || 'unnamed';
 }
 
-/** What could not be parsed, or passed on, is shown to the model as what it was: providers take nothing but objects. */
-function parsed(text: string): object {
+/** Parses arguments; wraps invalid ones in an object as text: providers take nothing but objects. */
+function parseArguments(text: string): object {
   try {
     if (jsonDepthExceeds(text, MAX_JSON_DEPTH)) return { not_json: text.slice(0, 2000).toWellFormed() };
     const value: unknown = JSON.parse(text === '' ? '{}' : text);
@@ -106,16 +108,16 @@ function parsed(text: string): object {
   return { not_json: text.slice(0, 2000).toWellFormed() };
 }
 
-function toResult({ item, position }: StoredItem, trimmedUpTo: number): string {
+function toResult({ item, position }: StoredItem, trimmedThrough: number): string {
   const result = item.toolCall?.result;
   if (result === undefined) return 'There is no result: the call was cut off.';
-  if (position > trimmedUpTo || result.length <= TRIMMED_LENGTH) return result;
+  if (position > trimmedThrough || result.length <= TRIMMED_LENGTH) return result;
   const { resultId } = item.toolCall ?? {};
   const more = resultId === undefined ? '' : ` read_result has it as "${resultId}".`;
   return `[An older result of ${result.length} characters was left out.${more}]`;
 }
 
-/** Shorter results are not worth being left out. */
+/** Results up to this length are never left out. UTF-16 code units. */
 const TRIMMED_LENGTH = 400;
 
 function toContent(item: Item, attachments: Attachment[] | undefined): Role<'user'>['content'] {
@@ -135,7 +137,7 @@ function toContent(item: Item, attachments: Attachment[] | undefined): Role<'use
   ];
 }
 
-/** How many tokens the messages are, about. */
+/** Estimates the tokens of messages. */
 export function estimateTokens(messages: CompletionMessage[]): number {
   let characters = 0;
   let images = 0;

@@ -1,10 +1,10 @@
 import type { WireError } from '@codelab/protocol';
 
-/** How long a service behind may be out of reach before the step fails. */
+/** The step fails once a service is out of reach for so long. */
 const OUT_OF_REACH_MS = 30_000;
 const FIRST_PAUSE_MS = 250;
 const MAX_PAUSE_MS = 8_000;
-/** Over all attempts of one step, whatever became of them. */
+/** The limit of all attempts of one step. */
 const MAX_ATTEMPTS = 100;
 
 /** Decides whether a step whose answer broke off is asked again. */
@@ -31,7 +31,7 @@ export function createStepRetries(limit: number, now: () => number = Date.now): 
         return error.retryAfterMs ?? FIRST_PAUSE_MS;
       }
       awaySince = undefined;
-      // llm-proxy has tried again by itself; what had begun is worth more.
+      // llm-proxy has retried by itself; an answer that had begun is worth another attempt.
       const isWorthIt = error.code === 'PROVIDER_STREAM_LOST' || (error.code === 'PROVIDER_UNAVAILABLE' && longest > 0);
       if (!isWorthIt) return undefined;
       const gotOn = length > longest || (length > 0 && isLostByProxy(error));

@@ -1,7 +1,7 @@
 import { type FileChange, patchExcess } from '@codelab/protocol';
 import { formatPatch, parsePatch, type StructuredPatch } from 'diff';
 
-/** A unified diff, file by file, or why it is none. https://www.gnu.org/software/diffutils/manual/html_node/Detailed-Unified.html */
+/** Parses a unified diff, file by file; returns a text for the model where it is invalid. https://www.gnu.org/software/diffutils/manual/html_node/Detailed-Unified.html */
 function parse(patch: unknown): StructuredPatch[] | string {
   if (typeof patch !== 'string') return 'The patch must be text.';
   const excess = patchExcess(patch);
@@ -21,7 +21,7 @@ function parse(patch: unknown): StructuredPatch[] | string {
   }
 }
 
-/** What a patch would change, or why it is none. */
+/** Returns the changes of a patch; or a text for the model where it is invalid. */
 export function changesOf(patch: unknown): FileChange[] | string {
   const files = parse(patch);
   if (typeof files === 'string') return files;
@@ -37,14 +37,14 @@ export function changesOf(patch: unknown): FileChange[] | string {
   }));
 }
 
-/** The patch without some of its hunks; undefined where nothing is left. `hunks` are counted over all files, from 0. */
+/** Returns the patch without some of its hunks; undefined where nothing is left. `hunks` are counted over all files, from 0. */
 export function withoutHunks(patch: string, hunks: number[]): string | undefined {
   const files = parse(patch);
   if (typeof files === 'string') return patch;
   const dropped = new Set(hunks);
   let index = 0;
   const kept = files.flatMap((file) => {
-    // What a dropped hunk would have added moves none of the lines after it.
+    // Lines after a dropped hunk keep their place.
     let moved = 0;
     const left = file.hunks.flatMap((hunk) => {
       if (dropped.has(index++)) {

@@ -16,33 +16,33 @@ import {
 } from '@codelab/protocol';
 import { namesProtected, protectionsOf } from './protected-paths.ts';
 
-/** What one call would do. */
+/** The action of one call, for the rules. */
 export interface ToolAction {
   tool: string;
   kind: ToolKind;
-  /** What it works on: paths as they are meant (`normalizePath`), or of kind `execute` one command as it stands. Empty: nothing that has a name. */
+  /** The normalized paths that it works on (`normalizePath`), or of kind `execute` the command as it stands. Empty where it names none. */
   resources: string[];
-  /** The session's project. Where it is a folder, rules may name paths in it from the top. */
+  /** The session's project. Where it is a folder, rules may have absolute paths in it. */
   project?: string;
 }
 
 export interface PolicyDecision {
   effect: RuleEffect;
-  /** Why, for a person or the model. */
+  /** The reason, for a person or the model. */
   reason: string;
 }
 
-/** What one judgement may cost, about a tenth of a second: what is not told by then counts against the call. */
-const JUDGE_WORK = 20_000_000;
-/** For each character. */
+/** Limits the matching of one decision, to about a tenth of a second. A rule that is not matched by then counts against the call. */
+const DECISION_WORK = 20_000_000;
+/** The work of compiling a glob, for each of its characters. */
 const COMPILE_WORK = 10;
 
 /**
- * Whether a call may be made. A `deny` that matches anything it works on wins; then an `allow` for all of it; then an `ask`; else the kind decides: only `read`
- * is allowed. What leads out of the workspace is never allowed without being asked.
+ * Decides whether a call may be made. A `deny` that matches any of its resources wins; then `allow` rules that cover all of them; then an `ask`; else the kind
+ * decides: only `read` is allowed. A path outside the workspace is never allowed without asking.
  */
 export function evaluate(act: ToolAction, rules: Rule[]): PolicyDecision {
-  const work: GlobWork = { left: JUDGE_WORK };
+  const work: GlobWork = { left: DECISION_WORK };
   const own = rules
     .filter((rule) => namesTool(rule, act.tool, work))
     .map((rule) => ({ rule, covers: compileRule(rule, act, work) }));
@@ -63,10 +63,10 @@ export function evaluate(act: ToolAction, rules: Rule[]): PolicyDecision {
   return act.kind === 'read' ? { effect: 'allow', reason: 'It only reads.' } : { effect: 'ask', reason: WHY[act.kind] };
 }
 
-/** The globs of what rules deny to a tool that works on paths: for whoever runs it, to leave out what it comes upon. */
+/** Returns the globs that rules deny to a tool that works on paths, so that its runner leaves out such files. */
 export function deniedPaths({ tool, kind, project }: Omit<ToolAction, 'resources'>, rules: Rule[]): string[] {
   if (kind === 'execute') return [];
-  const work: GlobWork = { left: JUDGE_WORK };
+  const work: GlobWork = { left: DECISION_WORK };
   return rules
     .filter((rule) => rule.effect === 'deny' && namesTool(rule, tool, work))
     .map(({ resource }) => insideProject(resource, project));
@@ -81,11 +81,11 @@ const WHY = {
 } as const;
 
 /**
- * What a yes for the rest of the session stands for: all files for what writes, else exactly this. Undefined where it stands for this once only: what leads out of the
- * workspace, what is protected, what is too long to be named.
+ * Returns the glob of the rule that an approval for the rest of the session makes: all files for a tool that writes, else exactly this resource. Undefined where
+ * only this call can be approved: outside the workspace, protected, or too long for a rule.
  */
 export function rememberedResource({ kind, resources }: ToolAction): string | undefined {
-  const work: GlobWork = { left: JUDGE_WORK };
+  const work: GlobWork = { left: DECISION_WORK };
   if (kind !== 'execute') {
     if (resources.some(isOutside)) return undefined;
     if (kind !== 'read' && resources.some((path) => protectionsOf(path, work).length > 0)) return undefined;
@@ -101,13 +101,13 @@ function describe(rule: Rule): string {
   return rule.resource === '**' ? rule.tool : `${rule.tool} on ${rule.resource}`;
 }
 
-/** One that can't be told counts, unless it would allow. */
+/** True where the rule is for the tool. A rule that is too expensive to match counts, unless it would allow. */
 function namesTool({ tool: glob, effect }: Rule, name: string, work: GlobWork): boolean {
   if (glob === name || glob === '*' || glob === '**') return true;
   return (spendOn(glob, work) ? compileGlob(glob, { over: 'path' })(name, work) : undefined) ?? effect !== 'allow';
 }
 
-/** Whether there is work left to compile a glob. */
+/** Spends the work of compiling a glob. Returns false where none is left. */
 function spendOn(glob: string, work: GlobWork): boolean {
   work.left -= glob.length * COMPILE_WORK;
   return work.left >= 0;
@@ -131,7 +131,7 @@ function overCommands({ resource: glob, effect }: Rule, { project }: ToolAction,
   const asPath = compileRuleGlob(glob, { isWide: true, roots: rootsOf(project) });
   return (command) => {
     const isSame = same === command;
-    // What follows a shell's separators is not what was allowed.
+    // A shell's operators begin another command, which was not allowed.
     if (effect === 'allow' && !isSame && SHELL_OPERATORS.test(command)) return false;
     const found = isSame || test(command, work);
     const covers = found === undefined ? undefined : found !== isNegated;
@@ -147,7 +147,7 @@ function overPaths({ resource, effect }: Rule, { kind, project }: ToolAction, wo
     const covers = compileRuleGlob(resource, { isWide: true, roots });
     return (path) => covers(path, work);
   }
-  // Where the files are from the top nobody knows, and so not what is left out either.
+  // Without the project's folder an absolute glob matches nothing for sure, and its negation neither.
   if (isTurned(resource) && isFromTop(resource) && roots.length === 0) return () => undefined;
   const glob = insideProject(resource, project);
   const covers = isTurned(glob) ? compileRuleGlob(glob, { isWide: false, roots }) : compilePathGlob(glob, false);
@@ -163,13 +163,13 @@ function isTurned(glob: string): boolean {
   return glob.startsWith('!');
 }
 
-/** The project, where that is a path. */
+/** Returns the project's folder, where it is an absolute path. */
 export function rootsOf(project: string | undefined): string[] {
   const root = project === undefined ? '' : normalizePath(project);
   return isAbsolute(root) ? [root] : [];
 }
 
-/** A rule may name the project's files from the top. */
+/** Makes an absolute glob within the project relative to it. */
 function insideProject(glob: string, project: string | undefined): string {
   const [root] = rootsOf(project);
   return root !== undefined && glob.startsWith(`${root}/`) ? glob.slice(root.length + 1) : glob;

@@ -1,8 +1,8 @@
 import { compilePathGlob, type GlobWork } from '@codelab/protocol';
 
 /**
- * Files that run by themselves (as a hook, a task, a shell's or an editor's settings, a CI job) or hold secrets. A yes that is remembered for other files never
- * stands for these. Files that run only when a person runs them, such as `package.json` or a test, are not among them. PROTOCOL.md §10 has the list.
+ * Files that run by themselves (as a hook, a task, a shell's or an editor's settings, a CI job) or hold secrets. A rule that allows other files never covers
+ * these. Files that run only when a person runs them, such as `package.json` or a test, are not among them. PROTOCOL.md §10 has the list.
  */
 export const PROTECTED_PATHS = [
   '**/.git/**',
@@ -45,19 +45,19 @@ export const PROTECTED_PATHS = [
 
 const compiled = PROTECTED_PATHS.map((glob) => ({
   covers: compilePathGlob(glob, true),
-  /** The part of it that says something: `.git`. */
+  /** The glob without its wildcards: `.git`. */
   name: glob
     .replace(/^\*\*\//, '')
     .replace(/^\*|\/\*\*$|\*$/g, '')
     .toLowerCase(),
 }));
 
-/** What makes a path one of the protected ones; empty where nothing does. */
+/** Returns the names of the protections that cover a path; empty where none does. */
 export function protectionsOf(path: string, work: GlobWork): string[] {
   return compiled.flatMap(({ covers, name }) => (covers(path, work) === false ? [] : [name]));
 }
 
-/** Whether whoever wrote the glob had the protected name in mind. */
+/** True where the glob spells out each protected name, so that its author meant it. */
 export function namesProtected(glob: string, protections: string[]): boolean {
   const written = glob.toLowerCase();
   return protections.every((name) => written.includes(name));

@@ -37,11 +37,11 @@ export async function checkDecision(
   { deps, rules }: ApprovalsOptions,
 ): Promise<Inputs['decide'] | undefined> {
   const { session } = state.stored;
-  const decidedWith = JSON.stringify({ decision, edited, dropHunks, feedback });
+  const decisionJson = JSON.stringify({ decision, edited, dropHunks, feedback });
   // A session without a project is its own.
   const scope = asked === 'project' && session.project === '' ? 'session' : asked;
   const call = state.run?.calls.find((each) => each.callId === callId);
-  if (call?.is !== 'awaiting_approval') return checkRepetition(session.sessionId, callId, decidedWith, deps);
+  if (call?.is !== 'awaiting_approval') return checkRepetition(session.sessionId, callId, decisionJson, deps);
   const { outcome, args } = toOutcome(call, { decision, edited, dropHunks });
   const remembering = await rules();
   if (args !== undefined)
@@ -52,23 +52,23 @@ export async function checkDecision(
     scope === 'once' || outcome === 'reject' || remembered === undefined || isFull(remembering)
       ? undefined
       : toRule(session, { scope, tool: call.name, resource: remembered, effect: 'allow' });
-  return { callId, decision: outcome, by, decidedWith, args, feedback, rule };
+  return { callId, decision: outcome, by, decisionJson, args, feedback, rule };
 }
 
 async function checkRepetition(
   sessionId: string,
   callId: string,
-  decidedWith: string,
+  decisionJson: string,
   { store }: SessionDeps,
 ): Promise<undefined> {
   const known = await store.approval(sessionId, callId);
   if (known === undefined)
     throw new CodelabError('NOT_FOUND', `No tool call "${callId}" of the session "${sessionId}" waits for a decision.`);
   if (known.pending) throw new CodelabError('OVERLOADED', undefined, { retryAfterMs: 1000 });
-  if (known.decidedWith === decidedWith) return undefined;
+  if (known.decisionJson === decisionJson) return undefined;
   throw new CodelabError('APPROVAL_ALREADY_RESOLVED', undefined, {
     details: {
-      decision: (JSON.parse(known.decidedWith ?? '{}') as { decision?: string }).decision,
+      decision: (JSON.parse(known.decisionJson ?? '{}') as { decision?: string }).decision,
       ...(known.resolution === undefined ? {} : { by: known.resolution.by }),
     },
   });
@@ -111,10 +111,10 @@ async function checkArguments(
   rules: Rule[],
   { registry }: SessionDeps,
 ): Promise<void> {
-  const mistakes = await registry.mistakesOf(tool, args);
-  if (mistakes !== undefined)
-    throw new CodelabError('VALIDATION', `The arguments do not fit the tool's schema: ${mistakes}`, {
-      details: [{ path: 'arguments', message: mistakes }],
+  const invalid = await registry.validateArguments(tool, args);
+  if (invalid !== undefined)
+    throw new CodelabError('VALIDATION', `The arguments do not fit the tool's schema: ${invalid}`, {
+      details: [{ path: 'arguments', message: invalid }],
     });
   const act = toToolAction(tool, args, project);
   if (typeof act === 'string') throw new CodelabError('VALIDATION', act);

@@ -46,7 +46,11 @@ export function createConversation(store: Store, sessionId: string): Conversatio
   };
 
   const load = async (): Promise<ModelContext> => {
-    const { upTo = 0, trimmedUpTo = 0, summary } = (await store.lastCompaction(sessionId))?.modelOnly?.view ?? {};
+    const {
+      summarizedThrough = 0,
+      trimmedThrough = 0,
+      summary,
+    } = (await store.lastCompaction(sessionId))?.modelOnly?.view ?? {};
     const items: StoredItem[] = [];
     let bytes = LOADED_BYTES;
     let before: number | undefined;
@@ -56,7 +60,7 @@ export function createConversation(store: Store, sessionId: string): Conversatio
         bytes,
         ...(before === undefined ? {} : { before }),
       });
-      const wanted = page.items.filter(({ position }) => position > upTo);
+      const wanted = page.items.filter(({ position }) => position > summarizedThrough);
       items.unshift(...wanted);
       before = page.items[0]?.position;
       bytes -= wanted.reduce((sum, { item }) => sum + itemBytes(item), 0);
@@ -68,7 +72,7 @@ export function createConversation(store: Store, sessionId: string): Conversatio
     for (const { item } of loaded)
       if (item.attachments !== undefined && item.inputId !== undefined)
         keepAttachments(item, await store.attachments(sessionId, item.runId, item.inputId));
-    return { summary, upTo, trimmedUpTo, items: loaded };
+    return { summary, summarizedThrough, trimmedThrough, items: loaded };
   };
 
   return {
@@ -105,7 +109,11 @@ export function withItems(view: ModelContext, items: StoredItem[]): ModelContext
     else next.items.splice(index + 1, 0, stored);
     const smaller = stored.modelOnly?.view;
     if (smaller !== undefined)
-      next = { summary: undefined, ...smaller, items: next.items.filter(({ position }) => position > smaller.upTo) };
+      next = {
+        summary: undefined,
+        ...smaller,
+        items: next.items.filter(({ position }) => position > smaller.summarizedThrough),
+      };
   }
   return next;
 }

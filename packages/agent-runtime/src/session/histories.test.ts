@@ -159,8 +159,8 @@ async function createWorld(script: Fault[]) {
     close() {},
   };
   const schemas = {
-    faultOf: async () => undefined,
-    mistakesOf: async () => undefined,
+    validateSchema: async () => undefined,
+    validateArguments: async () => undefined,
     warmUp() {},
     close: async () => {},
   };

@@ -127,7 +127,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
           `There is no open tool call "${callId}" of the IDE's in the session "${sessionId}".`,
         );
       effects.execution(callId)?.extend();
-      events.tell({ type: 'tool.progress', callId, message, ...(fraction === undefined ? {} : { fraction }) });
+      events.showProgress({ type: 'tool.progress', callId, message, ...(fraction === undefined ? {} : { fraction }) });
       return { status: 'accepted' };
     },
 
@@ -153,7 +153,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
     deleteRule: (ruleId) =>
       command(async () => {
         if (!(await actor.rules()).some((rule) => rule.ruleId === ruleId)) return { deleted: false };
-        await store.commit([store.writes.deleteRule(ruleId, sessionId, actor.state.stored.session.project)]);
+        await store.commit([store.statements.deleteRule(ruleId, sessionId, actor.state.stored.session.project)]);
         return { deleted: true };
       }),
 

@@ -91,7 +91,7 @@ async function loadCall(
     };
   if (known?.pending === true) return { ...call, is: 'awaiting_approval', tool, approval: known.approval };
   if (known !== undefined) {
-    const { decision = 'reject', feedback } = JSON.parse(known.decidedWith ?? '{}') as {
+    const { decision = 'reject', feedback } = JSON.parse(known.decisionJson ?? '{}') as {
       decision?: Parameters<typeof rejection>[0]['decision'];
       feedback?: string;
     };

@@ -22,7 +22,6 @@ import { fingerprint } from '../lib/fingerprint.ts';
 import { createMutex, type Mutex } from '../lib/mutex.ts';
 import { parsePageCursor, toPageCursor } from '../lib/page-cursor.ts';
 import { Conflict } from '../store/commit-queue.ts';
-import { toEventData } from '../store/rows.ts';
 import type { StoredSession } from '../store/store.ts';
 import { copyRules } from './approvals.ts';
 import { createLiveSession } from './live-session.ts';
@@ -63,7 +62,7 @@ export async function createSessionRegistry(
 ): Promise<SessionRegistry> {
   const deps: SessionDeps = { ...options, budget: createLogBudget(), probation: createProbation() };
   const { store, agents, lifecycle, settings } = deps;
-  const { writes } = store;
+  const { statements } = store;
   /** In order of use. */
   const live = new Map<string, Promise<LiveSession>>();
   /** How many calls and readers hold a session in memory. */
@@ -74,7 +73,7 @@ export async function createSessionRegistry(
   const evictOldEvents = () => {
     const before = Date.now() - settings.eventsMaxAgeMs;
     store
-      .commit([writes.evictEventsBefore(before)])
+      .commit([statements.evictEventsBefore(before)])
       .catch((err) => deps.log.warn({ err, event: 'events.evict' }, 'old events could not be evicted'));
   };
   const evicting = setInterval(evictOldEvents, EVICT_EVERY_MS).unref();
@@ -147,13 +146,12 @@ export async function createSessionRegistry(
     const bytes = eventBytes(event);
     // What was copied has no events here: a reader from the start finds a gap, and begins with the history.
     const seq = copy === undefined ? 1 : 2;
-    const data = toEventData(event);
     try {
       await store.commit([
-        writes.session({ ...stored, seq, eventBytes: bytes }, newId('commit')),
-        writes.events(sessionId, [{ seq, ts: session.createdAt.getTime(), bytes, totalBytes: bytes, data }]),
-        ...(copy === undefined ? [] : [writes.copyItems(copy.from, sessionId, copy.upTo)]),
-        ...(copy?.rules ?? []).map((rule) => writes.rule(rule, sessionId, session.project)),
+        statements.session({ ...stored, seq, eventBytes: bytes }, newId('commit')),
+        statements.events(sessionId, [{ event, seq, ts: session.createdAt.getTime(), bytes, totalBytes: bytes }]),
+        ...(copy === undefined ? [] : [statements.copyHistory(copy.from, sessionId, copy.upTo)]),
+        ...(copy?.rules ?? []).map((rule) => statements.rule(rule, sessionId, session.project)),
       ]);
     } catch (error) {
       if (!(error instanceof Conflict)) throw error;
@@ -254,7 +252,7 @@ export async function createSessionRegistry(
         const loading = live.get(sessionId);
         try {
           await session.end();
-          await store.commit([writes.deleteSession(sessionId)]);
+          await store.commit([statements.deleteSession(sessionId)]);
           session.log.close({ type: 'session.deleted', sessionId });
           return { deleted: true };
         } finally {

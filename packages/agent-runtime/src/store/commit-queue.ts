@@ -1,12 +1,11 @@
 import { CodelabError } from '@codelab/protocol';
 import type { Logger } from '@codelab/service-kit';
 import type { CompiledQuery } from 'kysely';
-import type { OpenDatabase } from './open-database.ts';
 
 const MAX_BATCH = 200;
 const MAX_PAUSE_MS = 1_000;
 
-/** One change. It may be made twice (an answer may be lost on its way back): it must come to the same. */
+/** A change. It must be idempotent: where the database's answer is lost, it is made again. */
 export type Write = Statement[];
 
 export interface Statement extends CompiledQuery {
@@ -14,7 +13,7 @@ export interface Statement extends CompiledQuery {
   expectRows?: number;
 }
 
-/** Another commit came between. */
+/** Thrown where another commit came between. */
 export class Conflict extends Error {
   override name = 'Conflict';
   readonly code = 'CONFLICT';
@@ -24,7 +23,7 @@ export class Conflict extends Error {
 export interface CommitQueue {
   /**
    * Resolves once all of `writes` are on disk, or rejects with none of them. A database that can't be reached, is locked or full
-   * is tried again until `deadlineMs` (default 4,000) have passed: then `OVERLOADED`, and it may be on disk all the same. Throws
+   * is retried until `deadlineMs` have passed: then it throws `OVERLOADED`, and may be on disk all the same. Throws
    * `Conflict` where a statement changes another number of rows than it expects. Commits are made in the order of the calls.
    */
   commit(writes: Write[], options?: CommitOptions): Promise<void>;
@@ -33,26 +32,32 @@ export interface CommitQueue {
 }
 
 export interface CommitOptions {
-  /** Milliseconds. Default: 4,000. */
+  /**
+   * Milliseconds.
+   * @default 4000
+   */
   deadlineMs?: number;
-  /** Called where it is stored after its deadline, or may be. */
+  /** Called where it is, or may be, stored after its deadline. */
   onLate?: () => void;
 }
 
 interface Job {
   onLate: (() => void) | undefined;
   writes: Write[];
-  /** Whoever waits has been told that it could not be stored in time. */
+  /** True once the caller was told that it could not be stored in time. */
   isOver: boolean;
   timer: NodeJS.Timeout | undefined;
   resolve(): void;
   reject(error: Error): void;
 }
 
-export function createCommitQueue(database: Pick<OpenDatabase, 'transact'>, log: Logger): CommitQueue {
+export function createCommitQueue(
+  database: { transact(statements: Statement[]): Promise<void> },
+  log: Logger,
+): CommitQueue {
   let queue: Job[] = [];
   let working: Promise<void> | undefined;
-  /** Why the last transaction failed. */
+  /** The failure of the last transaction; undefined once one succeeds. */
   let lastFailure: unknown;
 
   const transact = (jobs: Job[]): Promise<void> => database.transact(jobs.flatMap(({ writes }) => writes.flat()));
@@ -71,9 +76,9 @@ export function createCommitQueue(database: Pick<OpenDatabase, 'transact'>, log:
   const work = async (): Promise<void> => {
     let failures = 0;
     for (;;) {
-      // What comes in the same turn of the event loop goes into one transaction.
+      // Commits of the same turn of the event loop go into one transaction.
       await new Promise((resolve) => setImmediate(resolve));
-      // What was given up before it was begun is not stored later.
+      // A commit whose deadline has passed before it was begun is not stored later.
       queue = queue.filter(({ isOver }) => !isOver);
       const jobs = queue.slice(0, MAX_BATCH);
       if (jobs.length === 0) {
@@ -90,12 +95,15 @@ export function createCommitQueue(database: Pick<OpenDatabase, 'transact'>, log:
         lastFailure = error;
         if (isTransient(error)) {
           if (failures++ === 0)
-            log.warn({ err: (error as Error).message }, 'the database cannot be written: trying again');
-          // The answer may have been lost, and nobody makes these again.
+            log.warn(
+              { err: (error as Error).message, event: 'commit.retry' },
+              'the database cannot be written, trying again',
+            );
+          // These may be stored, although their callers were told that they are not.
           for (const job of jobs) if (job.isOver) job.onLate?.();
           await new Promise((resolve) => setTimeout(resolve, Math.min(25 * 2 ** failures, MAX_PAUSE_MS)));
         } else if (jobs.length > 1) {
-          // One of them is wrong: the others shall not suffer.
+          // One of them is wrong, and must not fail the others.
           await eachAlone(jobs);
           queue = queue.slice(jobs.length);
         } else {
@@ -150,7 +158,7 @@ function isFull(error: unknown): boolean {
   return /SQLITE_FULL|53100|ENOSPC/.test(String((error as { code?: unknown }).code));
 }
 
-/** Whether the same may succeed a moment later. https://www.sqlite.org/rescode.html, https://www.postgresql.org/docs/15/errcodes-appendix.html */
+/** True where the same transaction may succeed a moment later. https://www.sqlite.org/rescode.html, https://www.postgresql.org/docs/15/errcodes-appendix.html */
 export function isTransient(error: unknown): boolean {
   const { code, message, errors } = error as { code?: unknown; message?: string; errors?: unknown[] };
   if (Array.isArray(errors)) return errors.every(isTransient);

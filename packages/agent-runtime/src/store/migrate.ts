@@ -1,7 +1,7 @@
 import { SettingsError } from '@codelab/service-kit';
 import { type Kysely, type MigrationResultSet, Migrator } from 'kysely';
+import type { OpenDatabase } from './database.ts';
 import { migrations } from './migrations/index.ts';
-import type { OpenDatabase } from './open-database.ts';
 import type { Database } from './schema.ts';
 
 /** https://www.postgresql.org/docs/15/errcodes-appendix.html */
@@ -18,7 +18,7 @@ function createMigrator({ db, schema }: Opened): Migrator {
   });
 }
 
-/** Brings the schema up to date. Returns the names of what was done. Throws `SettingsError` where it is a newer one than ours. */
+/** Migrates the schema to the newest version. Returns the names of the migrations. Throws `SettingsError` where the schema is newer than this version. */
 export async function migrateUp(database: Opened): Promise<string[]> {
   const migrator = createMigrator(database);
   const unknown = (await appliedMigrations(database.db)).filter((name) => !Object.hasOwn(migrations, name));
@@ -29,13 +29,13 @@ export async function migrateUp(database: Opened): Promise<string[]> {
   }
   for (let attempt = 1; ; attempt++) {
     const result = await migrator.migrateToLatest().catch((error: unknown) => ({ error }));
-    // In PostgreSQL the migrator looks at all schemas: somebody's was dropped at that moment.
+    // In PostgreSQL the migrator looks at all schemas, and one was dropped meanwhile.
     if ((result.error as { code?: unknown } | undefined)?.code !== INVALID_SCHEMA_NAME || attempt === ATTEMPTS)
       return namesOf(result);
   }
 }
 
-/** Takes the last migration back. */
+/** Reverts the last migration. Returns its name. */
 export async function migrateDown(database: Opened): Promise<string[]> {
   return namesOf(await createMigrator(database).migrateDown());
 }

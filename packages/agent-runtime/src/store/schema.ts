@@ -1,13 +1,18 @@
-/** Times are milliseconds since 1970. What is called `data` is JSON: it may hold any text, which PostgreSQL's `text` may not. */
+import type { Selectable } from 'kysely';
+
+/** A row of a table as a query returns it. */
+export type TableRow<T extends keyof Database> = Selectable<Database[T]>;
+
+/** Times are milliseconds since 1970. Columns called `data` are JSON: it may hold any text, which PostgreSQL's `text` may not. */
 export interface Database {
   sessions: {
     session_id: string;
     /** In order of creation: sessions are listed by it. */
     number: number;
     project: string;
-    /** Hash of what it was created with, to tell a repetition from a clash. */
+    /** Hash of the values it was created with, to tell a repetition from a clash. */
     created_with: string;
-    /** `StoredSession` */
+    /** `Session` */
     data: string;
     /** The tools that clients have announced: `AnnouncedTool[]`. */
     tools: string;
@@ -15,28 +20,30 @@ export interface Database {
     last_seq: number;
     /** The id of the commit that set it: the same commit again changes nothing. */
     last_commit: string | null;
-    /** The bytes of all events so far, also of those that are gone. */
+    /** The bytes of all events so far, also of those that were evicted. */
     event_bytes: number;
   };
   inputs: {
     session_id: string;
-    /** `@<run>/<input>`, which no id of a client's is: it was sent to the session that this one was forked from. */
+    /** The client's id; `@<run>/<input>`, which no client may use, where it was copied from the session that this one was forked from. */
     input_id: string;
-    /** In order of arrival within the session; what interrupts comes before what waits. */
+    /** In order of arrival within the session; an interrupting input comes before those that wait. */
     position: number;
     status: 'queued' | 'delivered' | 'cancelled';
     run_id: string | null;
+    /** Hash of the message, to tell a repetition from a clash. */
     sent_with: string;
     request_id: string;
+    /** The id of its `input.accepted` event. */
     event_id: string;
-    /** `StoredInput` */
+    /** `InputData` */
     data: string;
   };
   runs: {
     run_id: string;
     session_id: string;
     status: string;
-    /** How often a start of the process has found it unfinished. */
+    /** How many processes have started and found it unfinished. */
     resumes: number;
     /** `Run`, and `isCancelled` */
     data: string;
@@ -51,13 +58,13 @@ export interface Database {
     bytes: number;
     /** `Item` */
     data: string;
-    /** What only the model is given back: `HiddenPart`. */
+    /** Sent to the model only: `ModelOnly`. */
     hidden: string | null;
   };
   steps: {
     run_id: string;
     step: number;
-    /** Empty where the session was deleted. */
+    /** Empty once the session is deleted. */
     session_id: string;
     model: string;
     input_tokens: number;
@@ -72,7 +79,7 @@ export interface Database {
     call_id: string;
     /** 1 while nobody has decided. */
     pending: number;
-    /** Hash of the decision. */
+    /** The decision as JSON, to tell a repetition from a clash. */
     decided_with: string | null;
     /** `Approval`, and `resolution` once it is decided */
     data: string;
@@ -93,12 +100,13 @@ export interface Database {
     bytes: number;
     /** `sessions.event_bytes` after this one. */
     total_bytes: number;
-    /** `StoredEvent` */
+    /** `EventData` */
     data: string;
   };
   results: {
     session_id: string;
     result_id: string;
+    /** A text. */
     data: string;
   };
 }

@@ -4,8 +4,9 @@ import { createLogger } from '@codelab/service-kit';
 import { CompiledQuery, sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makePostgres, makeSqlite, type TestDatabase } from '../../../../tests/support/database.ts';
+import type { OpenDatabase } from './database.ts';
 import { migrateDown, migrateUp } from './migrate.ts';
-import { type OpenDatabase, openDatabase } from './open-database.ts';
+import { openDatabase } from './open-database.ts';
 import { createStore, type StoredItem } from './store.ts';
 
 const log = createLogger({ service: 'test', level: 'silent' });
@@ -56,15 +57,28 @@ describe.each(stores)('%s', (_, make) => {
   it('gives back what it was given: any text, and dates where there were dates', async () => {
     const store = createStore(opened, log);
     const stored = { session: session('s'), number: 1, createdFingerprint: 'h', tools: [], seq: 1, eventBytes: 0 };
-    await store.commit([store.writes.session(stored, 'commit'), store.writes.item('s', item(1, '\u0000 🎈'))]);
+    await store.commit([store.statements.session(stored, 'commit'), store.statements.item('s', item(1, '\u0000 🎈'))]);
     const found = await store.session('s');
     expect(found).toEqual({ ...stored, session: { ...stored.session, title: 'T\u0000 \ud800 🎈' } });
     expect((await store.items('s', { limit: 10 })).items).toEqual([item(1, '\u0000 🎈')]);
   });
 
+  it('what only the model sees comes back, stored under the names that older versions know', async () => {
+    const store = createStore(opened, log);
+    const view = { summary: 'They talked.', summarizedThrough: 3, trimmedThrough: 2 };
+    const stored = { ...item(4, ''), modelOnly: { isStarted: true as const, view } };
+    await store.commit([store.statements.item('s', stored), store.statements.item('s', item(5, ''))]);
+    expect((await store.items('s', { limit: 2 })).items).toEqual([stored, item(5, '')]);
+    const [row] = await opened.db.selectFrom('items').select('hidden').where('position', '=', 4).execute();
+    expect(JSON.parse(row?.hidden ?? '')).toEqual({
+      isStarted: true,
+      view: { summary: 'They talked.', upTo: 3, trimmedUpTo: 2 },
+    });
+  });
+
   it('the same write twice is one', async () => {
     const store = createStore(opened, log);
-    const write = store.writes.item('s', item(1, 'one'));
+    const write = store.statements.item('s', item(1, 'one'));
     await store.commit([write, write]);
     await store.commit([write]);
     expect((await store.items('s', { limit: 10 })).items).toHaveLength(1);
@@ -73,7 +87,7 @@ describe.each(stores)('%s', (_, make) => {
   it('pages are limited by count and by bytes, and have at least one item', async () => {
     const store = createStore(opened, log);
     await store.commit(
-      Array.from({ length: 20 }, (_, index) => store.writes.item('s', item(index + 1, 'x'.repeat(1_000)))),
+      Array.from({ length: 20 }, (_, index) => store.statements.item('s', item(index + 1, 'x'.repeat(1_000)))),
     );
     const positions = async (options: { before?: number; limit: number; bytes?: number }) => {
       const { items, more } = await store.items('s', options);
@@ -89,7 +103,7 @@ describe.each(stores)('%s', (_, make) => {
   it('a write that is wrong harms none of those that come with it', async () => {
     const store = createStore(opened, log);
     const wrong = store.commit([[sql`insert into no_such_table values (1)`.compile(opened.db)]]);
-    const right = store.commit([store.writes.item('s', item(1, 'one'))]);
+    const right = store.commit([store.statements.item('s', item(1, 'one'))]);
     await expect(wrong).rejects.toMatchObject({ code: 'INTERNAL' });
     await right;
     expect((await store.items('s', { limit: 10 })).items).toHaveLength(1);
@@ -99,7 +113,7 @@ describe.each(stores)('%s', (_, make) => {
     const store = createStore(opened, log);
     await expect(
       store.commit([
-        store.writes.item('s', item(1, 'one')),
+        store.statements.item('s', item(1, 'one')),
         [sql`insert into no_such_table values (1)`.compile(opened.db)],
       ]),
     ).rejects.toMatchObject({ code: 'INTERNAL' });
@@ -124,7 +138,7 @@ describe.each(stores)('%s', (_, make) => {
     const order: number[] = [];
     await Promise.all(
       Array.from({ length: 500 }, (_, index) =>
-        store.commit([store.writes.item('s', item(index + 1, newId('x')))]).then(() => order.push(index)),
+        store.commit([store.statements.item('s', item(index + 1, newId('x')))]).then(() => order.push(index)),
       ),
     );
     expect(order).toEqual(order.map((_, index) => index));
@@ -141,7 +155,7 @@ describe('an SQLite file', () => {
     // Of the connection that writes.
     const room = (pages: number) => [CompiledQuery.raw(`pragma max_page_count = ${pages}`)];
     await store.commit([room(60)]);
-    const large = store.writes.item('s', item(1, 'x'.repeat(1_000_000)));
+    const large = store.statements.item('s', item(1, 'x'.repeat(1_000_000)));
     await expect(store.commit([large], { deadlineMs: 1_500 })).rejects.toMatchObject({
       code: 'OVERLOADED',
       message: expect.stringContaining('its disk is full'),

@@ -1,31 +1,31 @@
 import { CodelabError, type ToolKind, type ToolSpec } from '@codelab/protocol';
 import type { AnnouncedTool } from '../store/store.ts';
 
-/** Of all the clients of a session together. */
+/** The limits of all clients of a session together. */
 const MAX_TOOLS = 512;
 const MAX_LENGTH = 4 * 1024 * 1024;
 
 const STRICTNESS: ToolKind[] = ['read', 'write', 'delete', 'execute'];
 
-/** The kind for which most is asked. */
+/** Returns the stricter kind, for which a person is more likely to be asked. */
 export function strictest(kind: ToolKind, other: ToolKind | undefined): ToolKind {
   return other === undefined || STRICTNESS.indexOf(kind) > STRICTNESS.indexOf(other) ? kind : other;
 }
 
 /**
- * The tools of a session once a client has announced all of its own. A tool goes to the client that announced it last, but is never of a more harmless kind than
- * another client has said: else whoever comes could have what needs a yes done without one. Throws `VALIDATION` where there would be too many.
+ * Returns the tools of a session once a client has announced all of its own. A tool goes to the client that announced it last, but keeps at least the strictest
+ * kind that another client has announced: else any client could bypass approval. Throws `VALIDATION` where there would be too many.
  */
 export function mergeAnnounced(before: AnnouncedTool[], clientId: string, tools: ToolSpec[]): AnnouncedTool[] {
   const known = new Map(before.map((tool) => [tool.name, tool]));
   const names = new Set(tools.map(({ name }) => name));
   const others = before.flatMap((tool): AnnouncedTool[] => {
     if (names.has(tool.name)) return [];
-    return tool.clientId === clientId && tool.isGone !== true ? withdrawn(tool) : [tool];
+    return tool.clientId === clientId && tool.isGone !== true ? withdraw(tool) : [tool];
   });
   const own = tools.map((tool): AnnouncedTool => {
     const last = known.get(tool.name);
-    // What it said itself, it may take back.
+    // A client may relax the kind that it announced itself.
     const isOther = last !== undefined && last.clientId !== clientId;
     const atLeast = isOther ? strictest(last.kind, last.atLeast) : last?.atLeast;
     return { ...tool, clientId, kind: strictest(tool.kind, atLeast), ...(atLeast === undefined ? {} : { atLeast }) };
@@ -40,8 +40,8 @@ export function mergeAnnounced(before: AnnouncedTool[], clientId: string, tools:
   return announced;
 }
 
-/** What is left of a tool that its client has no more: what others have said of its kind. */
-function withdrawn({ name, clientId, kind, atLeast }: AnnouncedTool): AnnouncedTool[] {
+/** Returns what remains of a tool that its client has withdrawn: the strictest kind that other clients have announced. */
+function withdraw({ name, clientId, kind, atLeast }: AnnouncedTool): AnnouncedTool[] {
   if (atLeast === undefined) return [];
   return [{ name, description: '', inputSchema: { type: 'object' }, clientId, kind, atLeast, isGone: true }];
 }

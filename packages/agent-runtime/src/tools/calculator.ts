@@ -28,7 +28,7 @@ export const calculator = serverTool({
   execute: ({ expression }) => ({ result: String(calculate(expression)) }),
 });
 
-/** The value of an arithmetic expression. Throws an `Error` that says what is wrong with it. */
+/** Computes an arithmetic expression. Throws an `Error` that says what is wrong with it. */
 export function calculate(expression: string): number {
   const tokens = tokenize(expression);
   let at = 0;

@@ -29,9 +29,9 @@ const MAX_RESULT = 8 * 1024 * 1024;
 
 const common = {
   disabled: z.boolean().default(false),
-  /** Believe what the server says of its tools (`readOnlyHint`, `destructiveHint`). Else a person is asked for each call. */
+  /** Trusts the server's `readOnlyHint` and `destructiveHint`. Else a person is asked for each call. */
   trustAnnotations: z.boolean().default(false),
-  /** How long a call may take. Milliseconds. */
+  /** Limits the time of a call. Milliseconds. */
   timeoutMs: z.int().min(1).max(3_600_000).optional(),
 };
 const ServerConfig = z.union([
@@ -54,7 +54,7 @@ type ServerConfig = z.infer<typeof ServerConfig>;
 
 const NAME = /^[A-Za-z0-9_-]{1,32}$/;
 
-/** The file that other clients of MCP have as well: `{"mcpServers": {"name": {"command", "args", "env"} or {"url", "headers"}}}`. */
+/** The format that other MCP clients use, too: `{"mcpServers": {"name": {"command", "args", "env"} or {"url", "headers"}}}`. */
 const McpConfig = z.strictObject({
   mcpServers: z.record(z.string().regex(NAME, 'a name has 1 to 32 characters of A-Z a-z 0-9 _ -'), ServerConfig),
 });
@@ -63,7 +63,7 @@ export interface McpServers extends ToolSource {
   close(): Promise<void>;
 }
 
-/** Starts the MCP servers of the file, and keeps them running; again on each save. Throws `SettingsError` where the first version is wrong. */
+/** Starts the MCP servers of the file, restarts them when they end, and reloads the file when it is saved. Throws `SettingsError` where its first version is invalid. */
 export function startMcpServers(file: string | undefined, schemas: SchemaChecker, log: Logger): McpServers {
   if (file === undefined) return { tools: () => [], standIn: () => undefined, close: async () => {} };
   if (!existsSync(file)) throw new SettingsError([`AGENT_RUNTIME__MCP_CONFIG=${file}: there is no such file`]);
@@ -85,12 +85,12 @@ export function startMcpServers(file: string | undefined, schemas: SchemaChecker
   const watcher = watchSaves(file, () => {
     try {
       apply();
-      log.info({ file, servers: [...servers.keys()] }, 'the MCP servers were read again');
+      log.info({ file, servers: [...servers.keys()], event: 'mcp.reload' }, 'the list of MCP servers was reloaded');
     } catch (error) {
       const mistakes = error instanceof SettingsError ? error.mistakes : undefined;
       log.error(
-        { file, ...(mistakes === undefined ? failureOf(error) : { mistakes }) },
-        'the list of MCP servers is wrong: the old one stays',
+        { file, ...(mistakes === undefined ? failureOf(error) : { mistakes }), event: 'mcp.reload_failed' },
+        'the list of MCP servers is invalid, keeping the old one',
       );
     }
   });
@@ -111,7 +111,7 @@ export function startMcpServers(file: string | undefined, schemas: SchemaChecker
   };
 }
 
-/** Throws `SettingsError`, which has none of the file's words but the names of servers and fields: a key may be anywhere. */
+/** Throws `SettingsError`, which quotes only names of servers and fields: a key may stand anywhere in the file. */
 function readConfig(file: string): z.infer<typeof McpConfig> {
   const wrong = (mistakes: string[]) => new SettingsError(mistakes.map((mistake) => `${file}: ${mistake}`));
   let text: string;
@@ -143,17 +143,17 @@ function readConfig(file: string): z.infer<typeof McpConfig> {
 
 interface McpServer {
   tools(): Tool[];
-  /** `tool` is the server's own name of it. */
+  /** `tool` is the name without the server's prefix. */
   standIn(tool: string): Tool | undefined;
   close(): Promise<void>;
 }
 
-/** One server: started, watched, and started again when it ends, hangs, or was never there. */
+/** Starts a server, and restarts it with backoff when it ends, hangs, or cannot be reached. */
 function startServer(name: string, config: ServerConfig, schemas: SchemaChecker, log: Logger): McpServer {
   const child = log.child({ mcpServer: name });
   const clean = createMcpRedactor(config);
   let client: Client | undefined;
-  /** What it had when it was last asked: while it is restarted its tools stay, and say so. */
+  /** The tools as last listed. They stay while the server restarts; a call fails and says so. */
   let tools: Tool[] | undefined;
   let isClosed = false;
   let failures = 0;
@@ -165,7 +165,8 @@ function startServer(name: string, config: ServerConfig, schemas: SchemaChecker,
       { name: 'codelab-agent-runtime', version: '1.0.0' },
       { jsonSchemaValidator: { getValidator: acceptAll } },
     );
-    next.onerror = (error) => child.debug(failureOf(error), 'the MCP server made a mistake');
+    next.onerror = (error) =>
+      child.debug({ ...failureOf(error), event: 'mcp.protocol_error' }, 'the MCP server broke the protocol');
     try {
       await next.connect(toTransport(config, child), { timeout: CONNECT_TIMEOUT_MS });
       tools = await listTools(next);
@@ -176,7 +177,7 @@ function startServer(name: string, config: ServerConfig, schemas: SchemaChecker,
     if (isClosed) return void next.close();
     client = next;
     failures = 0;
-    child.info({ tools: tools.map((tool) => clean(tool.name)) }, 'the MCP server is ready');
+    child.info({ tools: tools.map((tool) => clean(tool.name)), event: 'mcp.connect' }, 'connected to the MCP server');
     let isListing = false;
     let isStale = false;
     next.setNotificationHandler(ToolListChangedNotificationSchema, async () => {
@@ -210,7 +211,7 @@ function startServer(name: string, config: ServerConfig, schemas: SchemaChecker,
   const again = (err: unknown): void => {
     if (isClosed) return;
     const delay = Math.min(RESTART_MS * 2 ** failures++, MAX_RESTART_MS);
-    child.warn({ ...failureOf(err), delay }, 'the MCP server is not there: it is started again');
+    child.warn({ ...failureOf(err), delay, event: 'mcp.restart' }, 'the MCP server is not available, restarting it');
     restart = setTimeout(() => void start(), delay);
   };
 
@@ -226,8 +227,11 @@ function startServer(name: string, config: ServerConfig, schemas: SchemaChecker,
     const usable: Tool[] = [];
     let bytes = 0;
     for (const tool of found) {
-      const leaveOut = (mistake: string) =>
-        child.warn({ tool: clean(tool.name), mistake: clean(mistake) }, 'a tool of the MCP server cannot be used');
+      const skip = (reason: string) =>
+        child.warn(
+          { tool: clean(tool.name), reason: clean(reason), event: 'mcp.tool_skipped' },
+          'a tool of the MCP server cannot be used',
+        );
       const spec = ToolSpec.safeParse({
         name: `${name}_${tool.name}`,
         description: (tool.description ?? tool.title ?? '').slice(0, 8192).toWellFormed(),
@@ -236,18 +240,18 @@ function startServer(name: string, config: ServerConfig, schemas: SchemaChecker,
         ...(config.timeoutMs === undefined ? {} : { timeoutMs: config.timeoutMs }),
       });
       if (!spec.success) {
-        leaveOut(spec.error.issues.map(({ message }) => message).join('; '));
+        skip(spec.error.issues.map(({ message }) => message).join('; '));
         continue;
       }
       bytes += toolBytes(spec.data);
       if (usable.length === MAX_TOOLS || bytes > MAX_TOOLS_BYTES) {
-        leaveOut(`the server has more tools than fit: at most ${MAX_TOOLS}, with 1 MiB of descriptions and schemas`);
+        skip(`the server has more tools than fit: at most ${MAX_TOOLS}, with 1 MiB of descriptions and schemas`);
         continue;
       }
-      // Where too much is being checked at the moment, it is checked when it is called.
-      const fault = await schemas.faultOf(spec.data.inputSchema).catch(() => undefined);
-      if (fault === undefined) usable.push({ ...spec.data, target: 'mcp', call: callOf(tool.name) });
-      else leaveOut(`inputSchema ${fault}`);
+      // Where too much is being checked, the schema is checked at the first call.
+      const invalid = await schemas.validateSchema(spec.data.inputSchema).catch(() => undefined);
+      if (invalid === undefined) usable.push({ ...spec.data, target: 'mcp', call: callOf(tool.name) });
+      else skip(`inputSchema ${invalid}`);
     }
     return usable;
   };
@@ -318,24 +322,24 @@ function toTransport(config: ServerConfig, log: Logger): Transport {
     ...(cwd === undefined ? {} : { cwd }),
   });
   transport.stderr?.on('data', (data: Buffer) =>
-    log.debug({ bytes: data.length }, 'it says something, which is not logged'),
+    log.debug({ bytes: data.length, event: 'mcp.stderr' }, 'the MCP server wrote to stderr; its text is not logged'),
   );
   return transport as Transport;
 }
 
-/** Structured results go to the model as text: nobody needs them to fit their schemas, which the server makes as it likes. */
+/** Accepts structured results as they are: they go to the model as text, so their schemas do not matter. */
 function acceptAll<T>(): JsonSchemaValidator<T> {
   return (input) => ({ valid: true, data: input as T, errorMessage: undefined });
 }
 
-/** https://modelcontextprotocol.io/specification/2025-06-18/server/tools#tool */
+/** Returns the kind of a tool by its annotations. https://modelcontextprotocol.io/specification/2025-06-18/server/tools#tool */
 function kindOf({ annotations }: McpTool, isTrusted: boolean): ToolKind {
   if (!isTrusted || annotations === undefined) return 'execute';
   if (annotations.readOnlyHint === true) return 'read';
   return annotations.destructiveHint === false ? 'write' : 'delete';
 }
 
-/** What a tool itself says of its failure. */
+/** A failure that the tool itself reports. */
 class ToolFailure extends Error {}
 
 interface ToolAnswer {

@@ -1,17 +1,17 @@
 import { isOutside, normalizePath } from '@codelab/protocol';
 
-/** What is shorter is no secret, and would be found in ordinary words. */
+/** Shorter values are not redacted: they would be found in ordinary words. */
 const SHORTEST = 8;
 const CENSOR = '[redacted]';
 
-/** What of a server's configuration may hold secrets. */
+/** The parts of a server's configuration that may hold secrets. */
 export interface Secretive {
   url?: string;
   headers?: Record<string, string>;
   env?: Record<string, string>;
 }
 
-/** Returns a function that takes out of a text what is configured as a header, in the environment, or as a credential in a URL. */
+/** Returns a function that redacts the configured headers, environment variables and credentials of URLs in a text. */
 export function createMcpRedactor({ url, headers = {}, env = {} }: Secretive): (text: string) => string {
   const known = new Set<string>();
   const add = (secret: string) => {
@@ -22,7 +22,7 @@ export function createMcpRedactor({ url, headers = {}, env = {} }: Secretive): (
   };
   for (const value of Object.values(headers)) add(value);
   for (const value of Object.values(env)) {
-    // Tools tell paths, and are nothing without them.
+    // A path is no secret, and tools name paths all the time.
     if (!isOutside(normalizePath(value))) add(value);
     for (const secret of credentialsOf(value)) add(secret);
   }
@@ -34,11 +34,18 @@ export function createMcpRedactor({ url, headers = {}, env = {} }: Secretive): (
 function credentialsOf(url: string): string[] {
   if (!URL.canParse(url)) return [];
   const { username, password, searchParams } = new URL(url);
-  const pair = [username, password].map(decoded).join(':');
-  return [username, password, decoded(username), decoded(password), btoa(encodeURI(pair)), ...searchParams.values()];
+  const pair = [username, password].map(decodeUrlPart).join(':');
+  return [
+    username,
+    password,
+    decodeUrlPart(username),
+    decodeUrlPart(password),
+    btoa(encodeURI(pair)),
+    ...searchParams.values(),
+  ];
 }
 
-function decoded(text: string): string {
+function decodeUrlPart(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
@@ -46,7 +53,7 @@ function decoded(text: string): string {
   }
 }
 
-/** Returns what is logged of a failure: its name and code, and none of its words, which may be a person's or a server's. */
+/** Returns the loggable part of an error: its name and code. Its message may quote a person or a server. */
 export function failureOf(error: unknown): { failure: string; code?: string | number } {
   const { name, code, cause } = error as { name?: unknown; code?: unknown; cause?: { code?: unknown } };
   const known = [code, cause?.code].find(

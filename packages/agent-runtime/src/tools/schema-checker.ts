@@ -3,13 +3,13 @@ import { CodelabError, type ToolSpec } from '@codelab/protocol';
 
 type Schema = ToolSpec['inputSchema'];
 
-/** Checks JSON Schemas, and arguments against them, so that none can hold the process up: each check has a time and a memory of its own. */
+/** Validates JSON Schemas, and arguments against them, in a thread with a limit of time and memory, so that none holds the process up. */
 export interface SchemaChecker {
-  /** Why a schema can't be used; undefined where it can. Throws `OVERLOADED` where there is too much to check at the moment. */
-  faultOf(schema: Schema): Promise<string | undefined>;
-  /** What of the arguments does not fit, or why that can't be told, for the model; undefined where all fits. */
-  mistakesOf(schema: Schema, args: unknown, signal?: AbortSignal): Promise<string | undefined>;
-  /** Starts what takes a moment to start, before it is needed. */
+  /** Returns why a schema can't be used; undefined where it can. Throws `OVERLOADED` where too much is being checked. */
+  validateSchema(schema: Schema): Promise<string | undefined>;
+  /** Returns why arguments cannot be used, for the model; undefined where they are valid. */
+  validateArguments(schema: Schema, args: unknown, signal?: AbortSignal): Promise<string | undefined>;
+  /** Starts the thread before it is needed. */
   warmUp(): void;
   close(): Promise<void>;
 }
@@ -18,11 +18,11 @@ export interface SchemaCheckerOptions {
   /** Milliseconds. */
   compileMs?: number;
   checkMs?: number;
-  /** Between being asked and beginning. */
+  /** Limits the wait in the queue. */
   waitMs?: number;
 }
 
-/** For one schema and one check. The second is short: whoever comes next waits for it. */
+/** The time limits of compiling one schema, and of one check. The second is short: the next check waits for it. */
 const COMPILE_MS = 5_000;
 const CHECK_MS = 2_000;
 const WAIT_MS = 10_000;
@@ -33,10 +33,11 @@ const MAX_SUSPECTS = 1_000;
 const MAX_WAITING = 2_000;
 
 interface Answer {
-  mistakes?: string;
-  /** The schema is none. */
-  error?: string;
-  /** It took too long, too much memory, or never began. */
+  /** Set where the arguments are invalid. */
+  invalidArguments?: string;
+  /** Set where the schema is invalid. */
+  invalidSchema?: string;
+  /** Set where it took too long or too much memory, or never began. */
   isLate?: 'ran' | 'waited' | 'aborted';
 }
 
@@ -51,7 +52,7 @@ interface Job {
 export function createSchemaChecker(options: SchemaCheckerOptions = {}): SchemaChecker {
   const { compileMs = COMPILE_MS, checkMs = CHECK_MS, waitMs = WAIT_MS } = options;
   const calls = createLane({ compileMs, checkMs });
-  /** Those who have taken too long before hold up only each other. */
+  /** Runs schemas that have taken too long before, so that they hold up only each other. */
   const slow = createLane({ compileMs, checkMs });
   const suspects = new Set<string>();
 
@@ -67,22 +68,24 @@ export function createSchemaChecker(options: SchemaCheckerOptions = {}): SchemaC
   };
 
   return {
-    async faultOf(schema) {
-      const { error, isLate } = await ask(schema, undefined, false);
+    async validateSchema(schema) {
+      const { invalidSchema, isLate } = await ask(schema, undefined, false);
       if (isLate === 'waited')
         throw new CodelabError('OVERLOADED', 'Too many schemas are being checked at the moment.', {
           retryAfterMs: 1000,
         });
       if (isLate !== undefined) return 'takes too long or too much memory to be compiled: make it simpler';
-      return error === undefined ? undefined : `is no JSON Schema: ${error}`;
+      return invalidSchema === undefined ? undefined : `is no JSON Schema: ${invalidSchema}`;
     },
-    async mistakesOf(schema, args, signal) {
-      const { mistakes, error, isLate } = await ask(schema, args, true, signal);
+    async validateArguments(schema, args, signal) {
+      const { invalidArguments, invalidSchema, isLate } = await ask(schema, args, true, signal);
       if (isLate === 'aborted') return 'they were not checked, because the run was stopped';
       if (isLate === 'waited') return 'they could not be checked in time, because too much is being checked: try again';
       if (isLate !== undefined)
         return "checking them against the tool's schema takes too long or too much memory: send shorter ones, or use another tool";
-      return error === undefined ? mistakes : `the schema of the tool cannot be used (${error}): use another tool`;
+      return invalidSchema === undefined
+        ? invalidArguments
+        : `the schema of the tool cannot be used (${invalidSchema}): use another tool`;
     },
     warmUp: calls.warmUp,
     async close() {
@@ -91,7 +94,7 @@ export function createSchemaChecker(options: SchemaCheckerOptions = {}): SchemaC
   };
 }
 
-/** A thread that does one thing after the other, and is replaced where that takes too long. */
+/** Runs checks one after the other in a thread, which is replaced where one takes too long. */
 function createLane({ compileMs, checkMs }: { compileMs: number; checkMs: number }) {
   const urgent: Job[] = [];
   const others: Job[] = [];
@@ -105,7 +108,7 @@ function createLane({ compileMs, checkMs }: { compileMs: number; checkMs: number
     const worker = new Worker(new URL('./schema-worker.js', import.meta.url), {
       workerData: { keptLength: KEPT_LENGTH },
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MB, maxYoungGenerationSizeMb: 32 },
-      // Of ours it needs nothing.
+      // It gets none of our variables.
       env: {},
     });
     worker.unref();
@@ -140,7 +143,7 @@ function createLane({ compileMs, checkMs }: { compileMs: number; checkMs: number
     }
     if (current !== undefined) finish({ isLate: 'ran' });
     else if (own.isReady) next();
-    // One that can't even be started.
+    // The thread could not be started.
     else for (const job of [...urgent.splice(0), ...others.splice(0)]) job.settle({ isLate: 'waited' });
   };
 

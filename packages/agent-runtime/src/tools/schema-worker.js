@@ -1,6 +1,6 @@
-// Checks arguments against JSON Schemas, in a thread of its own that may be ended at any moment: a schema or a value can be such that this takes for ever, or
-// all memory. Gets {id, schema, args?} with the schema as JSON text; answers {id, isCompiled: true}, then {id, mistakes?} or
-// {id, error}. Plain JavaScript, because a thread of Node 20 takes nothing else.
+// Validates arguments against JSON Schemas, in a thread of its own that may be terminated at any moment: some schemas and values take for ever, or all memory.
+// Gets {id, schema, args?} with the schema as JSON text; answers {id, isCompiled: true}, then {id, invalidArguments?} or
+// {id, invalidSchema}. Plain JavaScript, because a thread of Node 20 takes nothing else.
 import { parentPort, workerData } from 'node:worker_threads';
 import { Ajv } from 'ajv';
 import { Ajv2019 } from 'ajv/dist/2019.js';
@@ -10,7 +10,7 @@ const options = {
   strict: false,
   allErrors: true,
   validateFormats: false,
-  // Run a few times at most: what the optimizer takes is never earned.
+  // A validator runs a few times: optimizing it costs more than it saves.
   code: { optimize: false, regExp: toRegExp },
 };
 /** Compiles each dialect's own schema once. */
@@ -39,11 +39,11 @@ function compileAs(Dialect, schema) {
   }
   if (!dialect.validateSchema(schema))
     throw new Error(dialect.errorsText(dialect.errors.slice(0, 5), { dataVar: 'schema' }));
-  // One for each: ids within schemas of strangers may clash.
+  // Each schema has an instance of its own: ids within different schemas may clash.
   return new Dialect({ ...options, validateSchema: false }).compile(schema);
 }
 
-/** Most patterns out there were written without the flag that JSON Schema asks for, and some are valid only so. */
+/** Compiles a pattern without the `u` flag where it is invalid with it: many are written so, although JSON Schema asks for the flag. */
 function toRegExp(pattern) {
   try {
     return new RegExp(pattern, 'u');
@@ -84,9 +84,9 @@ parentPort.on('message', ({ id, schema, args }) => {
     const validate = validatorOf(schema);
     parentPort.postMessage({ id, isCompiled: true });
     if (args === undefined || validate(args)) parentPort.postMessage({ id });
-    else parentPort.postMessage({ id, mistakes: validate.errors.slice(0, 10).map(describe).join('; ') });
+    else parentPort.postMessage({ id, invalidArguments: validate.errors.slice(0, 10).map(describe).join('; ') });
   } catch ({ message }) {
-    parentPort.postMessage({ id, error: String(message).slice(0, 1000) });
+    parentPort.postMessage({ id, invalidSchema: String(message).slice(0, 1000) });
   }
 });
 compile('{"type":"object"}');

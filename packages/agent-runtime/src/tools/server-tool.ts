@@ -1,7 +1,7 @@
 import type { PlanEntry, ToolKind, ToolSpec } from '@codelab/protocol';
 import { z } from 'zod';
 
-/** What a server tool came to: what the model is told, and what it changes in the session, stored together with it. */
+/** The result of a server tool for the model, and its changes to the session, which are stored with it. */
 export interface ServerToolResult {
   result: string;
   plan?: PlanEntry[];
@@ -13,13 +13,14 @@ export interface ServerToolContext {
   signal: AbortSignal;
 }
 
-/** A tool that runs in agent-runtime. Running it twice comes to the same: that is what happens when the process dies in the middle. */
+/** A tool that runs in agent-runtime. It must be idempotent: a process that dies in the middle leaves it to the next one. */
 export interface ServerTool {
   spec: ToolSpec;
   /** Throws an `Error` whose message the model can act on. `args` fit the schema. */
   execute(args: unknown, context: ServerToolContext): Promise<ServerToolResult> | ServerToolResult;
 }
 
+/** Defines a server tool by a schema of zod's. */
 export function serverTool<S extends z.ZodObject>(definition: {
   name: string;
   description: string;

@@ -6,7 +6,7 @@ import type { Store } from '../store/store.ts';
 import { calculator } from './calculator.ts';
 import { type ServerTool, serverTool } from './server-tool.ts';
 
-/** The tools that agent-runtime itself runs. */
+/** Creates the tools that run in agent-runtime. */
 export function createServerTools({ agents, store }: { agents: Agents; store: Store }): ServerTool[] {
   return [
     calculator,

@@ -15,26 +15,26 @@ import { changesOf } from '../policy/patch.ts';
 import { deniedPaths, evaluate, rememberedResource, rootsOf, type ToolAction } from '../policy/policy.ts';
 import type { Tool, ToolRegistry } from './tool-registry.ts';
 
-/** The model is given this much of a result; the rest by reference. UTF-16 code units. */
+/** A longer result is shortened to its beginning and its end. UTF-16 code units. */
 const SHOWN_HEAD = 24 * 1024;
 const SHOWN_TAIL = 8 * 1024;
-/** Of one call. */
+/** The limit of one call. */
 const MAX_RESOURCES = 1_000;
 
-/** A call of a step as it was checked. */
+/** A call of a step, checked. */
 export interface PreparedCall {
   callId: string;
   tool: Tool | undefined;
   args: Record<string, unknown>;
-  /** Why it is not made. */
+  /** Set where the call is not made. */
   end: CallEnd | undefined;
   approval: Approval | undefined;
 }
 
-/** What a call came to. */
+/** The outcome of a call. */
 export interface CallEnd {
   outcome: ToolOutcome;
-  /** What the model is told. */
+  /** The result as the model is given it. */
   text: string;
 }
 
@@ -48,23 +48,18 @@ export interface PrepareOptions {
   approvalTimeoutMs: number;
   /** Aborts when nobody waits for the call any more. */
   signal: AbortSignal;
-  /** Told of what could not be checked because of a mistake of ours. */
+  /** Called with an error that kept a call from being checked. */
   onError: (error: unknown) => void;
 }
 
 /**
- * Checks a call as the model wrote it: its tool, its arguments, and whether somebody must be asked. Never rejects: what can't be checked
- * fails this call alone, whatever it is, and so does not come back with the run.
+ * Checks a call as the model wrote it: its tool, its arguments, and the rules. Never rejects: an error fails this call alone, so that the run
+ * does not meet it again.
  */
 export async function prepareCall(item: Item, options: PrepareOptions): Promise<PreparedCall> {
   const { callId, name } = item.toolCall as NonNullable<Item['toolCall']>;
-  const fail = (text: string, outcome: ToolOutcome = 'failed'): PreparedCall => ({
-    callId,
-    tool: undefined,
-    args: {},
-    end: { outcome, text },
-    approval: undefined,
-  });
+  const end = (how: CallEnd): PreparedCall => ({ callId, tool: undefined, args: {}, end: how, approval: undefined });
+  const fail = (text: string) => end({ outcome: 'failed', text });
 
   const tool = options.tools.get(name);
   if (tool === undefined)
@@ -72,14 +67,16 @@ export async function prepareCall(item: Item, options: PrepareOptions): Promise<
   const args = toArguments(item);
   if (typeof args === 'string') return fail(args);
   try {
-    const mistakes = await options.registry.mistakesOf(tool, args, options.signal);
-    if (mistakes !== undefined) return fail(`The arguments do not fit the tool's schema: ${mistakes}.`);
-    const act = toToolAction(tool, args, options.project);
-    if (typeof act === 'string') return fail(act);
-    const verdict = evaluate(act, options.rules);
-    if (verdict.effect === 'deny') return fail(denial(verdict.reason), 'denied');
+    const invalid = await options.registry.validateArguments(tool, args, options.signal);
+    if (invalid !== undefined) return fail(`The arguments do not fit the tool's schema: ${invalid}.`);
+    const action = toToolAction(tool, args, options.project);
+    if (typeof action === 'string') return fail(action);
+    const decision = evaluate(action, options.rules);
+    if (decision.effect === 'deny') return end(denial(decision.reason));
     const approval =
-      verdict.effect === 'ask' ? toApproval(tool, act, { callId, args, reason: verdict.reason, options }) : undefined;
+      decision.effect === 'ask'
+        ? toApproval(tool, action, { callId, args, reason: decision.reason, options })
+        : undefined;
     return { callId, tool, args, end: undefined, approval };
   } catch (error) {
     options.onError(error);
@@ -115,12 +112,12 @@ function toApproval(tool: Tool, act: ToolAction, { callId, args, reason, options
   };
 }
 
-/** What the model is told of a call that a rule denies. */
-export function denial(reason: string): string {
-  return `This was not done. ${reason}`;
+/** Returns the result of a call that a rule denies. */
+export function denial(reason: string): CallEnd {
+  return { outcome: 'denied', text: `This was not done. ${reason}` };
 }
 
-/** What whoever runs a call is told of the rules, so that a link, or a search, does not lead to what they deny. */
+/** Returns the paths and rules that a call's runner must keep to, so that no link or search leads to denied files. */
 export function policyOf(tool: Tool, args: Record<string, unknown>, rules: Rule[], project: string): CallPolicy {
   const act = toToolAction(tool, args, project);
   if (typeof act === 'string' || tool.kind === 'execute') return {};
@@ -143,7 +140,7 @@ function withChanges(tool: Tool, args: Record<string, unknown>): Pick<Approval, 
   return changes === undefined || typeof changes === 'string' ? {} : { changes };
 }
 
-/** What a call works on, or why that can't be told. */
+/** Returns what a call would do, for the rules; or a text for the model where that is not known. */
 export function toToolAction(tool: Tool, args: Record<string, unknown>, project: string): ToolAction | string {
   const { name, kind, resource } = tool;
   const act = (resources: string[]): ToolAction | string =>
@@ -163,7 +160,7 @@ export function toToolAction(tool: Tool, args: Record<string, unknown>, project:
   return act(Array.isArray(value) ? value.map(String) : value === undefined ? [] : [String(value)]);
 }
 
-/** The arguments, or why they are none. */
+/** Returns the arguments; or a text for the model where they are not a JSON object. */
 function toArguments(item: Item): Record<string, unknown> | string {
   if (item.toolCall?.arguments !== undefined) return item.toolCall.arguments;
   if (jsonDepthExceeds(item.text, MAX_VALUE_DEPTH))
@@ -181,7 +178,7 @@ export function toText(result: unknown): string {
   return typeof result === 'string' ? result : JSON.stringify(result ?? null);
 }
 
-/** What the model is shown of a result; `isWhole` is false where that is only a part, which says so. */
+/** Shortens a result for the model; `isWhole` is false where parts are left out, which the text says. */
 export function shorten(text: string, resultId: string): { shown: string; isWhole: boolean } {
   if (text.length <= SHOWN_HEAD + SHOWN_TAIL) return { shown: text.toWellFormed(), isWhole: true };
   const head = wholePart(text, 0, SHOWN_HEAD);
@@ -205,7 +202,7 @@ export function withResolution(item: Item, decision: Resolution, args?: Record<s
   };
 }
 
-/** Returns what the model is told of a call that somebody did not allow. */
+/** Returns the result of a call that was rejected, or not decided on in time. */
 export function rejection({
   decision,
   feedback,
@@ -219,7 +216,7 @@ export function rejection({
   return { outcome: 'rejected', text: `The person rejected this call: it was not made.${why}` };
 }
 
-/** Returns the files that a call has changed, where it tells. */
+/** Returns the files that a call has changed; undefined where its arguments do not name them. */
 export function changesMadeBy({
   name,
   args,
@@ -239,6 +236,7 @@ export function changesMadeBy({
   return [{ path, change: tool.kind === 'delete' ? 'delete' : 'modify', hunks: [] }];
 }
 
+/** Returns the result of a call whose tool did not answer in time. */
 export function lateEnd(timeoutMs: number): CallEnd {
   return {
     outcome: 'timed_out',

@@ -5,7 +5,7 @@ import { strictest } from './announced-tools.ts';
 import type { SchemaChecker } from './schema-checker.ts';
 import type { ServerTool } from './server-tool.ts';
 
-/** For the names that an agent's tools are chosen by. */
+/** Limits the matching of one pattern of an agent's tools. */
 const NAME_WORK = 1_000_000;
 
 /** A tool as the run loop calls it. */
@@ -19,25 +19,25 @@ export type Tool = ToolSpec &
       }
   );
 
-/** Tools that come and go with their servers. */
+/** Tools of MCP servers, which come and go. */
 export interface ToolSource {
   tools(): Tool[];
-  /** What calls a tool whose server has not said yet what it has, as after a restart; undefined where no server can have it. */
+  /** Returns a tool that stands in for one whose server has not listed its tools yet, as after a restart; undefined where no server can have it. */
   standIn(name: string): Tool | undefined;
 }
 
-/** All the tools there are, whoever runs them. */
+/** All tools: agent-runtime's own, those of clients, those of MCP servers. */
 export interface ToolRegistry {
-  /** The tools of a session, by name, as its agent may use them. Of two with one name agent-runtime's own comes first, then the client's. */
+  /** Returns the tools that a session's agent may use, by name. Of two with one name agent-runtime's own comes first, then the client's. */
   toolsOf(announced: AnnouncedTool[], agent: Agent): Map<string, Tool>;
-  /** Those and, of `names`, the tools of MCP servers that are still starting: of calls that were made before a restart. */
+  /** Like `toolsOf`, with stand-ins for those of `names` whose MCP servers are still starting: for calls from before a restart. */
   toolsAgain(announced: AnnouncedTool[], agent: Agent, names: string[]): Map<string, Tool>;
-  /** All the tools of a session, whatever its agent. */
+  /** Returns all tools of a session, whatever its agent. */
   list(announced: AnnouncedTool[]): SessionTool[];
-  /** Throws `VALIDATION` where one is named as one of ours, or has a schema that can't be used. */
+  /** Throws `VALIDATION` where a tool has the name of a server tool, or a schema that can't be used. */
   check(tools: ToolSpec[]): Promise<void>;
-  /** What does not fit the tool's schema, or why that can't be told, for the model; or undefined. */
-  mistakesOf(tool: ToolSpec, args: unknown, signal?: AbortSignal): Promise<string | undefined>;
+  /** Returns why the arguments cannot be used, for the model; undefined where they are valid. */
+  validateArguments(tool: ToolSpec, args: unknown, signal?: AbortSignal): Promise<string | undefined>;
 }
 
 export interface ToolRegistryOptions {
@@ -53,7 +53,7 @@ export function createToolRegistry({ server, mcp, schemas }: ToolRegistryOptions
     const tools = new Map(mcp.tools().map((tool) => [tool.name, tool]));
     for (const tool of announced) {
       if (tool.isGone === true) continue;
-      // One that stands in an MCP server's place is not thereby more harmless.
+      // A client's tool in place of an MCP server's is at least as strict.
       const kind = strictest(tool.kind, tools.get(tool.name)?.kind);
       tools.set(tool.name, { ...tool, kind, target: 'client' });
     }
@@ -69,7 +69,7 @@ export function createToolRegistry({ server, mcp, schemas }: ToolRegistryOptions
 
   return {
     toolsOf(announced, agent) {
-      // While the model is asked, there is time.
+      // The thread starts while the model answers.
       if (announced.length > 0) schemas.warmUp();
       return ofAgent(all(announced), agent);
     },
@@ -103,10 +103,10 @@ export function createToolRegistry({ server, mcp, schemas }: ToolRegistryOptions
           details.push({ path: `${path}.name`, message: `"${tool.name}" is a tool of agent-runtime's own` });
         if (names.has(tool.name)) details.push({ path: `${path}.name`, message: `"${tool.name}" is there twice` });
         names.add(tool.name);
-        // The first that can't be used is reason enough: each may take its time.
+        // Checking stops at the first error: each schema may take its time.
         if (details.length > 0) continue;
-        const fault = await schemas.faultOf(tool.inputSchema);
-        if (fault !== undefined) details.push({ path: `${path}.inputSchema`, message: fault });
+        const invalid = await schemas.validateSchema(tool.inputSchema);
+        if (invalid !== undefined) details.push({ path: `${path}.inputSchema`, message: invalid });
       }
       if (details.length > 0)
         throw new CodelabError('VALIDATION', details.map(({ path, message }) => `${path}: ${message}`).join('; '), {
@@ -114,11 +114,11 @@ export function createToolRegistry({ server, mcp, schemas }: ToolRegistryOptions
         });
     },
 
-    mistakesOf: (tool, args, signal) => schemas.mistakesOf(tool.inputSchema, args, signal),
+    validateArguments: (tool, args, signal) => schemas.validateArguments(tool.inputSchema, args, signal),
   };
 }
 
-/** A tool as providers are told of it. */
+/** Converts tools to the form of a completion request. */
 export function toCompletionTools(tools: Iterable<Tool>): NonNullable<CompletionRequest['tools']> {
   return [...tools].map(({ name, description, inputSchema }) => ({
     type: 'function',
@@ -130,7 +130,7 @@ function withoutDialect({ $schema: _, ...schema }: ToolSpec['inputSchema']): Rec
   return schema;
 }
 
-/** A name, a glob, or with `!` in front all that it does not cover. */
+/** Compiles a name, a glob, or a negated one with `!` in front. */
 function toNameTest(pattern: string): (name: string) => boolean {
   const isNegated = pattern.startsWith('!');
   const test = compileGlob(isNegated ? pattern.slice(1) : pattern, { over: 'path' });

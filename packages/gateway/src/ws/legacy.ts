@@ -26,11 +26,11 @@ import {
 import type { createRouter } from '../router.ts';
 
 const PATH = /^\/ws\/([^/]*)$/;
-/** Messages of one connection that wait for their turn. */
+/** The most messages of one connection that wait for their turn. */
 const MAX_WAITING = 100;
-/** Messages of one connection that are known when they are sent again. */
+/** The messages of one connection that are recognised when they are sent again. */
 const MAX_KNOWN = 1_000;
-/** Who runs the tools of a session that an older client is in: it can't say what it has. */
+/** The client id of older clients, which cannot announce their tools. */
 const CLIENT_ID = 'ide';
 
 /** `/ws/{session_id}`: the raw WebSocket of older IDE clients. PROTOCOL.md §8. */
@@ -55,10 +55,10 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
     send(toErrorFrame(error, requestId));
   };
 
-  /** Resolves when what the session does next is seen here: then a message may be sent into it. */
+  /** Resolves once this connection reads the session's events: then a message may be sent. */
   let watching: Promise<void> | undefined;
   const tools = createLegacyToolFrames();
-  /** Inputs that this connection has sent, and what it calls them: one that is sent again has been shown, or will be. */
+  /** The inputs that this connection has sent, with its own ids for them: one that is sent again has been shown, or will be. */
   const known = new Map<string, string | undefined>();
   const frames = createLegacyFrames({ isOwn: (inputId) => known.has(inputId) });
   const history = historyOf(caller, sessionId);
@@ -75,7 +75,7 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
     },
     { runsOf: 'session' },
   );
-  /** Frames are made of one piece of the session after the other. */
+  /** Resolves once the frames so far are sent: they are made in the order of the events. */
   let showing = Promise.resolve();
   const show = (read: () => NewSessionEvent[] | Promise<NewSessionEvent[]>): Promise<void> => {
     const shown = showing.then(async () => {
@@ -111,7 +111,7 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
         });
     });
 
-  /** The session is there, and has tools that somebody runs. */
+  /** Creates the session where it does not exist, and announces the standard tools. */
   const prepare = async (): Promise<void> => {
     if (isPrepared) return;
     const exists = await caller.session.get({ sessionId }).then(
@@ -126,7 +126,7 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
     isPrepared = true;
   };
 
-  /** Does `work` in the session, which is made anew where it has been deleted. */
+  /** Runs `work` in the session, which is created anew where it has been deleted. */
   const inSession = async <T>(work: () => Promise<T>): Promise<T> => {
     await prepare();
     try {
@@ -268,7 +268,7 @@ function decode(text: string): string {
   }
 }
 
-/** Throws `VALIDATION`. */
+/** Parses a client's frame. Throws `VALIDATION`. */
 function parseFrame(text: string) {
   let json: unknown;
   try {

@@ -2,14 +2,14 @@ import { patchExcess } from '@codelab/protocol';
 import { applyPatch, parsePatch, type StructuredPatch } from 'diff';
 import type { Folder } from './folder.ts';
 
-/** A patch that fits takes a few milliseconds. What does not can take hours to be sure of that. */
+/** Limits the time of a patch. One that fits takes milliseconds; one that does not could take hours. */
 const MAX_MS = 300;
 
-/** Applies all of a patch, or nothing of it. */
+/** Applies all of a patch, or none of it. */
 export async function applyTo(files: Folder, patch: string): Promise<string> {
   const excess = patchExcess(patch);
   if (excess !== undefined) throw new Error(excess);
-  /** What the files are to have, by their real paths; undefined for one that is to go. */
+  /** The new contents of the files, by their real paths; undefined for a file to delete. */
   const changes = new Map<string, { path: string; content: string | undefined }>();
   for (const file of parsePatch(patch)) {
     const path = pathOf(file.newFileName) ?? pathOf(file.oldFileName);

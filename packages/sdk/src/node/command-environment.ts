@@ -1,13 +1,13 @@
-/** The settings of our own services, some of them keys and addresses with passwords, and what our clients are given. */
+/** The settings of our own services and clients: some are keys, or addresses with passwords. */
 const OURS = /^(GATEWAY|AGENT_RUNTIME|LLM_PROXY)__|^CODELAB_/i;
-/** Keys as model providers and their tools call them: there are new ones each month, so that the form of a name is enough. */
+/** The usual forms of names of model providers' keys: there are new providers each month. */
 const KEYS = /(^|_)(API|ADMIN|MASTER)_KEYS?(_?\d+)?$|(^|_)(AUTH|OAUTH)_TOKEN$/i;
-/** Those that are called otherwise. */
+/** Keys of model providers with other names. */
 const OTHERS = /^(HF_TOKEN|HUGGING_?FACE_?(HUB_)?(API_)?TOKEN|REPLICATE_API_TOKEN|AWS_BEARER_TOKEN_BEDROCK)$/i;
 
 /**
- * Leaves out of an environment what is ours, and what looks like the key of a model provider: `…_API_KEY`, `…_AUTH_TOKEN`, `…_OAUTH_TOKEN` and some
- * names. Keys of other services that are called so go with them; whoever wants one in commands gives `env` to `workspaceTools`.
+ * Removes from an environment our own settings, and variables named like the key of a model provider: `…_API_KEY`, `…_AUTH_TOKEN`, `…_OAUTH_TOKEN` and some
+ * others. Keys of other services with such names go, too; pass `env` to `workspaceTools` to keep one.
  */
 export function commandEnvironment(env: Record<string, string | undefined>): Record<string, string | undefined> {
   return Object.fromEntries(

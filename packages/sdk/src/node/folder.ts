@@ -6,48 +6,48 @@ import { compileRuleGlob, isOutside, normalizePath } from '@codelab/protocol';
 import { createPacer } from './pacer.ts';
 
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
-/** What nobody means when they say "all files". */
+/** Folders that listings and searches skip. */
 const SKIPPED = new Set(['.git', 'node_modules', '.hg', '.svn']);
-/** For one path and one rule: what is not told by then is left out. */
+/** Limits the matching of one path with one rule. A path that is not matched by then is left out. */
 const RULE_WORK = 200_000;
 
-/** What the rules say of a call: a `ToolContext` has it. */
+/** The rules for the paths of a call: a part of `ToolContext`. */
 export interface PathPolicy {
-  /** The paths that the rules were asked about. Without them they were asked about what the call says. */
+  /** The paths that the rules were checked for. Without them: those of the call's arguments. */
   readonly paths?: readonly string[] | undefined;
-  /** Globs of what they deny. */
+  /** Globs of the paths that rules deny. */
   readonly denied?: readonly string[] | undefined;
-  /** The session's project, where that is a path: globs from the top may name the folder by it. */
+  /** The session's project, where that is a path: absolute globs may name the folder by it. */
   readonly root?: string | undefined;
 }
 
 /**
- * The files of one folder, and none outside it, whatever links and dots a path has; of those in it none that a rule denies, and none by another name than the one
- * that the rules were asked about. Every error is one that a model can act on.
+ * The files of one folder, and none outside it, whatever links and dots a path has; none that a rule denies, and none by another name than the one that the rules
+ * were checked for. A model can act on every error.
  */
 export interface Folder {
   readonly path: string;
-  /** The real path of something in the folder. */
+  /** Returns the real path of something in the folder. */
   locate(path: string): Promise<string>;
-  /** A text file. */
+  /** Reads a text file. */
   read(path: string): Promise<string>;
-  /** A text file that `walk` has come upon; undefined where it is none, is too large, or is a link. */
+  /** Reads a file that `walk` has found; returns undefined where it is no text, is too large, or is a link. */
   readFound(path: string): Promise<string | undefined>;
   /** Writes a file as a whole, or not at all. */
   write(path: string, content: string): Promise<void>;
   remove(path: string): Promise<void>;
-  /** Paths of what is there, folders with a slash at their end; relative, with slashes, in order. What a rule denies is left out. */
+  /** Yields the relative paths of files and folders, in order; folders end with a slash. Leaves out denied ones. */
   walk(path: string, isRecursive: boolean): AsyncGenerator<string>;
 }
 
-/** Throws where there is no such folder. */
+/** Opens a folder for the calls of tools. Throws where there is no such folder. */
 export function openFolder(folder: string): (policy: PathPolicy) => Folder {
   const root = realpathSync.native(folder);
   return (policy) =>
     createFolder(root, [root, resolve(folder), ...(policy.root === undefined ? [] : [policy.root])], policy);
 }
 
-/** `names`: those that globs from the top may have for it. */
+/** `names`: the folder's absolute paths that globs may use. */
 function createFolder(root: string, names: string[], policy: PathPolicy): Folder {
   const roots = [...new Set(names)];
   const denied = (policy.denied ?? []).map((glob) => compileRuleGlob(glob, { isWide: true, roots, realPath: leadsTo }));
@@ -92,7 +92,7 @@ function createFolder(root: string, names: string[], policy: PathPolicy): Folder
         const bytes = await readFile(file);
         return bytes.includes(0) ? undefined : bytes.toString('utf8');
       } catch {
-        // It has gone meanwhile, or nobody may read it.
+        // It was deleted meanwhile, or cannot be read.
         return undefined;
       }
     },
@@ -172,7 +172,7 @@ async function realPath(path: string): Promise<string | undefined> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error;
-    // A link into nowhere would be followed by whoever writes to it.
+    // Writing to a broken link would create its target.
     const link = await lstat(path).catch(() => undefined);
     if (link?.isSymbolicLink()) throw new Error(`"${path}" is a link that leads nowhere.`);
     return undefined;
@@ -183,7 +183,7 @@ function shown(root: string, path: string): string {
   return relative(root, path).split(sep).join('/') || '.';
 }
 
-/** Where a path from the top leads, as far as it is there. */
+/** Resolves the links of an absolute path, as far as it exists. */
 function leadsTo(path: string): string {
   const full = resolve(path.replace(/^~(?=\/|$)/, homedir()));
   for (let existing = full; ; existing = dirname(existing)) {

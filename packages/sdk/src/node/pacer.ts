@@ -1,6 +1,6 @@
 const SLICE_MS = 10;
 
-/** Lets others have their turn when this has gone on for 10 ms: to be awaited in a loop that may be long. */
+/** Returns a function to await in a long loop: it yields to the event loop every 10 ms. */
 export function createPacer(): () => Promise<void> | undefined {
   let since = performance.now();
   return () => {

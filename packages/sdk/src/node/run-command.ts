@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 
-/** Of the output the beginning and the end are kept. UTF-16 code units. */
+/** Longer output is cut to its beginning and its end. UTF-16 code units. */
 const HEAD = 20_000;
 const TAIL = 40_000;
-/** Between asking a process to end and making it. */
+/** The time between SIGTERM and SIGKILL. */
 const GRACE_MS = 2_000;
 
 export interface CommandOptions {
@@ -15,13 +15,13 @@ export interface CommandOptions {
 
 export interface CommandResult {
   exitCode: number | null;
-  /** Why it was ended, if it was. */
+  /** The reason, where the command was stopped. */
   ended?: 'timeout' | 'cancelled';
   /** stdout and stderr as they came. */
   output: string;
 }
 
-/** Ends each command that runs. */
+/** Functions that stop the running commands. */
 const running = new Set<() => void>();
 
 function endCommands(): void {
@@ -29,8 +29,8 @@ function endCommands(): void {
 }
 
 /**
- * Runs a command in the system's shell, with all that it starts, and ends all of it when its time is over, or this process exits. What makes itself a group of its
- * own (`setsid`) gets away, and so does everything where this process is killed.
+ * Runs a command in the system's shell, and stops it with its child processes when its time is over, or this process exits. A child that starts a process group of
+ * its own (`setsid`) survives, and all of them do where this process is killed.
  */
 export function runCommand(command: string, { cwd, timeoutMs, signal, env }: CommandOptions): Promise<CommandResult> {
   return new Promise((resolve, reject) => {

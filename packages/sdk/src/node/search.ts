@@ -1,10 +1,10 @@
 import { Worker } from 'node:worker_threads';
 
-/** Of one file. */
+/** The time limit of one file. */
 const FILE_MS = 2_000;
 const HEAP_MB = 256;
 
-/** As text, because whoever bundles the package bundles this with it. It is in a thread of its own, which can be ended in the middle of an expression. */
+/** The code of the search thread: as text, so that bundlers include it. A thread can be stopped in the middle of an expression. */
 const SCRIPT = `
 const { parentPort, workerData } = require('node:worker_threads');
 const { source, flags, maxLine } = workerData;
@@ -24,9 +24,9 @@ export interface FoundLine {
   text: string;
 }
 
-/** Looks for an expression in texts, one after the other, without holding up the process. */
+/** Searches texts for an expression, in a thread. */
 export interface LineSearch {
-  /** The lines that have it, at most `max`; undefined where it takes too long, or too much memory. Rejects when the signal aborts. */
+  /** Returns the lines that match, at most `max`; undefined where it takes too long, or too much memory. Rejects when the signal aborts. */
   linesOf(text: string, max: number): Promise<FoundLine[] | undefined>;
   close(): void;
 }
@@ -36,7 +36,10 @@ export interface LineSearchOptions {
   /** Longer lines are cut. */
   maxLine: number;
   signal: AbortSignal;
-  /** Milliseconds. Default: 2,000. */
+  /**
+   * Limits the time of one file. Milliseconds.
+   * @default 2000
+   */
   fileMs?: number;
 }
 
@@ -52,7 +55,7 @@ export function createLineSearch({ expression, maxLine, signal, fileMs = FILE_MS
       execArgv: [],
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
     });
-    // Whoever waits for it is told by its end.
+    // The `exit` event follows, and is handled.
     worker.on('error', () => {});
     return new Promise((resolve) => {
       for (const event of ['online', 'exit']) worker.once(event, () => resolve(worker));

@@ -6,33 +6,33 @@ import { type Folder, openFolder } from './folder.ts';
 import { runCommand } from './run-command.ts';
 import { createLineSearch } from './search.ts';
 
-/** For listing or searching, in all. */
+/** The time limit of one listing or search. */
 const LOOK_MS = 60_000;
-/** For one name and one pattern. */
+/** Limits the matching of one name with one pattern. */
 const PATTERN_WORK = 1_000_000;
 const MAX_LISTED = 1_000;
 const MAX_MATCHES = 200;
-/** Files on which an expression takes too long, before it is given up. */
+/** A search is given up after so many files on which its expression takes too long. */
 const MAX_SKIPPED = 3;
 const MAX_LINE = 300;
 const COMMAND_TIMEOUT_S = 120;
 
 export interface WorkspaceToolsOptions {
-  /** The tools see this folder, and nothing outside it; only `run_command` is as free as the person who runs it. */
+  /** The folder that the tools are limited to; only `run_command` can do everything that the person can. */
   folder: string;
-  /** Asks the person, for `prompt_user`. Without it there is no such tool. */
+  /** Asks the person, for `prompt_user`. Without it that tool is left out. */
   promptUser?: (question: string, choices: string[] | undefined, context: ToolContext) => Promise<string>;
   /**
-   * What commands find in their environment. Default: this process's, which is the person's own, without the settings and keys of CodeLab's services and without
-   * what looks like a key of a model provider (`…_API_KEY`, `…_AUTH_TOKEN`, `…_OAUTH_TOKEN`, `HF_TOKEN` and such): what a command prints goes to a model. Whatever
-   * else is in it, a command has. What you give is taken as it is: `process.env` for all of it.
+   * The environment of commands, taken as it is. A command's output goes to a model, so leave secrets out.
+   * @default `process.env` without the settings and keys of CodeLab's services and variables named like a key of a model provider (`…_API_KEY`, `…_AUTH_TOKEN`,
+   * `…_OAUTH_TOKEN`, `HF_TOKEN` and such)
    */
   env?: Record<string, string | undefined>;
 }
 
 type Args = Record<string, unknown>;
 
-/** The standard tools of an IDE, on a folder of this machine: read_file, write_file, list_files, search_in_code, apply_patch, delete_file, run_command, prompt_user. */
+/** Creates the standard tools of an IDE for a folder of this machine: read_file, write_file, list_files, search_in_code, apply_patch, delete_file, run_command, prompt_user. */
 export function workspaceTools({
   folder,
   promptUser,
@@ -103,7 +103,7 @@ function toLines(text: string, start = 1, end = Number.POSITIVE_INFINITY): strin
   return lines.slice(start - 1, end).join('\n');
 }
 
-/** Throws where nobody could tell in time what a pattern covers. */
+/** Compiles a pattern of names. The function throws where matching takes too long. */
 function matcher(pattern: string | undefined): (name: string) => boolean {
   if (pattern === undefined) return () => true;
   if (pattern.length > MAX_GLOB_LENGTH)
@@ -117,7 +117,7 @@ function matcher(pattern: string | undefined): (name: string) => boolean {
   };
 }
 
-/** What was found so far is better than nothing. */
+/** Returns the results so far, with the reason for the end of the search. */
 function soFar(found: string[], why: string): string {
   return `${found.length === 0 ? 'Nothing was found so far.' : found.join('\n')}\n[${why}]`;
 }

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
-import type { Statement } from './commit-queue.ts';
+import type { Statement } from '../commit-queue.ts';
 
-/** The thread that writes an SQLite file. */
+/** Writes an SQLite file in a thread. */
 export interface SqliteThread {
   /** Rejects with SQLite's own error. */
   transact(statements: Statement[]): Promise<void>;
@@ -13,8 +13,9 @@ interface Answer {
   error?: { message: string; code?: string };
 }
 
+/** Starts the thread that writes the file at `path`. */
 export function startSqliteThread(path: string): SqliteThread {
-  // Beside this file in the sources, beside the bundle where there is one.
+  // It stands beside this file in the sources, and beside the bundle.
   const worker = new Worker(new URL('./sqlite-worker.js', import.meta.url), { workerData: { path } });
   const waiting = new Map<number, { resolve(): void; reject(error: unknown): void }>();
   let lastId = 0;

@@ -1,4 +1,4 @@
-// Writes one SQLite file, in a thread of its own: waiting for the disk holds nobody up. Gets {id, statements: [{sql, parameters, expectRows?}]}, answers
+// Writes one SQLite file, in a thread of its own, so that waiting for the disk does not block the event loop. Gets {id, statements: [{sql, parameters, expectRows?}]}, answers
 // {id} or {id, error: {message, code}}. Plain JavaScript, because a thread of Node 20 takes nothing else.
 import { parentPort, workerData } from 'node:worker_threads';
 import Sqlite from 'libsql';
@@ -28,7 +28,7 @@ function transact(statements) {
     }
     commit.run();
   } catch (error) {
-    // SQLite takes some transactions back by itself.
+    // SQLite rolls some transactions back by itself.
     if (database.inTransaction) database.exec('rollback');
     throw error;
   }

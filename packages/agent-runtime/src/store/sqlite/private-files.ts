@@ -1,14 +1,14 @@
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 
-/** The folder that is ours by its name. */
+/** The default folder, which is ours. */
 const OWN_FOLDER = '.codelab';
 const FOLDER_MODE = 0o700;
 const FILE_MODE = 0o600;
 
 /**
- * Makes the files of an SQLite database, the ones beside it too, such that only this user can read them: they have all that was said. A folder that is made for
- * them is as private; one that was there before is left as it is, unless it is `.codelab`. Windows has no such modes.
+ * Makes the files of an SQLite database, and those beside it, readable for this user only: they hold every conversation. A folder that is created for them is as
+ * private; an existing folder keeps its mode, unless it is `.codelab`. Windows has no such modes.
  */
 export function makePrivate(path: string): void {
   const folder = dirname(path);
@@ -20,7 +20,7 @@ export function makePrivate(path: string): void {
     if (existsSync(file)) tighten(file, FILE_MODE);
 }
 
-/** Somebody else's file keeps its mode: whoever set that up knows why. */
+/** Sets the mode. A file of another user keeps its mode. */
 function tighten(path: string, mode: number): void {
   try {
     chmodSync(path, mode);
