@@ -407,7 +407,7 @@ describe('a call', () => {
     return table;
   };
   const decision = (how: 'allow' | 'edit' | 'reject', extra: object = {}): Input =>
-    ({ type: 'decide', callId: 'a', decision: how, by: 'user', decidedWith: '{}', ...extra }) as Input;
+    ({ type: 'decide', callId: 'a', decision: how, by: 'user', decisionJson: '{}', ...extra }) as Input;
   const result: Input = { type: 'finishCall', callId: 'a', end: { outcome: 'succeeded', text: 'ok' }, isClient: true };
   const late: Input = { type: 'finishCall', callId: 'a', end: { outcome: 'timed_out', text: 'late' } };
   const expire: Input = { type: 'expire', callId: 'a' };
