@@ -46,7 +46,7 @@ export function createBatch<A>(
   return {
     writes: [
       statements.advance({ sessionId, from, to: seq, commitId: newId('commit'), eventBytes: total }),
-      ...decision.rows.map((row) => toWrite(statements, row)),
+      ...lastOfEach(decision.rows).map((row) => toWrite(statements, row)),
       statements.events(sessionId, stored),
       ...(isTimeToEvict ? [statements.evictEvents(sessionId, total - maxEventBytes)] : []),
     ],
@@ -54,6 +54,26 @@ export function createBatch<A>(
     next: { ...decision.next, stored: { ...decision.next.stored, seq, eventBytes: total } },
     answer: decision.answer,
   };
+}
+
+/** Drops rows that a later one of the same decision replaces. */
+function lastOfEach(rows: readonly Row[]): Row[] {
+  const last = new Map<string, Row>();
+  for (const [index, row] of rows.entries()) {
+    const key = keyOf(row) ?? String(index);
+    last.delete(key);
+    last.set(key, row);
+  }
+  return [...last.values()];
+}
+
+/** Returns what a row is stored under; undefined where each of its kind is one of its own. */
+function keyOf(row: Row): string | undefined {
+  if (row[0] === 'input') return `input ${row[1].input.inputId}`;
+  if (row[0] === 'item') return `item ${row[2].position}`;
+  if (row[0] === 'run') return `run ${row[1].run.runId}`;
+  if (row[0] === 'approval') return `approval ${row[1].approval.callId}`;
+  return row[0] === 'sessionData' ? 'session' : undefined;
 }
 
 function toWrite(statements: Statements, [statement, ...values]: Row): Write {

@@ -1,7 +1,8 @@
 import { type Item, type NewSessionEvent, type SessionEvent, transformer } from '@codelab/protocol';
-import type { Kysely } from 'kysely';
+import type { Insertable, Kysely } from 'kysely';
 import type { Write } from '../commit-queue.ts';
 import { countFitting, PAGE_BYTES } from '../page.ts';
+import { prepare } from '../prepare.ts';
 import type { Reader } from '../reader.ts';
 import { parseObject } from '../row-json.ts';
 import type { Database, TableRow } from '../schema.ts';
@@ -78,26 +79,32 @@ export function createEventQueries({ db, query, parse }: Reader): EventQueries {
   };
 }
 
+/** Larger batches are compiled each time. */
+const MAX_PREPARED = 32;
+
 export function createEventStatements(db: Kysely<Database>) {
+  const build = (rows: Array<Insertable<Database['session_events']>>) =>
+    db
+      .insertInto('session_events')
+      .values(rows)
+      .onConflict((c) => c.columns(['session_id', 'seq']).doNothing())
+      .compile();
+  /** By the number of rows. */
+  const inserts = Array.from({ length: MAX_PREPARED + 1 }, () =>
+    prepare(build, (rows) => rows.flatMap((row) => Object.values(row))),
+  );
   return {
     events(sessionId: string, events: StoredEvent[]): Write {
       if (events.length === 0) return [];
-      return [
-        db
-          .insertInto('session_events')
-          .values(
-            events.map(({ event, seq, ts, bytes, totalBytes }) => ({
-              session_id: sessionId,
-              seq,
-              ts,
-              bytes,
-              total_bytes: totalBytes,
-              data: JSON.stringify(toEventData(event)),
-            })),
-          )
-          .onConflict((c) => c.columns(['session_id', 'seq']).doNothing())
-          .compile(),
-      ];
+      const rows = events.map(({ event, seq, ts, bytes, totalBytes }) => ({
+        session_id: sessionId,
+        seq,
+        ts,
+        bytes,
+        total_bytes: totalBytes,
+        data: JSON.stringify(toEventData(event)),
+      }));
+      return [(inserts[rows.length] ?? build)(rows)];
     },
 
     /** Evicts the session's oldest events: those up to which `totalBytes` were stored. */

@@ -1,7 +1,8 @@
 import type { Attachment, Input } from '@codelab/protocol';
-import { type Kysely, sql } from 'kysely';
+import { type Insertable, type Kysely, sql } from 'kysely';
 import type { Write } from '../commit-queue.ts';
 import { excluded } from '../excluded.ts';
+import { prepare } from '../prepare.ts';
 import type { Reader } from '../reader.ts';
 import { parseObject, reviveDates } from '../row-json.ts';
 import type { Database, TableRow } from '../schema.ts';
@@ -85,6 +86,17 @@ export function createInputQueries({ db, query, parse }: Reader): InputQueries {
 }
 
 export function createInputStatements(db: Kysely<Database>) {
+  const upsert = prepare(
+    (row: Insertable<Database['inputs']>) =>
+      db
+        .insertInto('inputs')
+        .values(row)
+        .onConflict((c) =>
+          c.columns(['session_id', 'input_id']).doUpdateSet(excluded('status', 'run_id', 'position', 'data')),
+        )
+        .compile(),
+    (row) => Object.values(row),
+  );
   return {
     input({ input, position, sentFingerprint, requestId, eventId, ...rest }: StoredInput): Write {
       const row = {
@@ -98,15 +110,7 @@ export function createInputStatements(db: Kysely<Database>) {
         event_id: eventId,
         data: JSON.stringify({ input, ...rest }),
       };
-      return [
-        db
-          .insertInto('inputs')
-          .values(row)
-          .onConflict((c) =>
-            c.columns(['session_id', 'input_id']).doUpdateSet(excluded('status', 'run_id', 'position', 'data')),
-          )
-          .compile(),
-      ];
+      return [upsert(row)];
     },
 
     /** Copies a session's delivered inputs to its fork. They were not sent there: only their attachments are looked up. */

@@ -1,8 +1,9 @@
 import { type Item, itemBytes, type ThinkingBlock } from '@codelab/protocol';
-import { type Kysely, sql } from 'kysely';
+import { type Insertable, type Kysely, sql } from 'kysely';
 import type { Write } from '../commit-queue.ts';
 import { excluded } from '../excluded.ts';
 import { countFitting, PAGE_BYTES } from '../page.ts';
+import { prepare } from '../prepare.ts';
 import type { Reader } from '../reader.ts';
 import { parseObject, reviveDates } from '../row-json.ts';
 import type { Database, TableRow } from '../schema.ts';
@@ -122,6 +123,17 @@ export function createItemQueries({ db, query, parse }: Reader): ItemQueries {
 }
 
 export function createItemStatements(db: Kysely<Database>) {
+  const upsert = prepare(
+    (row: Insertable<Database['items']>) =>
+      db
+        .insertInto('items')
+        .values(row)
+        .onConflict((c) =>
+          c.columns(['session_id', 'position']).doUpdateSet(excluded('open', 'bytes', 'data', 'hidden')),
+        )
+        .compile(),
+    (row) => Object.values(row),
+  );
   return {
     item(sessionId: string, { position, item, modelOnly }: StoredItem): Write {
       const row = {
@@ -134,15 +146,7 @@ export function createItemStatements(db: Kysely<Database>) {
         data: JSON.stringify(item),
         hidden: modelOnly === undefined ? null : JSON.stringify(toModelOnlyData(modelOnly)),
       };
-      return [
-        db
-          .insertInto('items')
-          .values(row)
-          .onConflict((c) =>
-            c.columns(['session_id', 'position']).doUpdateSet(excluded('open', 'bytes', 'data', 'hidden')),
-          )
-          .compile(),
-      ];
+      return [upsert(row)];
     },
 
     /** Copies a session's finished items up to the position `upTo` to its fork. */

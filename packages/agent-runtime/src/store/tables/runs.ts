@@ -1,7 +1,8 @@
 import { CodelabError, type Run } from '@codelab/protocol';
-import type { Kysely } from 'kysely';
+import type { Insertable, Kysely } from 'kysely';
 import type { Write } from '../commit-queue.ts';
 import { excluded } from '../excluded.ts';
+import { prepare } from '../prepare.ts';
 import type { Reader } from '../reader.ts';
 import { parseObject, reviveDates } from '../row-json.ts';
 import type { Database, TableRow } from '../schema.ts';
@@ -70,6 +71,15 @@ export function createRunQueries({ db, query, parse }: Reader): RunQueries {
 }
 
 export function createRunStatements(db: Kysely<Database>) {
+  const upsert = prepare(
+    (row: Insertable<Database['runs']>) =>
+      db
+        .insertInto('runs')
+        .values(row)
+        .onConflict((c) => c.column('run_id').doUpdateSet(excluded('status', 'resumes', 'data')))
+        .compile(),
+    (row) => Object.values(row),
+  );
   return {
     run({ run, attempts, isCancelled }: StoredRun): Write {
       const row = {
@@ -79,13 +89,7 @@ export function createRunStatements(db: Kysely<Database>) {
         resumes: attempts,
         data: JSON.stringify({ ...run, isCancelled }),
       };
-      return [
-        db
-          .insertInto('runs')
-          .values(row)
-          .onConflict((c) => c.column('run_id').doUpdateSet(excluded('status', 'resumes', 'data')))
-          .compile(),
-      ];
+      return [upsert(row)];
     },
   };
 }

@@ -2,6 +2,7 @@ import type { Session, ToolKind, ToolSpec } from '@codelab/protocol';
 import type { CompiledQuery, Kysely } from 'kysely';
 import type { Statement, Write } from '../commit-queue.ts';
 import { excluded } from '../excluded.ts';
+import { prepare } from '../prepare.ts';
 import type { Reader } from '../reader.ts';
 import { parseList, parseObject, reviveDates } from '../row-json.ts';
 import type { Database, TableRow } from '../schema.ts';
@@ -92,6 +93,16 @@ export function createSessionQueries({ db, query, parse }: Reader): SessionQueri
 }
 
 export function createSessionStatements(db: Kysely<Database>) {
+  const advance = prepare(
+    ({ sessionId, from, to, commitId, eventBytes }: Advance) =>
+      db
+        .updateTable('sessions')
+        .set({ last_seq: to, last_commit: commitId, event_bytes: eventBytes })
+        .where('session_id', '=', sessionId)
+        .where(({ or, eb }) => or([eb('last_seq', '=', from), eb('last_commit', '=', commitId)]))
+        .compile(),
+    ({ sessionId, from, to, commitId, eventBytes }) => [to, commitId, eventBytes, sessionId, from, commitId],
+  );
   return {
     /** Inserts a session with its first event. The same commit again changes nothing; another one fails with `Conflict`. */
     session({ session, number, createdFingerprint, tools, seq, eventBytes }: StoredSession, commitId: string): Write {
@@ -121,16 +132,7 @@ export function createSessionStatements(db: Kysely<Database>) {
      * Moves the session's last event from `from` to `to`. Fails with `Conflict` where another commit came between; the same commit
      * again changes nothing.
      */
-    advance({ sessionId, from, to, commitId, eventBytes }: Advance): Write {
-      return [
-        db
-          .updateTable('sessions')
-          .set({ last_seq: to, last_commit: commitId, event_bytes: eventBytes })
-          .where('session_id', '=', sessionId)
-          .where(({ or, eb }) => or([eb('last_seq', '=', from), eb('last_commit', '=', commitId)]))
-          .compile(),
-      ].map(expectOneRow);
-    },
+    advance: (change: Advance): Write => [expectOneRow(advance(change))],
 
     sessionData(session: Session): Write {
       return [

@@ -1,6 +1,7 @@
 import { addUsage, noUsage, type Usage, type UsageReport } from '@codelab/protocol';
-import { type Kysely, sql } from 'kysely';
+import { type Insertable, type Kysely, sql } from 'kysely';
 import type { Write } from '../commit-queue.ts';
+import { prepare } from '../prepare.ts';
 import type { Reader } from '../reader.ts';
 import type { Database } from '../schema.ts';
 
@@ -55,6 +56,15 @@ export function createStepQueries({ db, query }: Reader): StepQueries {
 }
 
 export function createStepStatements(db: Kysely<Database>) {
+  const insert = prepare(
+    (row: Insertable<Database['steps']>) =>
+      db
+        .insertInto('steps')
+        .values(row)
+        .onConflict((c) => c.columns(['run_id', 'step']).doNothing())
+        .compile(),
+    (row) => Object.values(row),
+  );
   return {
     step({ runId, step, sessionId, model, usage, costUsd }: StoredStep): Write {
       const row = {
@@ -69,13 +79,7 @@ export function createStepStatements(db: Kysely<Database>) {
         cost_usd: costUsd ?? null,
         created_at: Date.now(),
       };
-      return [
-        db
-          .insertInto('steps')
-          .values(row)
-          .onConflict((c) => c.columns(['run_id', 'step']).doNothing())
-          .compile(),
-      ];
+      return [insert(row)];
     },
   };
 }
