@@ -21,12 +21,13 @@ import type { Config } from './config/config.ts';
 import { findConfigFile, followConfigFile } from './config/config-file.ts';
 import type { Env } from './env.ts';
 import { createHttpClient } from './http-client/http-client.ts';
+import { type Clock, systemClock } from './lib/clock.ts';
 import { createBuiltinProvider } from './providers/builtin.ts';
 import { createProviders } from './providers/create-providers.ts';
 import { createModelRouter, type ModelRouter } from './routing/model-router.ts';
 import { type CostOf, createPricing } from './routing/pricing.ts';
 
-/** What the configuration file decides. */
+/** The part of the service that is rebuilt when the configuration file is saved. */
 interface Configured {
   models: ModelRouter;
   keys: VirtualKeys;
@@ -37,13 +38,14 @@ interface Configured {
 export async function startLlmProxy(
   env: Env,
   log: Logger = createLogger({ service: 'llm-proxy', level: env.LOG_LEVEL }),
+  clock: Clock = systemClock,
 ): Promise<RunningService> {
-  const upstream = createHttpClient({ connectTimeoutMs: env.CONNECT_TIMEOUT_MS });
+  const httpClient = createHttpClient({ connectTimeoutMs: env.CONNECT_TIMEOUT_MS });
   const memory = createMemoryCounters();
   const counters =
     env.REDIS_URL === undefined ? memory : createRedisCounters({ url: env.REDIS_URL, fallback: memory, log });
   const configure = (config: Config): Configured => {
-    const { configured, discovered } = createProviders(env, config, upstream);
+    const { configured, discovered } = createProviders(env, config, httpClient);
     const costOf = createPricing(config.prices);
     return {
       models: createModelRouter({
@@ -52,6 +54,7 @@ export async function startLlmProxy(
         discovered,
         defaultModel: env.DEFAULT_MODEL,
         aliases: config.models,
+        now: clock.now,
         log,
       }),
       keys: createVirtualKeys({
@@ -60,6 +63,7 @@ export async function startLlmProxy(
         variables: env.variables,
         counters,
         costOf,
+        clock,
         log,
       }),
       costOf,
@@ -71,10 +75,15 @@ export async function startLlmProxy(
     current = configure(config);
   });
 
-  const breakers = createBreakers({ failures: env.BREAKER_FAILURES, cooldownMs: env.BREAKER_COOLDOWN_MS });
+  const breakers = createBreakers({
+    failures: env.BREAKER_FAILURES,
+    cooldownMs: env.BREAKER_COOLDOWN_MS,
+    now: clock.now,
+    log,
+  });
   const metrics = createMetrics('llm-proxy');
-  const { report, opened } = createCompletionMetrics(metrics, breakers.states);
-  // A stream keeps the provider that it began with, whatever is saved meanwhile.
+  const { report, beginCompletion } = createCompletionMetrics(metrics, breakers.states);
+  // An in-flight stream keeps its provider when the configuration is reloaded.
   const services: CompletionServices = {
     models: { list: () => current.models.list(), resolve: (name) => current.models.resolve(name) },
     limits: {
@@ -89,8 +98,9 @@ export async function startLlmProxy(
       return current.cache;
     },
     report,
-    opened,
-    // What it is given has no secrets, and looking for some costs more than writing the line.
+    beginCompletion,
+    clock,
+    // Its fields have no secrets, and redacting them costs more than writing the line.
     log: log.child({}, { redact: [] }),
   };
   const keys: VirtualKeys = {
@@ -115,9 +125,16 @@ export async function startLlmProxy(
     authorizeMetrics: requireInternal,
     isService: (credentials) => requireInternal(credentials) === undefined,
     routes: (app, _makeContext, lifecycle) => {
-      const door = { maxBodyBytes: env.MAX_BODY_BYTES, keepAliveMs: env.KEEP_ALIVE_MS, services, keys, lifecycle, log };
-      app.register(openAiRoutes(door));
-      app.register(anthropicRoutes(door));
+      const endpoint = {
+        maxBodyBytes: env.MAX_BODY_BYTES,
+        keepAliveMs: env.KEEP_ALIVE_MS,
+        services,
+        keys,
+        lifecycle,
+        log,
+      };
+      app.register(openAiRoutes(endpoint));
+      app.register(anthropicRoutes(endpoint));
     },
   });
   return {
@@ -126,7 +143,7 @@ export async function startLlmProxy(
       configFile.close();
       await service.close(timeoutMs);
       await counters.close();
-      await upstream.close();
+      await httpClient.close();
     },
   };
 }

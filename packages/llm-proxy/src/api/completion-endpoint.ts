@@ -91,9 +91,9 @@ export function admit(options: EndpointOptions, request: FastifyRequest, reply: 
 
 /** Aborted when the client has gone before its answer was whole. */
 function clientGone(response: ServerResponse): CancelSignal {
-  const stop = new CancelToken();
-  whenGone(response, () => stop.abort());
-  return stop;
+  const cancel = new CancelToken();
+  whenGone(response, () => cancel.abort());
+  return cancel;
 }
 
 /** Throws `VALIDATION` where a body lacks what every completion has. */

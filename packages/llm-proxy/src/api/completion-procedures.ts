@@ -45,13 +45,13 @@ export function createCompletionProcedures({ services, keys }: CompletionOptions
         const { request } = input;
         const { model } = request;
         const parts = pushToPull<ProviderChunk[]>(
-          (deliver, stop) =>
+          (deliver, cancel) =>
             streamCompletion(
               {
                 model,
                 caller,
                 open: (route) => openTranslated(route, request, (chunks) => chunks, services.costOf),
-                signal: stop,
+                signal: cancel,
                 requestId: ctx.requestId,
               },
               services,

@@ -3,7 +3,7 @@ import { toValidationError } from '@codelab/service-kit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { type Attempt, jsonAttempt, streamAttempt } from '../completion/attempt.ts';
 import { collectChunks, openTranslated } from '../completion/translated-attempt.ts';
-import type { Opened } from '../providers/provider.ts';
+import type { OpenedChoices } from '../providers/provider.ts';
 import type { Route } from '../routing/model-router.ts';
 import { endReason } from '../wire/end-reason.ts';
 import { spliceJson, withModel } from '../wire/json-splice.ts';
@@ -53,17 +53,17 @@ export function openAiRoutes(options: EndpointOptions) {
     });
 
     app.post('/v1/chat/completions', async (request, reply) => {
-      const entry = admit(options, request, reply, 'chat');
-      const { body, context } = entry;
+      const admitted = admit(options, request, reply, 'chat');
+      const { body, context } = admitted;
       checkCompletion(body);
       const { model } = body;
       if (body.stream !== true)
         return sendWhole(options, request, reply, {
           ...context,
           model,
-          open: (route) => openWhole(entry, route, options),
+          open: (route) => openWhole(admitted, route, options),
         });
-      const open = (route: Route, opened: Opened) => openStream(entry, route, opened, options);
+      const open = (route: Route, opened: OpenedChoices) => openStream(admitted, route, opened, options);
       return sendStream(options, request, reply, { ...context, model, open }, shape);
     });
 
@@ -91,31 +91,31 @@ export function openAiRoutes(options: EndpointOptions) {
 }
 
 function openStream(
-  entry: Admitted,
+  admitted: Admitted,
   route: Route,
-  opened: Opened,
+  opened: OpenedChoices,
   { services }: EndpointOptions,
 ): Attempt<Buffer | string> {
   const { provider, model } = route;
-  const { body } = entry;
+  const { body } = admitted;
   const options = body.stream_options as { include_usage?: unknown } | null | undefined;
   const wantsUsage = options?.include_usage === true;
   if (provider.wire !== 'openai') {
-    const render = createOpenAiEncoder({ includeUsage: wantsUsage, isOpen: opened.has(0) });
-    return openTranslated(route, toRequest(body), render, services.costOf);
+    const encode = createOpenAiEncoder({ includeUsage: wantsUsage, isOpen: opened.has(0) });
+    return openTranslated(route, toRequest(body), encode, services.costOf);
   }
   // Without its usage no stream could be counted.
   const asksForUsage = !wantsUsage && provider.hasStreamUsage;
-  const edited = edit(entry, model, asksForUsage ? { ...options, include_usage: true } : undefined);
+  const edited = edit(admitted, model, asksForUsage ? { ...options, include_usage: true } : undefined);
   const rules = openAiPassthroughRules({ hidesUsage: asksForUsage, choices: choicesOf(body), opened });
   const reader = createPassthrough(rules, provider.names);
   const inputTokens = () => estimateInputTokens(body);
   return streamAttempt({ provider, endpoint: 'chat/completions', model, body: edited, inputTokens }, reader);
 }
 
-function openWhole(entry: Admitted, route: Route, { services }: EndpointOptions): Attempt<Buffer | string> {
+function openWhole(admitted: Admitted, route: Route, { services }: EndpointOptions): Attempt<Buffer | string> {
   const { provider, model } = route;
-  const { body } = entry;
+  const { body } = admitted;
   if (provider.wire !== 'openai') {
     const chunks = openTranslated(route, toRequest(body), (parts) => parts, services.costOf);
     return collectChunks(chunks, createOpenAiCollector());
@@ -125,7 +125,7 @@ function openWhole(entry: Admitted, route: Route, { services }: EndpointOptions)
       provider,
       endpoint: 'chat/completions',
       model,
-      body: edit(entry, model, undefined),
+      body: edit(admitted, model, undefined),
       inputTokens: () => estimateInputTokens(body),
     },
     {

@@ -10,8 +10,8 @@ import {
   type CountedUsage,
   type Endpoint,
   type HttpProvider,
-  nothingOpened,
-  type Opened,
+  noChoices,
+  type OpenedChoices,
   type ProviderChunk,
 } from '../providers/provider.ts';
 import { failedEndIn, faultIn } from '../wire/chunk-reader.ts';
@@ -26,9 +26,9 @@ export type Deliver<T> = (part: T) => Promise<void> | undefined;
 
 export interface AttemptRun<T> {
   /** Aborts the upstream request. */
-  stop: CancelSignal;
+  cancel: CancelSignal;
   /** Told whenever the provider has said something. */
-  heard: () => void;
+  onActivity: () => void;
   deliver: Deliver<T>;
 }
 
@@ -39,7 +39,7 @@ export interface Attempt<T> {
   /** Whether a part of the answer itself has come: after it, asking again would say it twice. */
   hasBegun(): boolean;
   /** The choices that what it has delivered has opened. */
-  opened(): Opened;
+  opened(): OpenedChoices;
   /** Whether what it has delivered, to the end, says itself that it ended by a failure. */
   hasFailed(): boolean;
   /** What it has used, estimated where the provider has not come to say; undefined where the provider has done nothing. */
@@ -62,8 +62,8 @@ export function streamAttempt<T>(request: PostedRequest, reader: AnswerReader<T>
   const { provider } = request;
   let isPaid = false;
   return {
-    async run({ stop, heard, deliver }) {
-      const response = await post(request, stop, () => {
+    async run({ cancel, onActivity, deliver }) {
+      const response = await post(request, cancel, () => {
         isPaid = true;
       });
       try {
@@ -72,7 +72,7 @@ export function streamAttempt<T>(request: PostedRequest, reader: AnswerReader<T>
         // From here to the client's socket nothing is awaited, as long as the client keeps up.
         await response.each((packet) => {
           const part = reader.push(packet);
-          heard();
+          onActivity();
           const wait = part === undefined ? undefined : deliver(part);
           if (reader.failure !== undefined) throw reader.failure;
           const verdict = reader.isComplete ? 'enough' : undefined;
@@ -94,9 +94,9 @@ export function streamAttempt<T>(request: PostedRequest, reader: AnswerReader<T>
 }
 
 /** Sends the request. Calls `onPaid` where it is given up when the provider has it: it may work on, and be paid. */
-async function post(request: PostedRequest, stop: CancelSignal, onPaid: () => void): Promise<HttpClientResponse> {
+async function post(request: PostedRequest, cancel: CancelSignal, onPaid: () => void): Promise<HttpClientResponse> {
   try {
-    return await request.provider.post(request.endpoint, request, stop);
+    return await request.provider.post(request.endpoint, request, cancel);
   } catch (error) {
     if (error instanceof CodelabError && error.cause instanceof Aborted && error.cause.wasSent) onPaid();
     throw error;
@@ -144,12 +144,12 @@ export function jsonAttempt(request: PostedRequest, kind: WholeAnswer): Attempt<
   let characters = 0;
   let usage: CountedUsage | undefined;
   return {
-    async run({ stop, heard, deliver }) {
-      const response = await post(request, stop, () => {
+    async run({ cancel, onActivity, deliver }) {
+      const response = await post(request, cancel, () => {
         isPaid = true;
       });
       isPaid = true;
-      heard();
+      onActivity();
       let text: string;
       try {
         text = provider.names.censor(await response.read(MAX_JSON_BYTES)).toString('utf8');
@@ -170,7 +170,7 @@ export function jsonAttempt(request: PostedRequest, kind: WholeAnswer): Attempt<
       await deliver(text);
     },
     hasBegun: () => hasBegun,
-    opened: () => nothingOpened,
+    opened: () => noChoices,
     hasFailed: () => false,
     usage() {
       if (usage !== undefined || !isPaid) return usage;
@@ -193,22 +193,22 @@ function parseAnswer(text: string, { names }: HttpProvider): object {
 export function builtinAttempt<T>(
   provider: BuiltinProvider,
   request: CompletionRequest,
-  render: (chunks: ProviderChunk[]) => T | undefined,
+  encode: (chunks: ProviderChunk[]) => T | undefined,
 ): Attempt<T> {
   let hasBegun = false;
   let usage: CountedUsage | undefined;
   return {
-    async run({ stop, heard, deliver }) {
-      for await (const chunk of provider.stream(request, stop)) {
+    async run({ cancel, onActivity, deliver }) {
+      for await (const chunk of provider.stream(request, cancel)) {
         if (chunk.type !== 'start') hasBegun = true;
         if (chunk.type === 'usage') usage = { ...chunk.usage, cacheWriteTokens: 0, isEstimated: false };
-        heard();
-        const part = render([chunk]);
+        onActivity();
+        const part = encode([chunk]);
         if (part !== undefined) await deliver(part);
       }
     },
     hasBegun: () => hasBegun,
-    opened: () => nothingOpened,
+    opened: () => noChoices,
     hasFailed: () => false,
     usage: () => usage,
   };
@@ -217,9 +217,9 @@ export function builtinAttempt<T>(
 /** A chunk reader whose chunks become what a door sends. */
 export function encodeParts<T>(
   reader: AnswerReader<ProviderChunk[]>,
-  render: (chunks: ProviderChunk[]) => T | undefined,
+  encode: (chunks: ProviderChunk[]) => T | undefined,
 ): AnswerReader<T> {
-  const renderAll = (chunks: ProviderChunk[] | undefined) => (chunks === undefined ? undefined : render(chunks));
+  const encodeAll = (chunks: ProviderChunk[] | undefined) => (chunks === undefined ? undefined : encode(chunks));
   return {
     get hasBegun() {
       return reader.hasBegun;
@@ -236,8 +236,8 @@ export function encodeParts<T>(
     get hasFailed() {
       return reader.hasFailed;
     },
-    push: (packet) => renderAll(reader.push(packet)),
-    end: () => renderAll(reader.end()),
+    push: (packet) => encodeAll(reader.push(packet)),
+    end: () => encodeAll(reader.end()),
     usage: (inputTokens) => reader.usage(inputTokens),
   };
 }

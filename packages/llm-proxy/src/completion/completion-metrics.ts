@@ -30,8 +30,8 @@ export interface Spent {
 
 export interface CompletionMetrics {
   report(report: CompletionReport): void;
-  /** A completion begins; the result is called when it ends. */
-  opened(): () => void;
+  /** Counts a completion as in-flight until the function it returns is called. */
+  beginCompletion(): () => void;
 }
 
 const BREAKER_VALUES: Record<BreakerState, number> = { closed: 0, 'half-open': 1, open: 2 };
@@ -146,7 +146,7 @@ export function createCompletionMetrics(
         tokens(usage.reasoningTokens, of, name, 'reasoning');
       }
     },
-    opened() {
+    beginCompletion() {
       open.inc();
       return () => open.dec();
     },

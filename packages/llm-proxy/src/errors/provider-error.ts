@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { CodelabError, type CodelabErrorOptions, type ErrorCode } from '@codelab/protocol';
-import { type ProviderFault, readFault, type ShownFault, toShown } from './provider-fault.ts';
+import { type ProviderFault, readFault, type ShownError, toShown } from './provider-fault.ts';
 
 /** How a person is told about a provider. */
 export interface ProviderNames {
@@ -123,7 +123,7 @@ function whereTo(location: string | undefined, { redact }: ProviderNames): strin
 export function toStreamFault(fault: ProviderFault, { name, redact }: ProviderNames, hasBegun: boolean): CodelabError {
   const code = codeOf(STATUS_BY_TYPE[fault.type ?? ''] ?? 500, fault);
   const isOfKey = code === 'PROVIDER_AUTH';
-  const { said, ...details }: Partial<ShownFault> = isOfKey ? {} : toShown(fault, redact);
+  const { said, ...details }: Partial<ShownError> = isOfKey ? {} : toShown(fault, redact);
   return new ProviderError(
     hasBegun ? 'PROVIDER_STREAM_LOST' : code,
     `${name} failed in the middle of the answer${isOfKey ? ': it refuses our key' : ''}`,

@@ -9,7 +9,7 @@ export interface ProviderFault {
 }
 
 /** As much of a fault as whoever asked may be shown: `toOpenAiError` and `toAnthropicError` read it. */
-export interface ShownFault {
+export interface ShownError {
   said: string | undefined;
   type: string | undefined;
   code: string | undefined;
@@ -52,7 +52,7 @@ export function readFault(body: Buffer, headers: IncomingHttpHeaders): ProviderF
 }
 
 /** `redact` first, so that no cut leaves a part of a secret. */
-export function toShown({ message, type, code, param }: ProviderFault, redact: (text: string) => string): ShownFault {
+export function toShown({ message, type, code, param }: ProviderFault, redact: (text: string) => string): ShownError {
   return {
     said: message === undefined ? undefined : readable(redact(message)),
     type: identifier(type, redact),

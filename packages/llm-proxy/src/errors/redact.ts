@@ -15,7 +15,7 @@ export function createRedactor(secrets: Array<string | undefined>): (text: strin
       if (part.length >= SHORTEST_SECRET) for (const form of formsOf(part)) known.add(form);
   }
   const longestFirst = [...known].sort((a, b) => b.length - a.length);
-  return (text) => longestFirst.reduce(without, text);
+  return (text) => longestFirst.reduce(censorSecret, text);
 }
 
 /** Headers that have no secret, though their values may look like one. */
@@ -62,7 +62,7 @@ function formsOf(secret: string): string[] {
   return [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)];
 }
 
-function without(text: string, secret: string): string {
+function censorSecret(text: string, secret: string): string {
   const beginning = secret.slice(0, BEGINNING);
   let out = text;
   for (let at = out.indexOf(beginning); at !== -1; at = out.indexOf(beginning, at + CENSOR.length)) {

@@ -20,17 +20,17 @@ export interface HttpClientRequest {
 }
 
 /** Takes a packet, and says whether it was the last that is of interest. */
-export type Take = (packet: Buffer) => Promise<'enough' | undefined> | 'enough' | undefined;
+export type PacketHandler = (packet: Buffer) => Promise<'enough' | undefined> | 'enough' | undefined;
 
 export interface HttpClientResponse {
   status: number;
   headers: IncomingHttpHeaders;
   /**
-   * Gives `take` each packet as it comes. Resolves at the body's end, or when `take` says `enough`: what comes after that is thrown
-   * away. A promise of `take` is waited for; the provider meanwhile, once too much has piled up. Rejects when the connection breaks, the
-   * request is aborted, or `take` throws.
+   * Gives `handler` each packet as it comes. Resolves at the body's end, or when `handler` says `enough`: what comes after that is thrown
+   * away. A promise of `handler` is waited for; the provider meanwhile, once too much has piled up. Rejects when the connection breaks, the
+   * request is aborted, or `handler` throws.
    */
-  each(take: Take): Promise<void>;
+  each(handler: PacketHandler): Promise<void>;
   /** The rest of the body. Rejects with `PROVIDER_UNAVAILABLE` where it is longer than `limit` bytes. */
   read(limit: number): Promise<Buffer>;
 }
@@ -71,14 +71,14 @@ export function createHttpClient({ connectTimeoutMs }: HttpClientOptions): HttpC
   return {
     send: (request, signal) =>
       new Promise((resolve, reject) => {
-        const exchange = new Exchange(resolve, reject, signal);
-        agent.dispatch({ ...request, body: request.body ?? null }, exchange);
+        const stream = new ResponseStream(resolve, reject, signal);
+        agent.dispatch({ ...request, body: request.body ?? null }, stream);
       }),
     close: () => agent.destroy(),
   };
 }
 
-class Exchange implements Dispatcher.DispatchHandler, HttpClientResponse {
+class ResponseStream implements Dispatcher.DispatchHandler, HttpClientResponse {
   status = 0;
   headers: IncomingHttpHeaders = {};
   readonly #onHead: (response: HttpClientResponse) => void;
@@ -91,7 +91,7 @@ class Exchange implements Dispatcher.DispatchHandler, HttpClientResponse {
   #waitingBytes = 0;
   #isOver = false;
   #failure: Error | undefined;
-  #take: Take | undefined;
+  #handler: PacketHandler | undefined;
   #isBusy = false;
   #isDiscarded = false;
   #discarding: NodeJS.Timeout | undefined;
@@ -129,7 +129,7 @@ class Exchange implements Dispatcher.DispatchHandler, HttpClientResponse {
 
   onResponseData(controller: Dispatcher.DispatchController, packet: Buffer): void {
     if (this.#isDiscarded) return;
-    if (this.#take !== undefined && !this.#isBusy && this.#packets.length === 0) {
+    if (this.#handler !== undefined && !this.#isBusy && this.#packets.length === 0) {
       this.#give(packet);
       return;
     }
@@ -158,15 +158,15 @@ class Exchange implements Dispatcher.DispatchHandler, HttpClientResponse {
 
   /** Tells whoever waits for the end, once all packets before it are taken. A failure comes at once. */
   #settle(): void {
-    if (!this.#isOver || this.#take === undefined) return;
+    if (!this.#isOver || this.#handler === undefined) return;
     if (this.#failure !== undefined) this.#fail?.(this.#failure);
     else if (!this.#isBusy && this.#packets.length === 0) this.#done?.();
   }
 
   #give(packet: Buffer): void {
-    let wait: ReturnType<Take>;
+    let wait: ReturnType<PacketHandler>;
     try {
-      wait = this.#take?.(packet);
+      wait = this.#handler?.(packet);
     } catch (error) {
       this.#fail?.(error);
       this.#discard();
@@ -205,9 +205,9 @@ class Exchange implements Dispatcher.DispatchHandler, HttpClientResponse {
     this.#settle();
   }
 
-  each(take: Take): Promise<void> {
+  each(handler: PacketHandler): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#take = take;
+      this.#handler = handler;
       this.#done = resolve;
       this.#fail = reject;
       this.#giveWaiting();

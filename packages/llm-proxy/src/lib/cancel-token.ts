@@ -32,10 +32,10 @@ export class CancelToken implements CancelSignal {
 }
 
 /** For what takes nothing less than an `AbortSignal`. */
-export function toAbortSignal(stop: CancelSignal): AbortSignal {
-  if (stop instanceof AbortSignal) return stop;
+export function toAbortSignal(cancel: CancelSignal): AbortSignal {
+  if (cancel instanceof AbortSignal) return cancel;
   const controller = new AbortController();
-  if (stop.aborted) controller.abort();
-  else stop.addEventListener('abort', () => controller.abort());
+  if (cancel.aborted) controller.abort();
+  else cancel.addEventListener('abort', () => controller.abort());
   return controller.signal;
 }

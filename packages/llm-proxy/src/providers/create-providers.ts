@@ -30,7 +30,7 @@ export type ProviderSettings = {
 export function createProviders(
   settings: ProviderSettings,
   config: Config,
-  upstream: HttpClient,
+  httpClient: HttpClient,
 ): { configured: Provider[]; discovered: Provider[] } {
   const configured: Provider[] = [];
   const discovered: Provider[] = [];
@@ -42,7 +42,7 @@ export function createProviders(
     const names = { name, keyVariable: `${prefix}_API_KEY`, urlVariable: `${prefix}_BASE_URL`, ...secrets };
     const isWanted = apiKey !== undefined || baseUrl !== undefined;
     if (!isWanted && (id === 'openai' || id === 'anthropic')) return;
-    const provider = make({ id, names, apiKey, baseUrl: baseUrl ?? DEFAULT_URLS[id], upstream });
+    const provider = make({ id, names, apiKey, baseUrl: baseUrl ?? DEFAULT_URLS[id], httpClient });
     (isWanted ? configured : discovered).push(provider);
   };
   add('openai', 'OpenAI', (wanted) => openAi({ ...wanted, isOpenAi: true }));
@@ -63,7 +63,7 @@ export function createProviders(
       redact: createRedactor([apiKey, ...Object.values(headers)]),
       censor: createCensor(apiKey, headers),
     };
-    const wanted = { id, names, apiKey, baseUrl, headers, upstream, hasStreamUsage: provider.stream_usage };
+    const wanted = { id, names, apiKey, baseUrl, headers, httpClient, hasStreamUsage: provider.stream_usage };
     if (kind === 'anthropic') configured.push(anthropic(wanted));
     else configured.push(kind === 'azure' ? azure(wanted, version) : openAi(wanted));
   }
@@ -78,7 +78,7 @@ interface Wanted {
   headers?: Record<string, string>;
   hasStreamUsage?: boolean;
   isOpenAi?: boolean;
-  upstream: HttpClient;
+  httpClient: HttpClient;
 }
 
 function openAi({ apiKey, headers = {}, ...wanted }: Wanted): Provider {

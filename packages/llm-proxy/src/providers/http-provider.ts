@@ -24,7 +24,7 @@ export interface HttpProviderOptions {
   hasStreamUsage?: boolean;
   /** Where an endpoint is, after the base URL. Default: its name. */
   pathOf?: (endpoint: Endpoint | 'models', model: string) => string;
-  upstream: HttpClient;
+  httpClient: HttpClient;
 }
 
 function isPlain({ headers }: HttpClientResponse): boolean {
@@ -33,14 +33,14 @@ function isPlain({ headers }: HttpClientResponse): boolean {
 
 /** A server that speaks OpenAI's or Anthropic's wire. */
 export function createHttpProvider(options: HttpProviderOptions): HttpProvider {
-  const { id, names, wire, upstream } = options;
+  const { id, names, wire, httpClient } = options;
   const { origin, pathname } = new URL(options.baseUrl);
   const base = pathname.replace(/\/+$/, '');
   const pathOf = options.pathOf ?? ((endpoint) => endpoint);
   const headers = { ...options.headers, 'user-agent': 'codelab-llm-proxy', 'accept-encoding': 'identity' };
-  const posted = { ...headers, 'content-type': 'application/json' };
+  const postHeaders = { ...headers, 'content-type': 'application/json' };
 
-  const checked = async (asked: Promise<HttpClientResponse>): Promise<HttpClientResponse> => {
+  const checkStatus = async (asked: Promise<HttpClientResponse>): Promise<HttpClientResponse> => {
     let response: HttpClientResponse;
     try {
       response = await asked;
@@ -64,7 +64,7 @@ export function createHttpProvider(options: HttpProviderOptions): HttpProvider {
     async models(signal) {
       const query = wire === 'anthropic' ? '?limit=1000' : '';
       const path = `${base}/${pathOf('models', '')}${query}`;
-      const response = await checked(upstream.send({ origin, path, method: 'GET', headers }, signal));
+      const response = await checkStatus(httpClient.send({ origin, path, method: 'GET', headers }, signal));
       try {
         const list = JSON.parse((await response.read(MAX_LIST_BYTES)).toString('utf8')) as {
           data: Array<{ id: string }>;
@@ -77,13 +77,13 @@ export function createHttpProvider(options: HttpProviderOptions): HttpProvider {
       }
     },
     post: (endpoint, { model, body, headers: more }, signal) =>
-      checked(
-        upstream.send(
+      checkStatus(
+        httpClient.send(
           {
             origin,
             path: `${base}/${pathOf(endpoint, model)}`,
             method: 'POST',
-            headers: more === undefined ? posted : { ...posted, ...more },
+            headers: more === undefined ? postHeaders : { ...postHeaders, ...more },
             body,
           },
           signal,

@@ -53,16 +53,16 @@ export interface BuiltinProvider extends ProviderBase {
 export type Provider = HttpProvider | BuiltinProvider;
 
 /** The choices that a client has had the beginning of, by their numbers. Anthropic's wire has one, 0. */
-export type Opened = ReadonlySet<number>;
+export type OpenedChoices = ReadonlySet<number>;
 
-export const nothingOpened: Opened = new Set();
+export const noChoices: OpenedChoices = new Set();
 
 /** Reads one streamed answer. `T` is what a packet comes to: chunks, or bytes of a client's wire. */
 export interface AnswerReader<T> {
   /** Whether a part of the answer itself has come: after it, asking again would say it twice. */
   readonly hasBegun: boolean;
   /** What was given of it has opened these. */
-  readonly opened: Opened;
+  readonly opened: OpenedChoices;
   /** Whether the answer is complete: whatever comes after it is nothing of it. */
   readonly isComplete: boolean;
   /** Why it can't go on, once what came before that has been given. */

@@ -4,8 +4,8 @@ import { type ProviderFault, toFault } from '../errors/provider-fault.ts';
 import {
   type AnswerReader,
   type CountedUsage,
-  nothingOpened,
-  type Opened,
+  noChoices,
+  type OpenedChoices,
   type ProviderChunk,
 } from '../providers/provider.ts';
 import { isFailure } from './end-reason.ts';
@@ -30,12 +30,12 @@ export function createChunkReader(
   names: ProviderNames,
   costOf: (usage: CountedUsage) => number | undefined,
 ): AnswerReader<ProviderChunk[]> {
-  const splitter = createSseFramer();
+  const framer = createSseFramer();
   let hasBegun = false;
   let isComplete = false;
   let characters = 0;
   let failure: unknown;
-  let opened = nothingOpened;
+  let opened = noChoices;
 
   const finish = (out: ProviderChunk[]) => {
     const finishReason = decoder.finishReason();
@@ -95,13 +95,13 @@ export function createChunkReader(
     },
     hasFailed: false,
     push(packet) {
-      const events = splitter.push(packet);
+      const events = framer.push(packet);
       if (events === undefined) return undefined;
       const out = read(events);
       return out.length === 0 ? undefined : out;
     },
     end() {
-      const rest = splitter.rest();
+      const rest = framer.rest();
       const out = rest.length === 0 ? [] : readRest(read, rest);
       if (!isComplete && failure === undefined) finish(out);
       return out;
@@ -114,7 +114,7 @@ export function createChunkReader(
   };
 }
 
-const oneOpened: Opened = new Set([0]);
+const oneOpened: OpenedChoices = new Set([0]);
 
 /** Whether an event is the end of OpenAI's streams. */
 export function isDone(data: string): boolean {

@@ -1,6 +1,6 @@
 import { type ProviderNames, toCutError, toStreamFault } from '../errors/provider-error.ts';
 import { SHORTEST_SECRET } from '../errors/redact.ts';
-import type { AnswerReader, CountedUsage, Opened } from '../providers/provider.ts';
+import type { AnswerReader, CountedUsage, OpenedChoices } from '../providers/provider.ts';
 import { failedEndIn, faultIn, isDone, parse } from './chunk-reader.ts';
 import { type EventTemplate, templateOf, textLike } from './event-template.ts';
 import { saidCharacters } from './said-characters.ts';
@@ -18,7 +18,7 @@ export interface PassthroughRules {
   /** Whether a part of the answer itself has come. */
   readonly hasBegun: boolean;
   /** What the client has had the beginning of, from this attempt and those before. */
-  readonly opened: Opened;
+  readonly opened: OpenedChoices;
   /** Whether an event was the wire's own end. */
   readonly isComplete: boolean;
   /** Whether nothing but the wire's own end is missing. */
@@ -34,7 +34,7 @@ export interface PassthroughRules {
  * nothing after it.
  */
 export function createPassthrough(rules: PassthroughRules, names: ProviderNames): AnswerReader<Buffer | string> {
-  const splitter = createSseFramer();
+  const framer = createSseFramer();
   let isComplete = false;
   let characters = 0;
   let failure: unknown;
@@ -99,7 +99,7 @@ export function createPassthrough(rules: PassthroughRules, names: ProviderNames)
       return hasFailed;
     },
     push(packet) {
-      if (template !== undefined && splitter.isEmpty()) {
+      if (template !== undefined && framer.isEmpty()) {
         const said = textLike(packet, template);
         if (said !== -1) {
           characters += said;
@@ -107,7 +107,7 @@ export function createPassthrough(rules: PassthroughRules, names: ProviderNames)
           return said < SHORTEST_SECRET ? packet : names.censor(packet);
         }
       }
-      const whole = splitter.push(packet);
+      const whole = framer.push(packet);
       if (whole === undefined) return undefined;
       // No secret goes over the end of an event: of whole ones nothing has to be held back.
       const events = names.censor(whole);
@@ -121,7 +121,7 @@ export function createPassthrough(rules: PassthroughRules, names: ProviderNames)
       return kept.length === 0 ? undefined : kept;
     },
     end() {
-      const rest = names.censor(splitter.rest());
+      const rest = names.censor(framer.rest());
       let kept = '';
       // Half an event is nothing; `[DONE]` without its empty line is an end.
       if (isWholeEvent(rest)) kept = lookAtAll(Buffer.concat([rest, Buffer.from('\n\n')])).toString();

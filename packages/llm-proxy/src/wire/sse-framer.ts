@@ -109,7 +109,7 @@ export interface ServerSentEvent {
   isError: boolean;
 }
 
-/** The events of `text`, which `EventSplitter` has cut. */
+/** The events of `text`, which `SseFramer` has cut. */
 export function* eventsOf(text: string): Generator<ServerSentEvent> {
   for (let from = 0; from < text.length; ) {
     const at = text.indexOf('\n\n', from);

@@ -136,7 +136,7 @@ export function createAnthropicEncoder({ isOpen }: { isOpen: boolean }) {
 
   const finish = (reason: FinishReason): string => {
     let text = '';
-    for (const chunk of together(waiting)) text += send(chunk);
+    for (const chunk of joinCalls(waiting)) text += send(chunk);
     waiting = [];
     text += close();
     text += event('message_delta', {
@@ -154,7 +154,7 @@ export function createAnthropicEncoder({ isOpen }: { isOpen: boolean }) {
 }
 
 /** The fragments of each call put together, where its first one stood. */
-function together(chunks: ProviderChunk[]): ProviderChunk[] {
+function joinCalls(chunks: ProviderChunk[]): ProviderChunk[] {
   const calls = new Map<number, ToolCall>();
   const out: ProviderChunk[] = [];
   for (const chunk of chunks) {

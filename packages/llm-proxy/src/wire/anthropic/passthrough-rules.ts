@@ -1,5 +1,5 @@
 import type Anthropic from '@anthropic-ai/sdk';
-import type { CountedUsage, Opened } from '../../providers/provider.ts';
+import type { CountedUsage, OpenedChoices } from '../../providers/provider.ts';
 import { endReason } from '../end-reason.ts';
 import type { PassthroughRules } from '../passthrough.ts';
 import { isAnotherMessage, mergeUsage, toSplicedError } from './decoder.ts';
@@ -8,7 +8,7 @@ import { isAnotherMessage, mergeUsage, toSplicedError } from './decoder.ts';
 const NEEDS_LOOK = /"message_|"error"|\\u00(?:5[fF]|[67])/;
 
 /** Anthropic's wire. `opened`: has 0 where the client has had a `message_start` from an attempt before. */
-export function anthropicPassthroughRules({ opened: before }: { opened: Opened }): PassthroughRules {
+export function anthropicPassthroughRules({ opened: before }: { opened: OpenedChoices }): PassthroughRules {
   const opened = new Set(before);
   let id: string | undefined;
   let hasBegun = false;

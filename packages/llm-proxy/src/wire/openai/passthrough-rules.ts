@@ -1,5 +1,5 @@
 import type { ChatCompletionChunk } from 'openai/resources';
-import type { CountedUsage, Opened } from '../../providers/provider.ts';
+import type { CountedUsage, OpenedChoices } from '../../providers/provider.ts';
 import { endReason } from '../end-reason.ts';
 import type { PassthroughRules } from '../passthrough.ts';
 import { toCountedUsage } from './decoder.ts';
@@ -17,7 +17,7 @@ export interface OpenAiPassthroughOptions {
   /** How many choices the client asks for. */
   choices: number;
   /** The choices that the client has had the beginning of, from attempts before. */
-  opened: Opened;
+  opened: OpenedChoices;
 }
 
 /** OpenAI's wire. */
