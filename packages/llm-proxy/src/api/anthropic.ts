@@ -33,7 +33,7 @@ const shape: ErrorShape = {
   event: (error, requestId) => `event: error\ndata: ${JSON.stringify(toAnthropicError(error, requestId))}\n\n`,
 };
 
-/** Anthropic's wire: `/v1/messages` and `/v1/messages/count_tokens`. */
+/** Registers Anthropic's wire: `/v1/messages` and `/v1/messages/count_tokens`. */
 export function anthropicRoutes(options: EndpointOptions) {
   return async (app: FastifyInstance) => {
     prepareEndpoint(app, options, shape);
@@ -57,7 +57,7 @@ export function anthropicRoutes(options: EndpointOptions) {
       checkCompletion(body);
       const { routes } = await options.services.models.resolve(body.model);
       const { provider, model } = routes[0];
-      // Only Anthropic counts without answering: for all others it is a guess.
+      // Only Anthropic can count without answering; for other providers it is estimated.
       if (provider.wire !== 'anthropic') return { input_tokens: estimateInputTokens(body) };
       if (!context.caller.mayUse(body.model) && !context.caller.mayUse(`${provider.id}/${model}`))
         throw new CodelabError('FORBIDDEN', `The key "${context.caller.name}" may not use the model "${body.model}".`);
@@ -128,7 +128,7 @@ function openWhole(
   );
 }
 
-/** What a client says to Anthropic in headers. */
+/** Returns the client's headers that are passed on to Anthropic. */
 function passedHeaders({ headers }: FastifyRequest): Record<string, string> {
   const passed: Record<string, string> = {};
   for (const name of ['anthropic-version', 'anthropic-beta'])

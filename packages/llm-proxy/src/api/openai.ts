@@ -32,7 +32,7 @@ const shape: ErrorShape = {
   event: (error) => `data: ${JSON.stringify(toOpenAiError(error))}\n\n`,
 };
 
-/** OpenAI's wire: `/v1/chat/completions`, `/v1/embeddings`, `/v1/models`, and the older name `/v1/llm/models`. */
+/** Registers OpenAI's wire: `/v1/chat/completions`, `/v1/embeddings`, `/v1/models`, and the older name `/v1/llm/models`. */
 export function openAiRoutes(options: EndpointOptions) {
   return async (app: FastifyInstance) => {
     prepareEndpoint(app, options, shape);
@@ -104,7 +104,7 @@ function openStream(
     const encode = createOpenAiEncoder({ includeUsage: wantsUsage, isOpen: opened.has(0) });
     return openTranslated(route, toRequest(body), encode, services.costOf);
   }
-  // Without its usage no stream could be counted.
+  // Without usage in the stream its tokens could only be estimated.
   const asksForUsage = !wantsUsage && provider.hasStreamUsage;
   const edited = edit(admitted, model, asksForUsage ? { ...options, include_usage: true } : undefined);
   const rules = openAiPassthroughRules({ hidesUsage: asksForUsage, choices: choicesOf(body), opened });
@@ -136,7 +136,7 @@ function openWhole(admitted: Admitted, route: Route, { services }: EndpointOptio
   );
 }
 
-/** The body as it came, but for the model's name there, and what we need to know of a stream. */
+/** Returns the body with the provider's name of the model, and with `stream_options` if given; all other bytes as they came. */
 function edit({ bytes, body }: Admitted, model: string, streamOptions: object | undefined): Buffer {
   const values: Record<string, string> = {};
   if (body.model !== model) values.model = JSON.stringify(model);
@@ -144,7 +144,7 @@ function edit({ bytes, body }: Admitted, model: string, streamOptions: object | 
   return Object.keys(values).length === 0 ? bytes : spliceJson(bytes, values);
 }
 
-/** How many choices a client asks for. */
+/** Returns the number of choices that the client asks for. */
 function choicesOf({ n }: Record<string, unknown>): number {
   return typeof n === 'number' ? n : 1;
 }
@@ -153,7 +153,7 @@ function hasChoices(answer: object): answer is { choices: unknown[] } {
   return Array.isArray((answer as { choices?: unknown }).choices);
 }
 
-/** Says whether all choices that were asked for are there, each with the reason why it ended. */
+/** True if all choices that were asked for are there, each with its finish reason. */
 function isEnded(choices: unknown[], asked: number): boolean {
   return (
     choices.length >= Math.max(1, asked) &&
@@ -166,7 +166,7 @@ function usageOf(answer: object) {
   return usage == null ? undefined : toCountedUsage(usage);
 }
 
-/** The request as it is translated. Throws `VALIDATION` for what OpenAI would not take. */
+/** Parses the body for translation. Throws `VALIDATION` for a request that OpenAI would refuse. */
 function toRequest({ stream: _, stream_options: __, ...body }: Record<string, unknown>): CompletionRequest {
   const request = CompletionRequest.safeParse(body);
   if (!request.success) throw toValidationError(request.error);

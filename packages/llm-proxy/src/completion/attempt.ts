@@ -18,46 +18,46 @@ import { failedEndIn, faultIn } from '../wire/chunk-reader.ts';
 import { saidCharacters } from '../wire/said-characters.ts';
 import { estimateUsage, tokensOf } from '../wire/token-estimate.ts';
 
-/** The most that an answer which is not streamed may have. */
+/** Maximum size of an answer that is not streamed. */
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
 
-/** Takes a part of an answer. A promise is waited for: whoever takes it is slow. */
+/** Receives a part of an answer. Backpressure: a promise is awaited before the next part. */
 export type Deliver<T> = (part: T) => Promise<void> | undefined;
 
 export interface AttemptRun<T> {
-  /** Aborts the upstream request. */
+  /** Aborts the provider request. */
   cancel: CancelSignal;
-  /** Told whenever the provider has said something. */
+  /** Called for each packet of the provider. */
   onActivity: () => void;
   deliver: Deliver<T>;
 }
 
-/** One request to one provider. `T` is what the client's door makes of the answer's parts. */
+/** One request to one provider. `T` is what the client's endpoint sends: chunks, or bytes of its wire. */
 export interface Attempt<T> {
-  /** Resolves when the answer is whole and delivered. Rejects with a `CodelabError`, or whatever an abort throws. Runs once. */
+  /** Resolves when the answer is whole and delivered. Rejects with a `CodelabError`, or with the abort's error. Runs once. */
   run(how: AttemptRun<T>): Promise<void>;
-  /** Whether a part of the answer itself has come: after it, asking again would say it twice. */
+  /** True once a part of the answer itself has come: from then on a retry would repeat it. */
   hasBegun(): boolean;
-  /** The choices that what it has delivered has opened. */
+  /** Returns the choices whose beginning it has delivered. */
   opened(): OpenedChoices;
-  /** Whether what it has delivered, to the end, says itself that it ended by a failure. */
+  /** True if the answer was delivered to its end, and its last event reports a failure. */
   hasFailed(): boolean;
-  /** What it has used, estimated where the provider has not come to say; undefined where the provider has done nothing. */
+  /** Returns the usage, estimated if the answer ended before the provider reported it; undefined if the provider has done nothing. */
   usage(): CountedUsage | undefined;
 }
 
 interface PostedRequest {
   provider: HttpProvider;
   endpoint: Endpoint;
-  /** The provider's own name for it. */
+  /** The provider's own name of the model. */
   model: string;
   body: Buffer | string;
   headers?: Record<string, string>;
-  /** About how many tokens the request has. */
+  /** Estimates the tokens of the request. */
   inputTokens: () => number;
 }
 
-/** A streamed answer. */
+/** Creates an attempt whose answer is streamed. */
 export function streamAttempt<T>(request: PostedRequest, reader: AnswerReader<T>): Attempt<T> {
   const { provider } = request;
   let isPaid = false;
@@ -93,7 +93,7 @@ export function streamAttempt<T>(request: PostedRequest, reader: AnswerReader<T>
   };
 }
 
-/** Sends the request. Calls `onPaid` where it is given up when the provider has it: it may work on, and be paid. */
+/** Sends the request. Calls `onPaid` if it is aborted once the provider may have it: the provider may go on, and charge for it. */
 async function post(request: PostedRequest, cancel: CancelSignal, onPaid: () => void): Promise<HttpClientResponse> {
   try {
     return await request.provider.post(request.endpoint, request, cancel);
@@ -103,7 +103,7 @@ async function post(request: PostedRequest, cancel: CancelSignal, onPaid: () => 
   }
 }
 
-/** Throws where a provider answers with something else than a stream: a page of its login, say, or an error with the status 200. */
+/** Throws if the answer is no stream: a login page, say, or an error with the status 200. */
 async function checkIsStream(response: HttpClientResponse, { names }: HttpProvider): Promise<void> {
   const type = response.headers['content-type'] ?? '';
   if (!/html|json/i.test(String(type))) return;
@@ -128,15 +128,18 @@ function faultInText(body: string) {
   }
 }
 
-/** What an endpoint's answers are. */
+/** Describes the whole answers of an endpoint. */
 export interface WholeAnswer {
   isAnswer(answer: object): boolean;
-  /** Whether an answer has said why it ended. Default: answers of this kind have no end. */
+  /**
+   * True if an answer has its finish reason.
+   * @default answers of this kind have none
+   */
   isWhole?(answer: object): boolean;
   usage(answer: object): CountedUsage | undefined;
 }
 
-/** An answer that comes whole: its text as it came, once it is known to be what it should. */
+/** Creates an attempt whose answer comes whole. Delivers its text as it came, once it is checked. */
 export function jsonAttempt(request: PostedRequest, kind: WholeAnswer): Attempt<string> {
   const { provider } = request;
   let hasBegun = false;
@@ -184,12 +187,12 @@ function parseAnswer(text: string, { names }: HttpProvider): object {
     const answer: unknown = JSON.parse(text);
     if (typeof answer === 'object' && answer !== null) return answer;
   } catch {
-    // Said below.
+    // Thrown below.
   }
   throw toUnreadableError('it is not JSON', names, false);
 }
 
-/** An answer of a model within this process. */
+/** Creates an attempt that asks a model within this process. */
 export function builtinAttempt<T>(
   provider: BuiltinProvider,
   request: CompletionRequest,
@@ -214,7 +217,7 @@ export function builtinAttempt<T>(
   };
 }
 
-/** A chunk reader whose chunks become what a door sends. */
+/** Wraps a chunk reader so that it returns what `encode` makes of its chunks. */
 export function encodeParts<T>(
   reader: AnswerReader<ProviderChunk[]>,
   encode: (chunks: ProviderChunk[]) => T | undefined,

@@ -10,7 +10,7 @@ import { encodeOpenAiRequest } from '../wire/openai/request-encoder.ts';
 import { estimateInputTokens } from '../wire/token-estimate.ts';
 import { type Attempt, builtinAttempt, encodeParts, streamAttempt } from './attempt.ts';
 
-/** Asks a route, whatever its wire, and reads the answer as chunks, which `encode` turns into what a door sends. */
+/** Creates an attempt that reads the answer of any wire as chunks, and delivers what `encode` makes of them. */
 export function openTranslated<T>(
   { provider, model }: Route,
   request: CompletionRequest,
@@ -33,7 +33,7 @@ export function openTranslated<T>(
   return streamAttempt({ provider, endpoint: 'messages', model, body, inputTokens }, encodeParts(reader, encode));
 }
 
-/** A streamed answer as one whole: nothing is given away before its end, so that it may be asked for again until then. */
+/** Collects a streamed answer into a whole one. Nothing is delivered before its end, so that it may be retried until then. */
 export function collectChunks(
   attempt: Attempt<ProviderChunk[]>,
   collector: { add(chunk: ProviderChunk): void; result(): string },
@@ -48,7 +48,7 @@ export function collectChunks(
           return undefined;
         },
       });
-      // Paid for: what cannot be put together now could not be the next time.
+      // The provider has answered: an answer that cannot be collected would not be better the next time.
       isWhole = true;
       await deliver(collector.result());
     },

@@ -3,68 +3,68 @@ import { Agent, type Dispatcher } from 'undici';
 import { ProviderError } from '../errors/provider-error.ts';
 import type { CancelSignal } from '../lib/cancel-token.ts';
 
-/** What may wait for a slow reader before the provider is made to wait. */
+/** Bytes that may wait for a slow reader before the socket is paused. */
 const HIGH_WATER_BYTES = 256 * 1024;
-/** How long the end of an answer that nobody reads any more may take, before its connection is given up. */
+/** Time for the rest of a discarded answer, until its connection is closed instead of reused. */
 const DISCARD_MS = 1_000;
 const KEEP_ALIVE_MS = 60_000;
 
 export interface HttpClientRequest {
   /** `https://api.openai.com` */
   origin: string;
-  /** With its leading slash. */
+  /** Path and query, with the leading slash. */
   path: string;
   method: 'GET' | 'POST';
   headers: Record<string, string>;
   body?: Buffer | string;
 }
 
-/** Takes a packet, and says whether it was the last that is of interest. */
+/** Receives a packet. Returns `enough` if the rest of the body is not needed. Backpressure: a promise is awaited before the next packet. */
 export type PacketHandler = (packet: Buffer) => Promise<'enough' | undefined> | 'enough' | undefined;
 
 export interface HttpClientResponse {
   status: number;
   headers: IncomingHttpHeaders;
   /**
-   * Gives `handler` each packet as it comes. Resolves at the body's end, or when `handler` says `enough`: what comes after that is thrown
-   * away. A promise of `handler` is waited for; the provider meanwhile, once too much has piled up. Rejects when the connection breaks, the
-   * request is aborted, or `handler` throws.
+   * Gives each packet to `handler` as it comes. Resolves at the end of the body, or when `handler` returns `enough`: the rest is discarded.
+   * While `handler` is slow, packets wait, and beyond 256 KiB the socket is paused. Rejects when the connection breaks, the request is
+   * aborted, or `handler` throws.
    */
   each(handler: PacketHandler): Promise<void>;
-  /** The rest of the body. Rejects with `PROVIDER_UNAVAILABLE` where it is longer than `limit` bytes. */
+  /** Reads the rest of the body. Rejects with `PROVIDER_UNAVAILABLE` if it is longer than `limit` bytes. */
   read(limit: number): Promise<Buffer>;
 }
 
-/** Why a request that was aborted failed. */
+/** The error of an aborted request. */
 export class Aborted extends Error {
   override readonly name = 'Aborted';
-  /** `wasSent`: the provider may have had the request, and may be paid for it. */
+  /** `wasSent`: the provider may have the request, and may charge for it. */
   constructor(readonly wasSent: boolean) {
     super('aborted');
   }
 }
 
-/** The connections to all providers. */
+/** HTTP client with the connections to all providers. */
 export interface HttpClient {
-  /** Resolves with the head of the answer. Aborting `signal` closes the connection at once, whatever the answer's state. */
+  /** Resolves with the head of the answer. Aborting `signal` closes the connection at once. */
   send(request: HttpClientRequest, signal: CancelSignal): Promise<HttpClientResponse>;
   close(): Promise<void>;
 }
 
 export interface HttpClientOptions {
-  /** How long a connection may take to come about. Milliseconds. */
+  /** Time to establish a connection. Milliseconds. */
   connectTimeoutMs: number;
 }
 
 /**
- * Plain HTTP/1.1 by undici's `dispatch`, the cheapest way there is in Node: no `fetch`, no web streams. As many connections as
- * there are streams: a stream never waits for another one to end.
+ * Creates a client on undici's `dispatch`: plain HTTP/1.1, no `fetch`, no web streams, whose cost is in wire/README.md. Each stream has
+ * its own connection, and never waits for another one to end.
  */
 export function createHttpClient({ connectTimeoutMs }: HttpClientOptions): HttpClient {
   const agent = new Agent({
     connect: { timeout: connectTimeoutMs },
     keepAliveTimeout: KEEP_ALIVE_MS,
-    // The limits of a completion are kept by whoever asks for it.
+    // completion/timeouts.ts keeps the timeouts.
     headersTimeout: 0,
     bodyTimeout: 0,
   });
@@ -86,7 +86,7 @@ class ResponseStream implements Dispatcher.DispatchHandler, HttpClientResponse {
   readonly #signal: CancelSignal;
   readonly #abort: () => void;
   #controller: Dispatcher.DispatchController | undefined;
-  /** Packets that nobody takes yet. */
+  /** Packets that wait for the handler. */
   #packets: Buffer[] = [];
   #waitingBytes = 0;
   #isOver = false;
@@ -156,7 +156,7 @@ class ResponseStream implements Dispatcher.DispatchHandler, HttpClientResponse {
     this.#settle();
   }
 
-  /** Tells whoever waits for the end, once all packets before it are taken. A failure comes at once. */
+  /** Settles `each` at the end, once the handler has had all packets. A failure settles it at once. */
   #settle(): void {
     if (!this.#isOver || this.#handler === undefined) return;
     if (this.#failure !== undefined) this.#fail?.(this.#failure);
@@ -226,7 +226,7 @@ class ResponseStream implements Dispatcher.DispatchHandler, HttpClientResponse {
     return packets.length === 1 ? (packets[0] as Buffer) : Buffer.concat(packets, length);
   }
 
-  /** The rest is of no interest, but a connection whose answer ends soon can be used again. */
+  /** Discards the rest of the body. The connection can be reused if the body ends soon. */
   #discard(): void {
     this.#isDiscarded = true;
     this.#packets = [];

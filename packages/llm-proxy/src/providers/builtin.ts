@@ -3,17 +3,17 @@ import { CodelabError, type CompletionMessage, type CompletionRequest, utf8Lengt
 import { toAbortSignal } from '../lib/cancel-token.ts';
 import type { BuiltinProvider, ProviderChunk } from './provider.ts';
 
-/** However long an answer is, its pauses add up to no more than this. */
+/** Upper bound for all pauses of an answer together. */
 const MAX_TOTAL_DELAY_MS = 3000;
 
 export interface BuiltinOptions {
-  /** Between two words. Milliseconds. */
+  /** Pause between two words. Milliseconds. */
   delayMs: number;
-  /** Whether a real provider is configured: if not, `builtin/agent` says how to. */
+  /** True if a real provider is configured; if not, `builtin/agent` explains how to configure one. */
   hasProvider: boolean;
 }
 
-/** Models that need no key: `echo` quotes the message, `agent` also calls the tools that it is told to. Both are deterministic. */
+/** Creates the models that need no key: `echo` quotes the message, `agent` also calls the tools that it is told to. Both are deterministic. */
 export function createBuiltinProvider(options: BuiltinOptions): BuiltinProvider {
   return {
     id: 'builtin',
@@ -74,7 +74,7 @@ function agentAnswer(request: CompletionRequest, said: string, options: BuiltinO
 }
 
 interface Command {
-  /** The tools that can do it, the standard one first. */
+  /** Names of the tools that can run it, the standard one first. */
   names: string[];
   arguments: Record<string, string>;
 }
@@ -98,7 +98,7 @@ function parseCommand(said: string): Command | undefined {
   }
 }
 
-/** Each word with the white space before it, a word at a time. */
+/** Yields the text word by word, each with the white space before it. */
 async function* speak(text: string, delayMs: number, signal: AbortSignal): AsyncGenerator<ProviderChunk> {
   const words = text.match(/\s*\S+|\s+$/g) ?? [];
   const pause = Math.min(delayMs, MAX_TOTAL_DELAY_MS / Math.max(1, words.length));
@@ -107,7 +107,7 @@ async function* speak(text: string, delayMs: number, signal: AbortSignal): Async
     signal.throwIfAborted();
     yield { type: 'text', text: word };
     owed += pause;
-    // Timers don't know fractions of a millisecond: long answers come a few words at a time.
+    // Timers have no fractions of a millisecond: long answers come a few words at a time.
     if (owed >= 1) {
       await sleep(Math.floor(owed), undefined, { signal });
       owed -= Math.floor(owed);

@@ -12,17 +12,20 @@ const MAX_ERROR_BYTES = 64 * 1024;
 const MAX_LIST_BYTES = 8 * 1024 * 1024;
 
 export interface HttpProviderOptions {
-  /** The part before the slash in its models' names: `openai`, `ollama`, … */
+  /** First part of its models' names, before the slash: `openai`, `ollama`, … */
   id: string;
   names: ProviderNames;
   wire: 'openai' | 'anthropic';
-  /** Where its endpoints are, without a slash at the end: `https://api.openai.com/v1`. */
+  /** Base URL of its endpoints, without a slash at the end: `https://api.openai.com/v1`. */
   baseUrl: string;
-  /** With its key. */
+  /** Headers of each request, with the provider's key. */
   headers: Record<string, string>;
   isOpenAi?: boolean;
   hasStreamUsage?: boolean;
-  /** Where an endpoint is, after the base URL. Default: its name. */
+  /**
+   * Returns an endpoint's path below the base URL.
+   * @default the endpoint's name
+   */
   pathOf?: (endpoint: Endpoint | 'models', model: string) => string;
   httpClient: HttpClient;
 }
@@ -31,7 +34,7 @@ function isPlain({ headers }: HttpClientResponse): boolean {
   return /^(identity)?$/i.test(String(headers['content-encoding'] ?? ''));
 }
 
-/** A server that speaks OpenAI's or Anthropic's wire. */
+/** Creates a provider that is a server of OpenAI's or Anthropic's wire. */
 export function createHttpProvider(options: HttpProviderOptions): HttpProvider {
   const { id, names, wire, httpClient } = options;
   const { origin, pathname } = new URL(options.baseUrl);
