@@ -8,6 +8,7 @@ import {
   serve,
 } from '@codelab/service-kit';
 import { createMemoryCounters } from './access/memory-counters.ts';
+import type { CounterStore } from './access/quota.ts';
 import { createRedisCounters } from './access/redis-counters.ts';
 import { createVirtualKeys, type VirtualKeys } from './access/virtual-keys.ts';
 import { anthropicRoutes } from './api/anthropic.ts';
@@ -20,7 +21,7 @@ import type { CompletionServices } from './completion/stream-completion.ts';
 import type { Config } from './config/config.ts';
 import { findConfigFile, followConfigFile } from './config/config-file.ts';
 import type { Env } from './env.ts';
-import { createHttpClient } from './http-client/http-client.ts';
+import { createHttpClient, type HttpClient } from './http-client/http-client.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
 import { createBuiltinProvider } from './providers/builtin.ts';
 import { createProviders } from './providers/create-providers.ts';
@@ -35,6 +36,41 @@ interface Configured {
   cache: ResponseCache;
 }
 
+interface Shared {
+  env: Env;
+  httpClient: HttpClient;
+  counters: CounterStore;
+  clock: Clock;
+  log: Logger;
+}
+
+function configure(config: Config, { env, httpClient, counters, clock, log }: Shared): Configured {
+  const { configured, discovered } = createProviders(env, config, httpClient);
+  const costOf = createPricing(config.prices);
+  return {
+    models: createModelRouter({
+      builtin: createBuiltinProvider({ delayMs: env.BUILTIN_DELAY_MS, hasProvider: configured.length > 0 }),
+      configured,
+      discovered,
+      defaultModel: env.DEFAULT_MODEL,
+      aliases: config.models,
+      now: clock.now,
+      log,
+    }),
+    keys: createVirtualKeys({
+      internalKey: env.INTERNAL_API_KEY,
+      keys: config.keys,
+      variables: env.variables,
+      counters,
+      costOf,
+      clock,
+      log,
+    }),
+    costOf,
+    cache: createResponseCache(config.cache),
+  };
+}
+
 export async function startLlmProxy(
   env: Env,
   log: Logger = createLogger({ service: 'llm-proxy', level: env.LOG_LEVEL }),
@@ -44,35 +80,9 @@ export async function startLlmProxy(
   const memory = createMemoryCounters();
   const counters =
     env.REDIS_URL === undefined ? memory : createRedisCounters({ url: env.REDIS_URL, fallback: memory, log });
-  const configure = (config: Config): Configured => {
-    const { configured, discovered } = createProviders(env, config, httpClient);
-    const costOf = createPricing(config.prices);
-    return {
-      models: createModelRouter({
-        builtin: createBuiltinProvider({ delayMs: env.BUILTIN_DELAY_MS, hasProvider: configured.length > 0 }),
-        configured,
-        discovered,
-        defaultModel: env.DEFAULT_MODEL,
-        aliases: config.models,
-        now: clock.now,
-        log,
-      }),
-      keys: createVirtualKeys({
-        internalKey: env.INTERNAL_API_KEY,
-        keys: config.keys,
-        variables: env.variables,
-        counters,
-        costOf,
-        clock,
-        log,
-      }),
-      costOf,
-      cache: createResponseCache(config.cache),
-    };
-  };
   let current: Configured;
   const configFile = followConfigFile(findConfigFile(env.CONFIG), log, (config) => {
-    current = configure(config);
+    current = configure(config, { env, httpClient, counters, clock, log });
   });
 
   const breakers = createBreakers({

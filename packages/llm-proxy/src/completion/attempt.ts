@@ -4,6 +4,7 @@ import { toBrokenError, toStreamFault, toUnfinishedError, toUnreadableError } fr
 import { toFault } from '../errors/provider-fault.ts';
 import { Aborted, type HttpClientResponse } from '../http-client/http-client.ts';
 import type { CancelSignal } from '../lib/cancel-token.ts';
+import { tokensOf } from '../lib/token-length.ts';
 import {
   type AnswerReader,
   type BuiltinProvider,
@@ -16,7 +17,7 @@ import {
 } from '../providers/provider.ts';
 import { failedEndIn, faultIn } from '../wire/chunk-reader.ts';
 import { saidCharacters } from '../wire/said-characters.ts';
-import { estimateUsage, tokensOf } from '../wire/token-estimate.ts';
+import { estimateUsage } from '../wire/token-estimate.ts';
 
 /** Maximum size of an answer that is not streamed. */
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
