@@ -84,8 +84,8 @@ async function* chunksOf(kind: Kind, request: CompletionRequest) {
     (chunks) => chunks,
     () => undefined,
   );
-  const run = (deliver: Deliver<ProviderChunk[]>, stop: CancelSignal) =>
-    attempt.run({ stop, heard: () => {}, deliver });
+  const run = (deliver: Deliver<ProviderChunk[]>, cancel: CancelSignal) =>
+    attempt.run({ cancel, onActivity: () => {}, deliver });
   for await (const chunks of pushToPull(run, undefined)) yield* chunks;
 }
 const hello: CompletionRequest = { model: 'm', messages: [{ role: 'user', content: 'hi' }] };

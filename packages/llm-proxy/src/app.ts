@@ -8,6 +8,7 @@ import {
   serve,
 } from '@codelab/service-kit';
 import { createMemoryCounters } from './access/memory-counters.ts';
+import type { CounterStore } from './access/quota.ts';
 import { createRedisCounters } from './access/redis-counters.ts';
 import { createVirtualKeys, type VirtualKeys } from './access/virtual-keys.ts';
 import { anthropicRoutes } from './api/anthropic.ts';
@@ -20,13 +21,14 @@ import type { CompletionServices } from './completion/stream-completion.ts';
 import type { Config } from './config/config.ts';
 import { findConfigFile, followConfigFile } from './config/config-file.ts';
 import type { Env } from './env.ts';
-import { createHttpClient } from './http-client/http-client.ts';
+import { createHttpClient, type HttpClient } from './http-client/http-client.ts';
+import { type Clock, systemClock } from './lib/clock.ts';
 import { createBuiltinProvider } from './providers/builtin.ts';
 import { createProviders } from './providers/create-providers.ts';
 import { createModelRouter, type ModelRouter } from './routing/model-router.ts';
 import { type CostOf, createPricing } from './routing/pricing.ts';
 
-/** What the configuration file decides. */
+/** The part of the service that is rebuilt when the configuration file is saved. */
 interface Configured {
   models: ModelRouter;
   keys: VirtualKeys;
@@ -34,47 +36,64 @@ interface Configured {
   cache: ResponseCache;
 }
 
+interface Shared {
+  env: Env;
+  httpClient: HttpClient;
+  counters: CounterStore;
+  clock: Clock;
+  log: Logger;
+}
+
+function configure(config: Config, { env, httpClient, counters, clock, log }: Shared): Configured {
+  const { configured, discovered } = createProviders(env, config, httpClient);
+  const costOf = createPricing(config.prices);
+  return {
+    models: createModelRouter({
+      builtin: createBuiltinProvider({ delayMs: env.BUILTIN_DELAY_MS, hasProvider: configured.length > 0 }),
+      configured,
+      discovered,
+      defaultModel: env.DEFAULT_MODEL,
+      aliases: config.models,
+      now: clock.now,
+      log,
+    }),
+    keys: createVirtualKeys({
+      internalKey: env.INTERNAL_API_KEY,
+      keys: config.keys,
+      variables: env.variables,
+      counters,
+      costOf,
+      clock,
+      log,
+    }),
+    costOf,
+    cache: createResponseCache(config.cache),
+  };
+}
+
 export async function startLlmProxy(
   env: Env,
   log: Logger = createLogger({ service: 'llm-proxy', level: env.LOG_LEVEL }),
+  clock: Clock = systemClock,
 ): Promise<RunningService> {
-  const upstream = createHttpClient({ connectTimeoutMs: env.CONNECT_TIMEOUT_MS });
+  const httpClient = createHttpClient({ connectTimeoutMs: env.CONNECT_TIMEOUT_MS });
   const memory = createMemoryCounters();
   const counters =
     env.REDIS_URL === undefined ? memory : createRedisCounters({ url: env.REDIS_URL, fallback: memory, log });
-  const configure = (config: Config): Configured => {
-    const { configured, discovered } = createProviders(env, config, upstream);
-    const costOf = createPricing(config.prices);
-    return {
-      models: createModelRouter({
-        builtin: createBuiltinProvider({ delayMs: env.BUILTIN_DELAY_MS, hasProvider: configured.length > 0 }),
-        configured,
-        discovered,
-        defaultModel: env.DEFAULT_MODEL,
-        aliases: config.models,
-        log,
-      }),
-      keys: createVirtualKeys({
-        internalKey: env.INTERNAL_API_KEY,
-        keys: config.keys,
-        variables: env.variables,
-        counters,
-        costOf,
-        log,
-      }),
-      costOf,
-      cache: createResponseCache(config.cache),
-    };
-  };
   let current: Configured;
   const configFile = followConfigFile(findConfigFile(env.CONFIG), log, (config) => {
-    current = configure(config);
+    current = configure(config, { env, httpClient, counters, clock, log });
   });
 
-  const breakers = createBreakers({ failures: env.BREAKER_FAILURES, cooldownMs: env.BREAKER_COOLDOWN_MS });
+  const breakers = createBreakers({
+    failures: env.BREAKER_FAILURES,
+    cooldownMs: env.BREAKER_COOLDOWN_MS,
+    now: clock.now,
+    log,
+  });
   const metrics = createMetrics('llm-proxy');
-  const { report, opened } = createCompletionMetrics(metrics, breakers.states);
-  // A stream keeps the provider that it began with, whatever is saved meanwhile.
+  const { report, beginCompletion } = createCompletionMetrics(metrics, breakers.states);
+  // An in-flight stream keeps its provider when the configuration is reloaded.
   const services: CompletionServices = {
     models: { list: () => current.models.list(), resolve: (name) => current.models.resolve(name) },
     limits: {
@@ -89,8 +108,9 @@ export async function startLlmProxy(
       return current.cache;
     },
     report,
-    opened,
-    // What it is given has no secrets, and looking for some costs more than writing the line.
+    beginCompletion,
+    clock,
+    // Its fields have no secrets, and redacting them costs more than writing the line.
     log: log.child({}, { redact: [] }),
   };
   const keys: VirtualKeys = {
@@ -115,9 +135,16 @@ export async function startLlmProxy(
     authorizeMetrics: requireInternal,
     isService: (credentials) => requireInternal(credentials) === undefined,
     routes: (app, _makeContext, lifecycle) => {
-      const door = { maxBodyBytes: env.MAX_BODY_BYTES, keepAliveMs: env.KEEP_ALIVE_MS, services, keys, lifecycle, log };
-      app.register(openAiRoutes(door));
-      app.register(anthropicRoutes(door));
+      const endpoint = {
+        maxBodyBytes: env.MAX_BODY_BYTES,
+        keepAliveMs: env.KEEP_ALIVE_MS,
+        services,
+        keys,
+        lifecycle,
+        log,
+      };
+      app.register(openAiRoutes(endpoint));
+      app.register(anthropicRoutes(endpoint));
     },
   });
   return {
@@ -126,7 +153,7 @@ export async function startLlmProxy(
       configFile.close();
       await service.close(timeoutMs);
       await counters.close();
-      await upstream.close();
+      await httpClient.close();
     },
   };
 }

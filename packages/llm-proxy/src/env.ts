@@ -23,7 +23,7 @@ const shape = {
   OLLAMA_BASE_URL: httpUrl.optional(),
   LITELLM_API_KEY: headerValue.optional(),
   LITELLM_BASE_URL: httpUrl.optional(),
-  /** The most that a body of `/v1/…` may have: images make it large. */
+  /** Maximum size of a body of `/v1/…`: images make it large. Bytes. */
   MAX_BODY_BYTES: z.coerce
     .number('must be a number of bytes')
     .int('must be a whole number of bytes')
@@ -31,38 +31,45 @@ const shape = {
     .max(256 * 1024 * 1024, 'must be at most 268435456')
     .default(8 * 1024 * 1024),
   DEFAULT_MODEL: z.string().optional(),
-  /** The configuration file. */
+  /** Path of the configuration file. */
   CONFIG: z.string().optional(),
-  /** How often a request is tried again before the first token. */
+  /** Retries of a request before the first token. */
   MAX_RETRIES: z.coerce
     .number('must be a number')
     .int('must be a whole number')
     .min(0, 'must not be negative')
     .max(10, 'must be at most 10')
     .default(2),
-  /** How long a provider may take to accept the connection, until its first token, between two, and in all. */
+  /** Time for a provider to accept the connection. */
   CONNECT_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(10_000),
+  /** Time until the first token. */
   FIRST_TOKEN_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(300_000),
+  /** Time between two packets of an answer. */
   IDLE_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(120_000),
+  /** Time for a whole completion, retries included. */
   TOTAL_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(1_800_000),
-  /** How often a stream in which nothing happens gets a comment. */
+  /** Interval of comments in an idle stream. */
   KEEP_ALIVE_MS: milliseconds.min(10, 'must be at least 10').default(15_000),
-  /** So many failures of a route in a row keep requests from it for so long; 0: never. */
+  /** Consecutive failures that open a route's circuit breaker; 0: never. */
   BREAKER_FAILURES: z.coerce
     .number('must be a number')
     .int('must be a whole number')
     .min(0, 'must not be negative')
     .default(8),
+  /** Time until an open circuit breaker admits a probe. */
   BREAKER_COOLDOWN_MS: milliseconds.min(1, 'must be at least 1').default(15_000),
-  /** Where the counters of virtual keys are; several llm-proxies share them there. Default: in memory. */
+  /**
+   * Redis for the counters of virtual keys, which several llm-proxies share.
+   * @default in memory
+   */
   REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'must be a URL that starts with redis:// or rediss://' }).optional(),
-  /** How long `builtin/*` waits between two words. */
+  /** Pause of `builtin/*` between two words. */
   BUILTIN_DELAY_MS: milliseconds.max(1000, 'must be at most 1000').default(15),
 };
 
 export type Env = ReturnType<typeof loadEnv>;
 
-/** llm-proxy's settings. Throws `SettingsError` with every mistake. */
+/** Reads llm-proxy's settings. Throws `SettingsError` with every mistake. */
 export function loadEnv(variables: Variables) {
   const settings = collectMistakes(
     () => loadSettings(variables, PREFIX, shape),

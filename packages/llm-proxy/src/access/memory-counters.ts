@@ -1,16 +1,16 @@
 import { type CounterStore, type Counters, noCounters, STREAM_LEASE_MS, windowsOf } from './quota.ts';
 
 interface KeyState {
-  /** By minute. */
+  /** Counts by minute. */
   requests: Map<string, number>;
   tokens: Map<string, number>;
-  /** Until when each counts. */
+  /** End of each stream's lease. */
   streams: Map<string, number>;
-  /** By day and by month. */
+  /** Costs by day and by month. */
   microUsd: Map<string, number>;
 }
 
-/** Counters of this process alone: a restart forgets them. */
+/** Creates counters of this process alone: a restart forgets them. */
 export function createMemoryCounters(): CounterStore {
   const keys = new Map<string, KeyState>();
 
@@ -21,10 +21,10 @@ export function createMemoryCounters(): CounterStore {
       keys.set(key, state);
     }
     const { before, minute, day, month } = windowsOf(now);
-    forget(state.requests, (name) => name === before || name === minute);
-    forget(state.tokens, (name) => name === before || name === minute);
-    forget(state.microUsd, (name) => name === day || name === month);
-    forget(state.streams, (id) => (state.streams.get(id) ?? 0) > now);
+    deleteExcept(state.requests, (name) => name === before || name === minute);
+    deleteExcept(state.tokens, (name) => name === before || name === minute);
+    deleteExcept(state.microUsd, (name) => name === day || name === month);
+    deleteExcept(state.streams, (id) => (state.streams.get(id) ?? 0) > now);
     return state;
   };
 
@@ -73,6 +73,6 @@ function add(counts: Map<string, number>, name: string, value: number): void {
   counts.set(name, (counts.get(name) ?? 0) + value);
 }
 
-function forget(counts: Map<string, number>, keeps: (name: string) => boolean): void {
+function deleteExcept(counts: Map<string, number>, keeps: (name: string) => boolean): void {
   for (const name of counts.keys()) if (!keeps(name)) counts.delete(name);
 }

@@ -2,7 +2,7 @@ import { CodelabError } from '@codelab/protocol';
 
 const MINUTE_MS = 60_000;
 
-/** What a virtual key may do; what is undefined has no limit. */
+/** Limits of a virtual key; undefined: no limit. */
 export interface KeyLimits {
   requestsPerMinute: number | undefined;
   tokensPerMinute: number | undefined;
@@ -11,10 +11,10 @@ export interface KeyLimits {
   budgetUsdPerMonth: number | undefined;
 }
 
-/** What a key has used. Of minutes, the one before and the one that runs. Money is in millionths of a US dollar. */
+/** Usage of a virtual key: of the previous and the current minute, of the day and the month. Money is in millionths of a US dollar. */
 export interface Counters {
-  requests: [before: number, now: number];
-  tokens: [before: number, now: number];
+  requests: [previous: number, current: number];
+  tokens: [previous: number, current: number];
   streams: number;
   dayMicroUsd: number;
   monthMicroUsd: number;
@@ -28,25 +28,25 @@ export const noCounters: Counters = {
   monthMicroUsd: 0,
 };
 
-/** Where counters are kept. Adds are atomic; what is added and read in one call belongs together. */
+/** Storage of counters. Adds are atomic; `enter` adds and reads in one step. `now`: milliseconds since 1970. */
 export interface CounterStore {
-  /** Counts a request and the stream `id`, and tells what there is now, both included. */
+  /** Counts a request and the stream `id`. Returns the counters, both included. */
   enter(key: string, id: string, now: number): Promise<Counters>;
-  /** Takes a request back that was refused. */
+  /** Takes a request back that was refused, and its stream. */
   takeBack(key: string, id: string, now: number): Promise<void>;
-  /** The stream `id` goes on: one that is not renewed for a minute counts as gone. */
+  /** Renews the lease of the stream `id`. */
   renew(key: string, id: string, now: number): Promise<void>;
-  /** The stream `id` is over. */
+  /** Ends the stream `id` and adds its usage. */
   leave(key: string, id: string, spent: { tokens: number; microUsd: number }, now: number): Promise<void>;
   read(key: string, now: number): Promise<Counters>;
-  /** Resolves when all that was counted is written. */
+  /** Resolves once everything counted is written. */
   close(): Promise<void>;
 }
 
-/** How long a stream that nobody renews still counts. */
+/** Lease of a stream: one that is not renewed within it counts as gone. */
 export const STREAM_LEASE_MS = 60_000;
 
-/** The windows that a moment lies in, as the names of counters. UTC. */
+/** Returns the windows that a moment lies in, as names of counters. UTC. */
 export function windowsOf(now: number) {
   const minute = Math.floor(now / MINUTE_MS);
   const date = new Date(now).toISOString();
@@ -54,8 +54,8 @@ export function windowsOf(now: number) {
 }
 
 /**
- * Says why a key that now has `counters`, the request in question included, must wait; undefined if it need not. A minute is a
- * sliding one: the requests of the minute before count by the part of it that is still within 60 s.
+ * Returns the error for a key that is over its limits; undefined if it is not. `counters` include the request in question. The minute is
+ * a sliding window: the previous minute counts in proportion to its part within the last 60 s.
  */
 export function refusalOf(counters: Counters, limits: KeyLimits, now: number): CodelabError | undefined {
   const { requests, tokens } = counters;
@@ -75,18 +75,23 @@ export function refusalOf(counters: Counters, limits: KeyLimits, now: number): C
   if (limits.concurrentStreams !== undefined && counters.streams > limits.concurrentStreams)
     return limited(`${limits.concurrentStreams} answers at a time`, 1_000);
   return (
-    spent(counters.dayMicroUsd, limits.budgetUsdPerDay, 'day', nextDay(now) - now) ??
-    spent(counters.monthMicroUsd, limits.budgetUsdPerMonth, 'month', nextMonth(now) - now)
+    budgetError(counters.dayMicroUsd, limits.budgetUsdPerDay, 'day', nextDay(now) - now) ??
+    budgetError(counters.monthMicroUsd, limits.budgetUsdPerMonth, 'month', nextMonth(now) - now)
   );
 }
 
-function spent(microUsd: number, budgetUsd: number | undefined, of: string, waitMs: number): CodelabError | undefined {
+function budgetError(
+  microUsd: number,
+  budgetUsd: number | undefined,
+  of: string,
+  waitMs: number,
+): CodelabError | undefined {
   if (budgetUsd === undefined || microUsd < budgetUsd * 1e6) return undefined;
   const message = `This key has spent its budget of ${budgetUsd} US dollars a ${of}. A new ${of} begins at midnight UTC.`;
   return new CodelabError('BUDGET_EXCEEDED', message, { retryAfterMs: waitMs });
 }
 
-/** How long until no more than `room` of `before` and `count` lies within the last 60 s. Milliseconds. */
+/** Returns the time until `before` and `count` take no more than `room` of the sliding window. Milliseconds. */
 function waitFor(before: number, count: number, room: number, now: number): number {
   const gone = (now % MINUTE_MS) / MINUTE_MS;
   if (before * (1 - gone) + count <= room) return 0;

@@ -10,14 +10,17 @@ const MONTH_KEPT_S = 32 * 24 * 3600;
 export interface RedisCountersOptions {
   /** `redis://…` or `rediss://…`. */
   url: string;
-  /** What counts while Redis can't be reached. */
+  /** Counts while Redis cannot be reached. */
   fallback: CounterStore;
   log: Logger;
-  /** Before each key. Default: `codelab:llm-proxy`. */
+  /**
+   * Prefix of each Redis key.
+   * @default 'codelab:llm-proxy'
+   */
   prefix?: string;
 }
 
-/** Counters that several llm-proxies share. While Redis can't be reached, each counts by itself, and says so once. */
+/** Creates counters that several llm-proxies share. While Redis cannot be reached, each counts by itself; that is logged once. */
 export function createRedisCounters({
   url,
   fallback,
@@ -34,30 +37,50 @@ export function createRedisCounters({
   // Each request that comes while the connection comes about waits for it.
   redis.setMaxListeners(0);
   let isDown = false;
-  const down = (error: unknown) => {
+  const onFailure = (error: unknown) => {
     if (isDown) return;
     isDown = true;
     const reason = error instanceof Error ? error.message : String(error);
     log.warn(
-      { reason },
+      { reason, event: 'redis.lost' },
       'Redis (LLM_PROXY__REDIS_URL) cannot be reached: limits are counted in this process alone until it can',
     );
   };
-  redis.on('error', down);
+  redis.on('error', onFailure);
   redis.on('ready', () => {
-    if (isDown) log.info('Redis can be reached again: limits are counted there');
+    if (isDown) log.info({ event: 'redis.restored' }, 'Redis can be reached again: limits are counted there');
     isDown = false;
   });
 
-  const orFallback = async <T>(ask: () => Promise<T>, otherwise: () => Promise<T>): Promise<T> => {
+  const inRedis = createCommands(redis, prefix);
+  const orFallback = async <T>(count: (store: Commands) => Promise<T>): Promise<T> => {
     try {
       await ready(redis);
-      return await ask();
+      return await count(inRedis);
     } catch (error) {
-      down(error);
-      return otherwise();
+      onFailure(error);
+      return count(fallback);
     }
   };
+  return {
+    enter: (...args) => orFallback((store) => store.enter(...args)),
+    takeBack: (...args) => orFallback((store) => store.takeBack(...args)),
+    renew: (...args) => orFallback((store) => store.renew(...args)),
+    leave: (...args) => orFallback((store) => store.leave(...args)),
+    read: (...args) => orFallback((store) => store.read(...args)),
+    async close() {
+      // Waits for the answers to what was sent before.
+      if (redis.status === 'ready') await redis.quit().catch(() => {});
+      redis.disconnect();
+      await fallback.close();
+    },
+  };
+}
+
+type Commands = Omit<CounterStore, 'close'>;
+
+/** Creates the counters as Redis transactions. They reject while Redis cannot be reached. */
+function createCommands(redis: Redis, prefix: string): Commands {
   const namesOf = (key: string, now: number) => {
     const { before, minute, day, month } = windowsOf(now);
     const base = `${prefix}:{${key}}`;
@@ -71,91 +94,63 @@ export function createRedisCounters({
       streams: `${base}:streams`,
     };
   };
-  const read = async (key: string, now: number): Promise<Counters> => {
-    const names = namesOf(key, now);
-    const [counts, streams] = (await run(
-      redis
-        .multi()
-        .mget(names.requestsBefore, names.requests, names.tokensBefore, names.tokens, names.day, names.month)
-        .zcount(names.streams, `(${now}`, '+inf'),
-    )) as [Array<string | null>, number];
-    return toCounters(counts, streams);
-  };
-
   return {
-    enter: (key, id, now) =>
-      orFallback(
-        async () => {
-          const names = namesOf(key, now);
-          const [, , , , , counts, streams] = (await run(
-            redis
-              .multi()
-              .incr(names.requests)
-              .expire(names.requests, MINUTES_KEPT_S)
-              .zremrangebyscore(names.streams, '-inf', now)
-              .zadd(names.streams, now + STREAM_LEASE_MS, id)
-              .pexpire(names.streams, STREAM_LEASE_MS)
-              .mget(names.requestsBefore, names.requests, names.tokensBefore, names.tokens, names.day, names.month)
-              .zcard(names.streams),
-          )) as [unknown, unknown, unknown, unknown, unknown, Array<string | null>, number];
-          return toCounters(counts, streams);
-        },
-        () => fallback.enter(key, id, now),
-      ),
-    takeBack: (key, id, now) =>
-      orFallback(
-        async () => {
-          const names = namesOf(key, now);
-          await run(redis.multi().decr(names.requests).expire(names.requests, MINUTES_KEPT_S).zrem(names.streams, id));
-        },
-        () => fallback.takeBack(key, id, now),
-      ),
-    renew: (key, id, now) =>
-      orFallback(
-        async () => {
-          const { streams } = namesOf(key, now);
-          await run(
-            redis
-              .multi()
-              .zadd(streams, now + STREAM_LEASE_MS, id)
-              .pexpire(streams, STREAM_LEASE_MS),
-          );
-        },
-        () => fallback.renew(key, id, now),
-      ),
-    leave: (key, id, { tokens, microUsd }, now) =>
-      orFallback(
-        async () => {
-          const names = namesOf(key, now);
-          await run(
-            redis
-              .multi()
-              .zrem(names.streams, id)
-              .incrby(names.tokens, tokens)
-              .expire(names.tokens, MINUTES_KEPT_S)
-              .incrby(names.day, microUsd)
-              .expire(names.day, DAY_KEPT_S)
-              .incrby(names.month, microUsd)
-              .expire(names.month, MONTH_KEPT_S),
-          );
-        },
-        () => fallback.leave(key, id, { tokens, microUsd }, now),
-      ),
-    read: (key, now) =>
-      orFallback(
-        () => read(key, now),
-        () => fallback.read(key, now),
-      ),
-    async close() {
-      // Waits for the answers to what was sent before.
-      if (redis.status === 'ready') await redis.quit().catch(() => {});
-      redis.disconnect();
-      await fallback.close();
+    async enter(key, id, now) {
+      const names = namesOf(key, now);
+      const [, , , , , counts, streams] = (await run(
+        redis
+          .multi()
+          .incr(names.requests)
+          .expire(names.requests, MINUTES_KEPT_S)
+          .zremrangebyscore(names.streams, '-inf', now)
+          .zadd(names.streams, now + STREAM_LEASE_MS, id)
+          .pexpire(names.streams, STREAM_LEASE_MS)
+          .mget(names.requestsBefore, names.requests, names.tokensBefore, names.tokens, names.day, names.month)
+          .zcard(names.streams),
+      )) as [unknown, unknown, unknown, unknown, unknown, Array<string | null>, number];
+      return toCounters(counts, streams);
+    },
+    async takeBack(key, id, now) {
+      const names = namesOf(key, now);
+      await run(redis.multi().decr(names.requests).expire(names.requests, MINUTES_KEPT_S).zrem(names.streams, id));
+    },
+    async renew(key, id, now) {
+      const { streams } = namesOf(key, now);
+      await run(
+        redis
+          .multi()
+          .zadd(streams, now + STREAM_LEASE_MS, id)
+          .pexpire(streams, STREAM_LEASE_MS),
+      );
+    },
+    async leave(key, id, { tokens, microUsd }, now) {
+      const names = namesOf(key, now);
+      await run(
+        redis
+          .multi()
+          .zrem(names.streams, id)
+          .incrby(names.tokens, tokens)
+          .expire(names.tokens, MINUTES_KEPT_S)
+          .incrby(names.day, microUsd)
+          .expire(names.day, DAY_KEPT_S)
+          .incrby(names.month, microUsd)
+          .expire(names.month, MONTH_KEPT_S),
+      );
+    },
+    async read(key, now) {
+      const names = namesOf(key, now);
+      const [counts, streams] = (await run(
+        redis
+          .multi()
+          .mget(names.requestsBefore, names.requests, names.tokensBefore, names.tokens, names.day, names.month)
+          .zcount(names.streams, `(${now}`, '+inf'),
+      )) as [Array<string | null>, number];
+      return toCounters(counts, streams);
     },
   };
 }
 
-/** The first commands wait for the connection, as long as a command may take. */
+/** Waits for the connection that comes about, for as long as a command may take. Throws, or rejects, where there is none. */
 function ready(redis: Redis): Promise<void> | undefined {
   if (redis.status === 'ready') return undefined;
   if (redis.status !== 'connecting' && redis.status !== 'connect') throw new Error(`the connection is ${redis.status}`);

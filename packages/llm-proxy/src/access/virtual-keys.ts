@@ -1,26 +1,27 @@
 import { hash } from 'node:crypto';
-import { CodelabError, newId } from '@codelab/protocol';
+import { CodelabError, newId, noUsage } from '@codelab/protocol';
 import { type Credentials, isRealKey, type Logger, tokenOf } from '@codelab/service-kit';
 import type { Config, VirtualKey } from '../config/config.ts';
 import { createNameFilter } from '../config/name-filter.ts';
+import type { Clock } from '../lib/clock.ts';
 import type { CountedUsage } from '../providers/provider.ts';
 import type { Route } from '../routing/model-router.ts';
 import type { CostOf } from '../routing/pricing.ts';
 import { type CounterStore, type Counters, type KeyLimits, refusalOf, STREAM_LEASE_MS } from './quota.ts';
 
-/** Whose key a request came with. */
+/** The owner of the key that a request came with. */
 export interface Caller {
   /** The key's name in the configuration file; `internal` for llm-proxy's own. */
   name: string;
-  /** Whether it may ask for this model. */
+  /** True if the key may ask for this model. */
   mayUse(model: string): boolean;
-  /** Lets a completion begin and counts it. Throws `FORBIDDEN`, `RATE_LIMITED`, `BUDGET_EXCEEDED`. */
+  /** Admits a completion and counts it. Throws `FORBIDDEN`, `RATE_LIMITED`, `BUDGET_EXCEEDED`. */
   admit(model: string, routes: Route[]): Promise<Admission | undefined>;
 }
 
 export interface Admission {
-  /** The completion is over. Whatever it has used is counted, however it ended. */
-  settle(spent: { usage: CountedUsage | undefined; costUsd: number | undefined }): void;
+  /** Ends the completion, however it went: charges its usage to the key and frees its stream. */
+  release(spent: { usage: CountedUsage | undefined; costUsd: number | undefined }): void;
 }
 
 export interface KeyUsage {
@@ -31,9 +32,9 @@ export interface KeyUsage {
 
 export interface VirtualKeys {
   find(credentials: Credentials): Caller | undefined;
-  /** What somebody is told whom `find` does not know. */
+  /** Returns the error for credentials that `find` does not know. */
   refusalOf(credentials: Credentials): CodelabError;
-  /** What keys have used: the caller's own, or all for llm-proxy's own key. */
+  /** Returns the usage of the caller's key, or of all keys for llm-proxy's own. */
   usage(caller: Caller): Promise<KeyUsage[]>;
 }
 
@@ -44,25 +45,27 @@ export interface VirtualKeysOptions {
   variables: Record<string, string | undefined>;
   counters: CounterStore;
   costOf: CostOf;
+  clock: Clock;
   log: Logger;
 }
 
 const internal: Caller = { name: 'internal', mayUse: () => true, admit: async () => undefined };
 
-/** Keys are looked up by their digest: how long that takes says nothing about them. */
+/** Looks keys up by their digest, so that the time it takes tells nothing about them. */
 export function createVirtualKeys({
   internalKey,
   keys,
   variables,
   counters,
   costOf,
+  clock,
   log,
 }: VirtualKeysOptions): VirtualKeys {
   const callers = new Map<string, Caller>();
   const entries = Object.entries(keys);
   for (const [name, key] of entries) {
     const digest = digestOf(name, key, variables, log);
-    if (digest !== undefined) callers.set(digest, createCaller(name, key, { counters, costOf, log }));
+    if (digest !== undefined) callers.set(digest, createCaller(name, key, { counters, costOf, clock, log }));
   }
   callers.set(sha256(internalKey), internal);
   return {
@@ -78,13 +81,13 @@ export function createVirtualKeys({
           .map(async ([name, key]) => ({
             name,
             limits: limitsOf(key),
-            counters: await counters.read(name, Date.now()),
+            counters: await counters.read(name, clock.now()),
           })),
       ),
   };
 }
 
-/** The key that a request has: also where Anthropic's and Azure's clients put it. */
+/** Returns the key of a request: Anthropic's and Azure's clients have headers of their own for it. */
 function credentialOf(credentials: Credentials): string | undefined {
   const { headers } = credentials;
   const given = headers['x-internal-auth'] === undefined ? (headers['x-api-key'] ?? headers['api-key']) : undefined;
@@ -114,7 +117,7 @@ function digestOf(
   const key = variables[variable];
   if (key !== undefined && isRealKey(key)) return sha256(key);
   const why = key ? 'is no key of at least 16 characters, not the same few again and again' : 'is not set';
-  log.warn({ key: name }, `the key ${name} lets nobody in: ${variable} ${why}`);
+  log.warn({ keyName: name, event: 'key.disabled' }, `the virtual key ${name} is disabled: ${variable} ${why}`);
   return undefined;
 }
 
@@ -128,24 +131,18 @@ function limitsOf(key: VirtualKey): KeyLimits {
   };
 }
 
-const noUsage: CountedUsage = {
-  inputTokens: 0,
-  outputTokens: 0,
-  cachedTokens: 0,
-  reasoningTokens: 0,
-  cacheWriteTokens: 0,
-  isEstimated: false,
-};
+const noCountedUsage: CountedUsage = { ...noUsage, cacheWriteTokens: 0, isEstimated: false };
 
 function createCaller(
   name: string,
   key: VirtualKey,
-  { counters, costOf, log }: Pick<VirtualKeysOptions, 'counters' | 'costOf' | 'log'>,
+  { counters, costOf, clock, log }: Pick<VirtualKeysOptions, 'counters' | 'costOf' | 'clock' | 'log'>,
 ): Caller {
   const limits = limitsOf(key);
   const mayUse = key.models === undefined ? () => true : createNameFilter(key.models);
   const hasBudget = limits.budgetUsdPerDay !== undefined || limits.budgetUsdPerMonth !== undefined;
-  const failed = (error: unknown) => log.error({ key: name, err: error }, 'a key could not be counted');
+  const onFailure = (err: unknown) =>
+    log.error({ keyName: name, err, event: 'usage.uncounted' }, 'usage of a virtual key could not be counted');
   return {
     name,
     mayUse,
@@ -153,27 +150,29 @@ function createCaller(
       const names = routes.map((route) => `${route.provider.id}/${route.model}`);
       if (!mayUse(model) && !names.every(mayUse))
         throw new CodelabError('FORBIDDEN', `The key "${name}" may not use the model "${model}".`);
-      const free = hasBudget ? routes.findIndex((route) => costOf(route, noUsage) === undefined) : -1;
-      if (free !== -1)
+      const unpriced = hasBudget ? routes.findIndex((route) => costOf(route, noCountedUsage) === undefined) : -1;
+      if (unpriced !== -1)
         throw new CodelabError(
           'FORBIDDEN',
-          `The key "${name}" has a budget, and the model "${names[free]}" has no price: add one to prices in llm-proxy.config.yaml.`,
+          `The key "${name}" has a budget, and the model "${names[unpriced]}" has no price: add one to prices in llm-proxy.config.yaml.`,
         );
       const id = newId('stream');
-      const now = Date.now();
+      const now = clock.now();
       const refusal = refusalOf(await counters.enter(name, id, now), limits, now);
       if (refusal !== undefined) {
         await counters.takeBack(name, id, now);
         throw refusal;
       }
-      const renewal = setInterval(() => void counters.renew(name, id, Date.now()).catch(failed), STREAM_LEASE_MS / 3);
-      renewal.unref();
+      const cancelRenewal = clock.every(
+        STREAM_LEASE_MS / 3,
+        () => void counters.renew(name, id, clock.now()).catch(onFailure),
+      );
       return {
-        settle({ usage, costUsd }) {
-          clearInterval(renewal);
+        release({ usage, costUsd }) {
+          cancelRenewal();
           const tokens = usage === undefined ? 0 : usage.inputTokens + usage.outputTokens;
           const microUsd = Math.round((costUsd ?? 0) * 1e6);
-          counters.leave(name, id, { tokens, microUsd }, Date.now()).catch(failed);
+          counters.leave(name, id, { tokens, microUsd }, clock.now()).catch(onFailure);
         },
       };
     },

@@ -1,7 +1,7 @@
 import type { CodelabError } from '@codelab/protocol';
 import { toClientVisibleError, wireStatusOf } from './client-visible-error.ts';
 
-/** Anthropic's error body. Source: https://docs.anthropic.com/en/api/errors */
+/** Converts an error to Anthropic's error body. Source: https://docs.anthropic.com/en/api/errors */
 export function toAnthropicError(error: CodelabError, requestId: string) {
   return {
     type: 'error',
@@ -11,8 +11,8 @@ export function toAnthropicError(error: CodelabError, requestId: string) {
 }
 
 function typeOf(error: CodelabError): string {
-  const said = toClientVisibleError(error)?.type;
-  if (said !== undefined && /_error$|^request_too_large$/.test(said)) return said;
+  const type = toClientVisibleError(error)?.type;
+  if (type !== undefined && /_error$|^request_too_large$/.test(type)) return type;
   switch (wireStatusOf(error)) {
     case 400:
       return 'invalid_request_error';

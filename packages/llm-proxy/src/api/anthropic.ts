@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { type Attempt, jsonAttempt, streamAttempt } from '../completion/attempt.ts';
 import { collectChunks, openTranslated } from '../completion/translated-attempt.ts';
 import { toAbortSignal } from '../lib/cancel-token.ts';
-import type { Opened } from '../providers/provider.ts';
+import type { OpenedChoices } from '../providers/provider.ts';
 import type { Route } from '../routing/model-router.ts';
 import { createAnthropicCollector } from '../wire/anthropic/collector.ts';
 import { type AnthropicUsage, mergeUsage } from '../wire/anthropic/decoder.ts';
@@ -33,22 +33,22 @@ const shape: ErrorShape = {
   event: (error, requestId) => `event: error\ndata: ${JSON.stringify(toAnthropicError(error, requestId))}\n\n`,
 };
 
-/** Anthropic's wire: `/v1/messages` and `/v1/messages/count_tokens`. */
+/** Registers Anthropic's wire: `/v1/messages` and `/v1/messages/count_tokens`. */
 export function anthropicRoutes(options: EndpointOptions) {
   return async (app: FastifyInstance) => {
     prepareEndpoint(app, options, shape);
 
     app.post('/v1/messages', async (request, reply) => {
-      const entry = admit(options, request, reply, 'messages');
-      const { body, context } = entry;
+      const admitted = admit(options, request, reply, 'messages');
+      const { body, context } = admitted;
       checkCompletion(body);
       const { model } = body;
       const headers = passedHeaders(request);
       if (body.stream !== true) {
-        const open = (route: Route) => openWhole(entry, body, route, headers, options);
+        const open = (route: Route) => openWhole(admitted, body, route, headers, options);
         return sendWhole(options, request, reply, { ...context, model, open });
       }
-      const open = (route: Route, opened: Opened) => openStream(entry, body, route, opened, headers, options);
+      const open = (route: Route, opened: OpenedChoices) => openStream(admitted, body, route, opened, headers, options);
       return sendStream(options, request, reply, { ...context, model, open }, shape);
     });
 
@@ -57,12 +57,12 @@ export function anthropicRoutes(options: EndpointOptions) {
       checkCompletion(body);
       const { routes } = await options.services.models.resolve(body.model);
       const { provider, model } = routes[0];
-      // Only Anthropic counts without answering: for all others it is a guess.
+      // Only Anthropic can count without answering; for other providers it is estimated.
       if (provider.wire !== 'anthropic') return { input_tokens: estimateInputTokens(body) };
       if (!context.caller.mayUse(body.model) && !context.caller.mayUse(`${provider.id}/${model}`))
         throw new CodelabError('FORBIDDEN', `The key "${context.caller.name}" may not use the model "${body.model}".`);
       const edited = withModel(bytes, body.model, model);
-      const stop = AbortSignal.any([toAbortSignal(context.signal), AbortSignal.timeout(COUNT_TIMEOUT_MS)]);
+      const cancel = AbortSignal.any([toAbortSignal(context.signal), AbortSignal.timeout(COUNT_TIMEOUT_MS)]);
       const headers = passedHeaders(request);
       const attempt = jsonAttempt(
         { provider, endpoint: 'messages/count_tokens', model, body: edited, headers, inputTokens: () => 0 },
@@ -76,7 +76,7 @@ export function anthropicRoutes(options: EndpointOptions) {
         counted = text;
         return undefined;
       };
-      await attempt.run({ stop, heard: () => {}, deliver });
+      await attempt.run({ cancel, onActivity: () => {}, deliver });
       return reply.type('application/json').send(counted);
     });
   };
@@ -86,7 +86,7 @@ function openStream(
   { bytes, body }: Admitted,
   messages: MessagesBody,
   route: Route,
-  opened: Opened,
+  opened: OpenedChoices,
   headers: Record<string, string>,
   { services }: EndpointOptions,
 ): Attempt<Buffer | string> {
@@ -128,7 +128,7 @@ function openWhole(
   );
 }
 
-/** What a client says to Anthropic in headers. */
+/** Returns the client's headers that are passed on to Anthropic. */
 function passedHeaders({ headers }: FastifyRequest): Record<string, string> {
   const passed: Record<string, string> = {};
   for (const name of ['anthropic-version', 'anthropic-beta'])

@@ -1,28 +1,18 @@
 import { type CodelabError, type ErrorCode, errorCatalogue } from '@codelab/protocol';
+import { detailsOf, type ProviderErrorDetails } from '../errors/provider-error.ts';
 
-interface Fault {
-  type?: string;
-  code?: string;
-  param?: string;
-  status?: number;
-}
-
-/** What the request itself is to blame for: the client learns all that the provider said. */
+/** Errors that the request caused: the client gets the provider's own type, code and param. */
 const CLIENTS: ErrorCode[] = ['VALIDATION', 'CONTEXT_WINDOW_EXCEEDED', 'CONTENT_FILTERED', 'MODEL_NOT_FOUND'];
-/** What the official clients have errors of their own for: unprocessable, unavailable, overloaded. */
+/** Statuses for which official clients have an error class: unprocessable, unavailable, overloaded. */
 const KEPT_STATUSES = [422, 503, 529];
 
-function detailsOf({ details }: CodelabError): Fault | undefined {
-  return Array.isArray(details) || typeof details !== 'object' || details === null ? undefined : details;
-}
-
-/** The provider's own words for what is wrong with a request, where an error has them. */
-export function toClientVisibleError(error: CodelabError): Fault | undefined {
+/** Returns the provider's own type, code and param of an error that the request caused. */
+export function toClientVisibleError(error: CodelabError): ProviderErrorDetails | undefined {
   return CLIENTS.includes(error.code) ? detailsOf(error) : undefined;
 }
 
-/** The status that a client of a provider's wire is told. */
+/** Returns the HTTP status for a client of a provider's wire. */
 export function wireStatusOf(error: CodelabError): number {
-  const { status } = error.code.startsWith('PROVIDER_') || error.code === 'VALIDATION' ? (detailsOf(error) ?? {}) : {};
+  const { status } = error.code.startsWith('PROVIDER_') || error.code === 'VALIDATION' ? detailsOf(error) : {};
   return status !== undefined && KEPT_STATUSES.includes(status) ? status : errorCatalogue[error.code].status;
 }

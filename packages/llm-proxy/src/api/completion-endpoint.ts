@@ -16,7 +16,7 @@ import { type Completion, type CompletionServices, streamCompletion } from '../c
 import { type CancelSignal, CancelToken } from '../lib/cancel-token.ts';
 import { wireStatusOf } from './client-visible-error.ts';
 
-/** How long a failure may still get a status of its own. */
+/** Time within which a failure still gets its own HTTP status; after it the head is sent. */
 const HEAD_AFTER_MS = 10_000;
 
 export interface EndpointOptions {
@@ -28,23 +28,23 @@ export interface EndpointOptions {
   log: Logger;
 }
 
-/** How a door tells of a failure. */
+/** Converts errors to an endpoint's wire. */
 export interface ErrorShape {
   body(error: CodelabError, requestId: string): object;
-  /** The event that ends a stream which had begun. */
+  /** Returns the event that ends a stream which had begun. */
   event(error: CodelabError, requestId: string): string;
 }
 
-/** A request that has been let in. */
+/** A request of a known key, with a JSON object as its body. */
 export interface Admitted {
-  /** As it came. */
+  /** The body, byte for byte. */
   bytes: Buffer;
   body: Record<string, unknown>;
-  /** What a completion needs to know of who asks. */
+  /** The part of a `Completion` that is known of each request. */
   context: Pick<Completion<unknown>, 'caller' | 'requestId' | 'cacheKey'> & { signal: CancelSignal };
 }
 
-/** Bodies stay bytes, beside what they say: what is passed on is passed on as it came. Failures get the door's own shape. */
+/** Sets a Fastify scope up for a wire: bodies stay bytes, to be passed through as they came; errors get the wire's shape. */
 export function prepareEndpoint(app: FastifyInstance, { log, maxBodyBytes }: EndpointOptions, shape: ErrorShape): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(
@@ -66,22 +66,27 @@ export function prepareEndpoint(app: FastifyInstance, { log, maxBodyBytes }: End
   });
 }
 
-/** Lets a caller in. Throws `UNAUTHORIZED`. */
+/** Returns the caller of a request. Throws `UNAUTHORIZED`. */
 export function callerOf({ keys }: EndpointOptions, request: FastifyRequest): Caller {
   const caller = keys.find(request);
   if (caller === undefined) throw keys.refusalOf(request);
   return caller;
 }
 
-/** Lets a request in, and looks at no more of its body than a door needs: the rest is the provider's to judge. */
-export function admit(options: EndpointOptions, request: FastifyRequest, reply: FastifyReply, door: string): Admitted {
+/** Admits a request. Checks that its body is a JSON object; the rest is the provider's to judge. */
+export function admit(
+  options: EndpointOptions,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  endpoint: string,
+): Admitted {
   const caller = callerOf(options, request);
   const bytes = request.body as Buffer | undefined;
   const body = parseJsonBody(bytes ?? Buffer.alloc(0));
   if (typeof body !== 'object' || body === null || Array.isArray(body))
     throw new CodelabError('VALIDATION', 'The body must be a JSON object.');
   const isFresh = /no-cache|no-store/.test(request.headers['cache-control'] ?? '');
-  const cacheKey = isFresh || !options.services.cache.isOn ? undefined : cacheKeyOf(door, bytes as Buffer);
+  const cacheKey = isFresh || !options.services.cache.isOn ? undefined : cacheKeyOf(endpoint, bytes as Buffer);
   return {
     bytes: bytes as Buffer,
     body: body as Record<string, unknown>,
@@ -89,14 +94,14 @@ export function admit(options: EndpointOptions, request: FastifyRequest, reply: 
   };
 }
 
-/** Aborted when the client has gone before its answer was whole. */
+/** Returns a signal that aborts when the client disconnects before its answer is whole. */
 function clientGone(response: ServerResponse): CancelSignal {
-  const stop = new CancelToken();
-  whenGone(response, () => stop.abort());
-  return stop;
+  const cancel = new CancelToken();
+  whenGone(response, () => cancel.abort());
+  return cancel;
 }
 
-/** Throws `VALIDATION` where a body lacks what every completion has. */
+/** Throws `VALIDATION` if a body lacks the fields that every completion has. */
 export function checkCompletion(
   body: Record<string, unknown>,
 ): asserts body is Record<string, unknown> & { model: string; messages: unknown[]; stream?: boolean } {
@@ -115,7 +120,7 @@ export function isModelName(model: unknown): model is string {
   return typeof model === 'string' && ModelName.safeParse(model).success;
 }
 
-/** Sends a completion whose parts are whole events. */
+/** Sends a completion as a stream; its parts are whole events. */
 export async function sendStream(
   options: EndpointOptions,
   request: FastifyRequest,
@@ -134,7 +139,7 @@ export async function sendStream(
   try {
     await streamCompletion(completion, options.services, stream.write).then(stream.end, stream.fail);
   } catch (thrown) {
-    // Nothing has been sent yet: the failure gets a status of its own.
+    // Nothing has been sent yet: the failure gets its own status.
     const error = toHttpError(thrown);
     sendJson(
       reply.raw,
@@ -147,7 +152,7 @@ export async function sendStream(
   }
 }
 
-/** Sends a completion that comes as one JSON text. */
+/** Sends a completion as one JSON text. */
 export async function sendWhole(
   options: EndpointOptions,
   request: FastifyRequest,
@@ -162,7 +167,7 @@ export async function sendWhole(
       return undefined;
     });
     reply.hijack();
-    // Aborted: there is nobody to answer.
+    // The client has disconnected.
     if (completion.signal?.aborted) return;
     sendJson(reply.raw, 200, ownHeaders(request.id), answer);
   } finally {
@@ -180,7 +185,7 @@ function sendJson(response: ServerResponse, status: number, headers: Record<stri
   response.end(body);
 }
 
-/** `x-request-id` is OpenAI's, `request-id` Anthropic's. No browser may take an answer for anything but what it says it is. */
+/** Returns the headers of each answer: `x-request-id` is OpenAI's, `request-id` Anthropic's. */
 function ownHeaders(requestId: string): Record<string, string> {
   return { 'x-request-id': requestId, 'request-id': requestId, 'x-content-type-options': 'nosniff' };
 }
@@ -190,7 +195,7 @@ function errorHeaders(error: CodelabError, requestId: string): Record<string, st
     ...ownHeaders(requestId),
     'x-codelab-error': error.code,
     ...(error.retryAfterMs === undefined ? {} : { 'retry-after': String(Math.ceil(error.retryAfterMs / 1000)) }),
-    // The official clients would try again, at once, what cannot succeed.
+    // Official clients would retry at once, which cannot succeed.
     ...(error.code === 'BUDGET_EXCEEDED' ? { 'x-should-retry': 'false' } : {}),
   };
 }

@@ -10,7 +10,7 @@ import type { ProviderChunk } from '../providers/provider.ts';
 
 const CompletionStream = z.object({
   request: CompletionRequest,
-  /** Set by tRPC's client when it subscribes again after a cut. */
+  /** Set by tRPC's client when it subscribes again after its connection broke. */
   lastEventId: z.string().nullish(),
 });
 
@@ -19,7 +19,7 @@ export interface CompletionOptions {
   keys: VirtualKeys;
 }
 
-/** Chunks of any provider; a failure is the last one. */
+/** Creates the procedure that streams a completion as chunks; a failure is the last chunk. */
 export function createCompletionProcedures({ services, keys }: CompletionOptions) {
   return router({
     stream: procedure.input(CompletionStream).subscription(async function* ({ input, ctx, signal }) {
@@ -27,7 +27,7 @@ export function createCompletionProcedures({ services, keys }: CompletionOptions
         type: 'error',
         error: toWireError(error, ctx.requestId),
       });
-      // A second call of the provider would be a second answer, and a second bill.
+      // A second request to the provider would be a second answer, and a second bill.
       if (input.lastEventId != null) {
         const why = 'The connection to llm-proxy broke in the middle of the answer.';
         yield tracked(
@@ -45,13 +45,13 @@ export function createCompletionProcedures({ services, keys }: CompletionOptions
         const { request } = input;
         const { model } = request;
         const parts = pushToPull<ProviderChunk[]>(
-          (deliver, stop) =>
+          (deliver, cancel) =>
             streamCompletion(
               {
                 model,
                 caller,
                 open: (route) => openTranslated(route, request, (chunks) => chunks, services.costOf),
-                signal: stop,
+                signal: cancel,
                 requestId: ctx.requestId,
               },
               services,

@@ -1,12 +1,12 @@
 import type { FastifyRequest } from 'fastify';
 import { callerOf, type EndpointOptions } from './completion-endpoint.ts';
 
-/** When this process began to know its models: nobody says when a model came to be. */
+/** Start of this process, as the creation time of every model: providers do not tell it reliably. */
 const since = new Date();
 const created = Math.floor(since.getTime() / 1000);
 
 /**
- * The models that the caller may ask for, in OpenAI's shape, and in Anthropic's at once: neither's client looks at what it does not know.
+ * Lists the models that the caller may ask for, in OpenAI's and Anthropic's shape at once: clients ignore the fields they do not know.
  * Sources: https://platform.openai.com/docs/api-reference/models, https://docs.anthropic.com/en/api/models-list
  */
 export async function listModels(options: EndpointOptions, request: FastifyRequest) {

@@ -3,7 +3,7 @@ import type { CompletionOptions } from './completion-procedures.ts';
 
 export function createModelProcedures({ services, keys }: CompletionOptions) {
   return router({
-    /** Those that the caller may ask for. */
+    /** Lists the models that the caller may ask for. */
     list: procedure.query(async ({ ctx }) => {
       const caller = keys.find(ctx.credentials);
       const { models, defaultModel } = await services.models.list();

@@ -1,15 +1,15 @@
 import { type CodelabError, errorCatalogue } from '@codelab/protocol';
 import { toClientVisibleError } from './client-visible-error.ts';
 
-/** OpenAI's error body. Source: https://platform.openai.com/docs/guides/error-codes */
+/** Converts an error to OpenAI's error body. Source: https://platform.openai.com/docs/guides/error-codes */
 export function toOpenAiError(error: CodelabError) {
-  const fault = toClientVisibleError(error);
+  const visible = toClientVisibleError(error);
   return {
     error: {
       message: error.message,
-      type: fault?.type ?? typeOf(error),
-      param: fault?.param ?? paramOf(error),
-      code: fault?.code ?? toOpenAiCode(error),
+      type: visible?.type ?? typeOf(error),
+      param: visible?.param ?? paramOf(error),
+      code: visible?.code ?? toOpenAiCode(error),
     },
   };
 }

@@ -3,7 +3,7 @@ import { toValidationError } from '@codelab/service-kit';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { type Attempt, jsonAttempt, streamAttempt } from '../completion/attempt.ts';
 import { collectChunks, openTranslated } from '../completion/translated-attempt.ts';
-import type { Opened } from '../providers/provider.ts';
+import type { OpenedChoices } from '../providers/provider.ts';
 import type { Route } from '../routing/model-router.ts';
 import { endReason } from '../wire/end-reason.ts';
 import { spliceJson, withModel } from '../wire/json-splice.ts';
@@ -32,7 +32,7 @@ const shape: ErrorShape = {
   event: (error) => `data: ${JSON.stringify(toOpenAiError(error))}\n\n`,
 };
 
-/** OpenAI's wire: `/v1/chat/completions`, `/v1/embeddings`, `/v1/models`, and the older name `/v1/llm/models`. */
+/** Registers OpenAI's wire: `/v1/chat/completions`, `/v1/embeddings`, `/v1/models`, and the older name `/v1/llm/models`. */
 export function openAiRoutes(options: EndpointOptions) {
   return async (app: FastifyInstance) => {
     prepareEndpoint(app, options, shape);
@@ -53,17 +53,17 @@ export function openAiRoutes(options: EndpointOptions) {
     });
 
     app.post('/v1/chat/completions', async (request, reply) => {
-      const entry = admit(options, request, reply, 'chat');
-      const { body, context } = entry;
+      const admitted = admit(options, request, reply, 'chat');
+      const { body, context } = admitted;
       checkCompletion(body);
       const { model } = body;
       if (body.stream !== true)
         return sendWhole(options, request, reply, {
           ...context,
           model,
-          open: (route) => openWhole(entry, route, options),
+          open: (route) => openWhole(admitted, route, options),
         });
-      const open = (route: Route, opened: Opened) => openStream(entry, route, opened, options);
+      const open = (route: Route, opened: OpenedChoices) => openStream(admitted, route, opened, options);
       return sendStream(options, request, reply, { ...context, model, open }, shape);
     });
 
@@ -91,31 +91,31 @@ export function openAiRoutes(options: EndpointOptions) {
 }
 
 function openStream(
-  entry: Admitted,
+  admitted: Admitted,
   route: Route,
-  opened: Opened,
+  opened: OpenedChoices,
   { services }: EndpointOptions,
 ): Attempt<Buffer | string> {
   const { provider, model } = route;
-  const { body } = entry;
+  const { body } = admitted;
   const options = body.stream_options as { include_usage?: unknown } | null | undefined;
   const wantsUsage = options?.include_usage === true;
   if (provider.wire !== 'openai') {
-    const render = createOpenAiEncoder({ includeUsage: wantsUsage, isOpen: opened.has(0) });
-    return openTranslated(route, toRequest(body), render, services.costOf);
+    const encode = createOpenAiEncoder({ includeUsage: wantsUsage, isOpen: opened.has(0) });
+    return openTranslated(route, toRequest(body), encode, services.costOf);
   }
-  // Without its usage no stream could be counted.
+  // Without usage in the stream its tokens could only be estimated.
   const asksForUsage = !wantsUsage && provider.hasStreamUsage;
-  const edited = edit(entry, model, asksForUsage ? { ...options, include_usage: true } : undefined);
+  const edited = edit(admitted, model, asksForUsage ? { ...options, include_usage: true } : undefined);
   const rules = openAiPassthroughRules({ hidesUsage: asksForUsage, choices: choicesOf(body), opened });
   const reader = createPassthrough(rules, provider.names);
   const inputTokens = () => estimateInputTokens(body);
   return streamAttempt({ provider, endpoint: 'chat/completions', model, body: edited, inputTokens }, reader);
 }
 
-function openWhole(entry: Admitted, route: Route, { services }: EndpointOptions): Attempt<Buffer | string> {
+function openWhole(admitted: Admitted, route: Route, { services }: EndpointOptions): Attempt<Buffer | string> {
   const { provider, model } = route;
-  const { body } = entry;
+  const { body } = admitted;
   if (provider.wire !== 'openai') {
     const chunks = openTranslated(route, toRequest(body), (parts) => parts, services.costOf);
     return collectChunks(chunks, createOpenAiCollector());
@@ -125,7 +125,7 @@ function openWhole(entry: Admitted, route: Route, { services }: EndpointOptions)
       provider,
       endpoint: 'chat/completions',
       model,
-      body: edit(entry, model, undefined),
+      body: edit(admitted, model, undefined),
       inputTokens: () => estimateInputTokens(body),
     },
     {
@@ -136,7 +136,7 @@ function openWhole(entry: Admitted, route: Route, { services }: EndpointOptions)
   );
 }
 
-/** The body as it came, but for the model's name there, and what we need to know of a stream. */
+/** Returns the body with the provider's name of the model, and with `stream_options` if given; all other bytes as they came. */
 function edit({ bytes, body }: Admitted, model: string, streamOptions: object | undefined): Buffer {
   const values: Record<string, string> = {};
   if (body.model !== model) values.model = JSON.stringify(model);
@@ -144,7 +144,7 @@ function edit({ bytes, body }: Admitted, model: string, streamOptions: object | 
   return Object.keys(values).length === 0 ? bytes : spliceJson(bytes, values);
 }
 
-/** How many choices a client asks for. */
+/** Returns the number of choices that the client asks for. */
 function choicesOf({ n }: Record<string, unknown>): number {
   return typeof n === 'number' ? n : 1;
 }
@@ -153,7 +153,7 @@ function hasChoices(answer: object): answer is { choices: unknown[] } {
   return Array.isArray((answer as { choices?: unknown }).choices);
 }
 
-/** Says whether all choices that were asked for are there, each with the reason why it ended. */
+/** True if all choices that were asked for are there, each with its finish reason. */
 function isEnded(choices: unknown[], asked: number): boolean {
   return (
     choices.length >= Math.max(1, asked) &&
@@ -166,7 +166,7 @@ function usageOf(answer: object) {
   return usage == null ? undefined : toCountedUsage(usage);
 }
 
-/** The request as it is translated. Throws `VALIDATION` for what OpenAI would not take. */
+/** Parses the body for translation. Throws `VALIDATION` for a request that OpenAI would refuse. */
 function toRequest({ stream: _, stream_options: __, ...body }: Record<string, unknown>): CompletionRequest {
   const request = CompletionRequest.safeParse(body);
   if (!request.success) throw toValidationError(request.error);

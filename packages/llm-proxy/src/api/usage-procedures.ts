@@ -3,7 +3,7 @@ import type { CompletionOptions } from './completion-procedures.ts';
 
 export function createUsageProcedures({ keys }: CompletionOptions) {
   return router({
-    /** What virtual keys have used: the caller's own, or all for llm-proxy's own key. */
+    /** Returns the usage of the caller's virtual key, or of all keys for llm-proxy's own. */
     get: procedure.query(({ ctx }) => {
       const caller = keys.find(ctx.credentials);
       return caller === undefined ? [] : keys.usage(caller);

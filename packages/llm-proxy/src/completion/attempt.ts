@@ -4,66 +4,67 @@ import { toBrokenError, toStreamFault, toUnfinishedError, toUnreadableError } fr
 import { toFault } from '../errors/provider-fault.ts';
 import { Aborted, type HttpClientResponse } from '../http-client/http-client.ts';
 import type { CancelSignal } from '../lib/cancel-token.ts';
+import { tokensOf } from '../lib/token-length.ts';
 import {
   type AnswerReader,
   type BuiltinProvider,
   type CountedUsage,
   type Endpoint,
   type HttpProvider,
-  nothingOpened,
-  type Opened,
+  noChoices,
+  type OpenedChoices,
   type ProviderChunk,
 } from '../providers/provider.ts';
 import { failedEndIn, faultIn } from '../wire/chunk-reader.ts';
 import { saidCharacters } from '../wire/said-characters.ts';
-import { estimateUsage, tokensOf } from '../wire/token-estimate.ts';
+import { estimateUsage } from '../wire/token-estimate.ts';
 
-/** The most that an answer which is not streamed may have. */
+/** Maximum size of an answer that is not streamed. */
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
 
-/** Takes a part of an answer. A promise is waited for: whoever takes it is slow. */
+/** Receives a part of an answer. Backpressure: a promise is awaited before the next part. */
 export type Deliver<T> = (part: T) => Promise<void> | undefined;
 
 export interface AttemptRun<T> {
-  /** Aborts the upstream request. */
-  stop: CancelSignal;
-  /** Told whenever the provider has said something. */
-  heard: () => void;
+  /** Aborts the provider request. */
+  cancel: CancelSignal;
+  /** Called for each packet of the provider. */
+  onActivity: () => void;
   deliver: Deliver<T>;
 }
 
-/** One request to one provider. `T` is what the client's door makes of the answer's parts. */
+/** One request to one provider. `T` is what the client's endpoint sends: chunks, or bytes of its wire. */
 export interface Attempt<T> {
-  /** Resolves when the answer is whole and delivered. Rejects with a `CodelabError`, or whatever an abort throws. Runs once. */
+  /** Resolves when the answer is whole and delivered. Rejects with a `CodelabError`, or with the abort's error. Runs once. */
   run(how: AttemptRun<T>): Promise<void>;
-  /** Whether a part of the answer itself has come: after it, asking again would say it twice. */
+  /** True once a part of the answer itself has come: from then on a retry would repeat it. */
   hasBegun(): boolean;
-  /** The choices that what it has delivered has opened. */
-  opened(): Opened;
-  /** Whether what it has delivered, to the end, says itself that it ended by a failure. */
+  /** Returns the choices whose beginning it has delivered. */
+  opened(): OpenedChoices;
+  /** True if the answer was delivered to its end, and its last event reports a failure. */
   hasFailed(): boolean;
-  /** What it has used, estimated where the provider has not come to say; undefined where the provider has done nothing. */
+  /** Returns the usage, estimated if the answer ended before the provider reported it; undefined if the provider has done nothing. */
   usage(): CountedUsage | undefined;
 }
 
 interface PostedRequest {
   provider: HttpProvider;
   endpoint: Endpoint;
-  /** The provider's own name for it. */
+  /** The provider's own name of the model. */
   model: string;
   body: Buffer | string;
   headers?: Record<string, string>;
-  /** About how many tokens the request has. */
+  /** Estimates the tokens of the request. */
   inputTokens: () => number;
 }
 
-/** A streamed answer. */
+/** Creates an attempt whose answer is streamed. */
 export function streamAttempt<T>(request: PostedRequest, reader: AnswerReader<T>): Attempt<T> {
   const { provider } = request;
   let isPaid = false;
   return {
-    async run({ stop, heard, deliver }) {
-      const response = await post(request, stop, () => {
+    async run({ cancel, onActivity, deliver }) {
+      const response = await post(request, cancel, () => {
         isPaid = true;
       });
       try {
@@ -72,7 +73,7 @@ export function streamAttempt<T>(request: PostedRequest, reader: AnswerReader<T>
         // From here to the client's socket nothing is awaited, as long as the client keeps up.
         await response.each((packet) => {
           const part = reader.push(packet);
-          heard();
+          onActivity();
           const wait = part === undefined ? undefined : deliver(part);
           if (reader.failure !== undefined) throw reader.failure;
           const verdict = reader.isComplete ? 'enough' : undefined;
@@ -93,17 +94,17 @@ export function streamAttempt<T>(request: PostedRequest, reader: AnswerReader<T>
   };
 }
 
-/** Sends the request. Calls `onPaid` where it is given up when the provider has it: it may work on, and be paid. */
-async function post(request: PostedRequest, stop: CancelSignal, onPaid: () => void): Promise<HttpClientResponse> {
+/** Sends the request. Calls `onPaid` if it is aborted once the provider may have it: the provider may go on, and charge for it. */
+async function post(request: PostedRequest, cancel: CancelSignal, onPaid: () => void): Promise<HttpClientResponse> {
   try {
-    return await request.provider.post(request.endpoint, request, stop);
+    return await request.provider.post(request.endpoint, request, cancel);
   } catch (error) {
     if (error instanceof CodelabError && error.cause instanceof Aborted && error.cause.wasSent) onPaid();
     throw error;
   }
 }
 
-/** Throws where a provider answers with something else than a stream: a page of its login, say, or an error with the status 200. */
+/** Throws if the answer is no stream: a login page, say, or an error with the status 200. */
 async function checkIsStream(response: HttpClientResponse, { names }: HttpProvider): Promise<void> {
   const type = response.headers['content-type'] ?? '';
   if (!/html|json/i.test(String(type))) return;
@@ -128,15 +129,18 @@ function faultInText(body: string) {
   }
 }
 
-/** What an endpoint's answers are. */
+/** Describes the whole answers of an endpoint. */
 export interface WholeAnswer {
   isAnswer(answer: object): boolean;
-  /** Whether an answer has said why it ended. Default: answers of this kind have no end. */
+  /**
+   * True if an answer has its finish reason.
+   * @default answers of this kind have none
+   */
   isWhole?(answer: object): boolean;
   usage(answer: object): CountedUsage | undefined;
 }
 
-/** An answer that comes whole: its text as it came, once it is known to be what it should. */
+/** Creates an attempt whose answer comes whole. Delivers its text as it came, once it is checked. */
 export function jsonAttempt(request: PostedRequest, kind: WholeAnswer): Attempt<string> {
   const { provider } = request;
   let hasBegun = false;
@@ -144,12 +148,12 @@ export function jsonAttempt(request: PostedRequest, kind: WholeAnswer): Attempt<
   let characters = 0;
   let usage: CountedUsage | undefined;
   return {
-    async run({ stop, heard, deliver }) {
-      const response = await post(request, stop, () => {
+    async run({ cancel, onActivity, deliver }) {
+      const response = await post(request, cancel, () => {
         isPaid = true;
       });
       isPaid = true;
-      heard();
+      onActivity();
       let text: string;
       try {
         text = provider.names.censor(await response.read(MAX_JSON_BYTES)).toString('utf8');
@@ -170,7 +174,7 @@ export function jsonAttempt(request: PostedRequest, kind: WholeAnswer): Attempt<
       await deliver(text);
     },
     hasBegun: () => hasBegun,
-    opened: () => nothingOpened,
+    opened: () => noChoices,
     hasFailed: () => false,
     usage() {
       if (usage !== undefined || !isPaid) return usage;
@@ -184,42 +188,42 @@ function parseAnswer(text: string, { names }: HttpProvider): object {
     const answer: unknown = JSON.parse(text);
     if (typeof answer === 'object' && answer !== null) return answer;
   } catch {
-    // Said below.
+    // Thrown below.
   }
   throw toUnreadableError('it is not JSON', names, false);
 }
 
-/** An answer of a model within this process. */
+/** Creates an attempt that asks a model within this process. */
 export function builtinAttempt<T>(
   provider: BuiltinProvider,
   request: CompletionRequest,
-  render: (chunks: ProviderChunk[]) => T | undefined,
+  encode: (chunks: ProviderChunk[]) => T | undefined,
 ): Attempt<T> {
   let hasBegun = false;
   let usage: CountedUsage | undefined;
   return {
-    async run({ stop, heard, deliver }) {
-      for await (const chunk of provider.stream(request, stop)) {
+    async run({ cancel, onActivity, deliver }) {
+      for await (const chunk of provider.stream(request, cancel)) {
         if (chunk.type !== 'start') hasBegun = true;
         if (chunk.type === 'usage') usage = { ...chunk.usage, cacheWriteTokens: 0, isEstimated: false };
-        heard();
-        const part = render([chunk]);
+        onActivity();
+        const part = encode([chunk]);
         if (part !== undefined) await deliver(part);
       }
     },
     hasBegun: () => hasBegun,
-    opened: () => nothingOpened,
+    opened: () => noChoices,
     hasFailed: () => false,
     usage: () => usage,
   };
 }
 
-/** A chunk reader whose chunks become what a door sends. */
+/** Wraps a chunk reader so that it returns what `encode` makes of its chunks. */
 export function encodeParts<T>(
   reader: AnswerReader<ProviderChunk[]>,
-  render: (chunks: ProviderChunk[]) => T | undefined,
+  encode: (chunks: ProviderChunk[]) => T | undefined,
 ): AnswerReader<T> {
-  const renderAll = (chunks: ProviderChunk[] | undefined) => (chunks === undefined ? undefined : render(chunks));
+  const encodeAll = (chunks: ProviderChunk[] | undefined) => (chunks === undefined ? undefined : encode(chunks));
   return {
     get hasBegun() {
       return reader.hasBegun;
@@ -236,8 +240,8 @@ export function encodeParts<T>(
     get hasFailed() {
       return reader.hasFailed;
     },
-    push: (packet) => renderAll(reader.push(packet)),
-    end: () => renderAll(reader.end()),
+    push: (packet) => encodeAll(reader.push(packet)),
+    end: () => encodeAll(reader.end()),
     usage: (inputTokens) => reader.usage(inputTokens),
   };
 }

@@ -1,21 +1,30 @@
+import type { Logger } from '@codelab/service-kit';
 import type { Route } from '../routing/model-router.ts';
 
 export interface BreakerOptions {
-  /** So many failures in a row open it; 0: it never opens. */
+  /** Consecutive failures that open a breaker; 0: it never opens. */
   failures: number;
-  /** How long it stays open until one request may try again. Milliseconds. */
+  /** Time from opening to the first probe. Milliseconds. */
   cooldownMs: number;
+  /** Milliseconds since 1970. */
+  now: () => number;
+  log: Logger;
 }
 
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
 /** Keeps requests from routes that only fail: a circuit breaker for each provider and model. */
 export interface Breakers {
-  /** How long the route is to be left alone, in milliseconds; 0 where it may be asked. Whoever asks a half-open one is its trial. */
+  /**
+   * Returns how long the route must be left alone, in milliseconds; 0 where it may be asked. In half-open state the first caller is the
+   * probe.
+   */
   admit(route: Route): number;
+  /** Closes the breaker. */
   succeeded(route: Route): void;
+  /** Counts a failure, which may open the breaker. */
   failed(route: Route): void;
-  /** The trial ended without telling anything. */
+  /** Ends a probe without a verdict: the next caller may be the probe. */
   released(route: Route): void;
   states(): Array<{ provider: string; model: string; state: BreakerState }>;
 }
@@ -25,13 +34,13 @@ interface Breaker {
   model: string;
   failures: number;
   openUntil: number;
-  isTried: boolean;
+  isProbing: boolean;
 }
 
-/** Callers may name any model: only so many are remembered. */
+/** Breakers that are remembered: callers may name any model. */
 const MAX_ROUTES = 1_000;
 
-export function createBreakers({ failures, cooldownMs }: BreakerOptions, now = Date.now): Breakers {
+export function createBreakers({ failures, cooldownMs, now, log }: BreakerOptions): Breakers {
   const breakers = new Map<string, Breaker>();
   const find = (route: Route) => breakers.get(keyOf(route));
   return {
@@ -40,12 +49,18 @@ export function createBreakers({ failures, cooldownMs }: BreakerOptions, now = D
       if (breaker === undefined || breaker.failures < failures) return 0;
       const left = breaker.openUntil - now();
       if (left > 0) return left;
-      if (breaker.isTried) return cooldownMs;
-      breaker.isTried = true;
+      if (breaker.isProbing) return cooldownMs;
+      breaker.isProbing = true;
       return 0;
     },
     succeeded(route) {
-      breakers.delete(keyOf(route));
+      const key = keyOf(route);
+      const breaker = breakers.get(key);
+      if (breaker === undefined) return;
+      breakers.delete(key);
+      const { provider, model } = breaker;
+      if (breaker.failures >= failures)
+        log.info({ provider, model, event: 'circuit_breaker.closed' }, 'circuit breaker closed');
     },
     failed(route) {
       if (failures === 0) return;
@@ -55,17 +70,21 @@ export function createBreakers({ failures, cooldownMs }: BreakerOptions, now = D
         model: route.model,
         failures: 0,
         openUntil: 0,
-        isTried: false,
+        isProbing: false,
       };
       breaker.failures++;
-      breaker.isTried = false;
+      breaker.isProbing = false;
       if (breaker.failures >= failures) breaker.openUntil = now() + cooldownMs;
+      if (breaker.failures === failures) {
+        const { provider, model } = breaker;
+        log.warn({ provider, model, failures, cooldownMs, event: 'circuit_breaker.opened' }, 'circuit breaker opened');
+      }
       if (!breakers.has(key) && breakers.size >= MAX_ROUTES) breakers.delete(breakers.keys().next().value as string);
       breakers.set(key, breaker);
     },
     released(route) {
       const breaker = find(route);
-      if (breaker !== undefined) breaker.isTried = false;
+      if (breaker !== undefined) breaker.isProbing = false;
     },
     states: () =>
       [...breakers.values()].map(({ provider, model, failures: count, openUntil }) => ({

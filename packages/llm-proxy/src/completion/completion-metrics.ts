@@ -3,20 +3,20 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { CountedUsage } from '../providers/provider.ts';
 import type { BreakerState } from './circuit-breaker.ts';
 
-/** How one completion went. */
+/** Result of one completion. */
 export interface CompletionReport {
   provider: string;
   model: string;
   outcome: 'finish' | 'error' | 'cancelled';
   code: ErrorCode | undefined;
-  /** Over all routes that were asked. */
+  /** Retries of all routes. */
   retries: number;
-  /** Until the first token. Milliseconds. */
+  /** Time until the first token. Milliseconds. */
   firstTokenMs: number | undefined;
   totalMs: number;
-  /** What was used, by all that were asked: the one that answered, and those that were given up. */
+  /** Usage of each provider that was asked: of the one that answered, and of those that were given up. */
   spent: Spent[];
-  /** Whether it came from the response cache. */
+  /** True if the answer came from the response cache. */
   isCached: boolean;
 }
 
@@ -30,13 +30,13 @@ export interface Spent {
 
 export interface CompletionMetrics {
   report(report: CompletionReport): void;
-  /** A completion begins; the result is called when it ends. */
-  opened(): () => void;
+  /** Counts a completion as in-flight until the function it returns is called. */
+  beginCompletion(): () => void;
 }
 
 const BREAKER_VALUES: Record<BreakerState, number> = { closed: 0, 'half-open': 1, open: 2 };
 
-/** Counts in a map until somebody reads the metrics: prom-client hashes its labels anew each time, which costs more than the count. */
+/** Creates a counter that counts in a map until the metrics are read: prom-client hashes its labels each time, which costs more than the count. */
 function countFor(registers: Registry[], config: { name: string; help: string; labelNames?: readonly string[] }) {
   const { labelNames = [] } = config;
   const pending = new Map<string, { labels: string[]; value: number }>();
@@ -57,10 +57,10 @@ function countFor(registers: Registry[], config: { name: string; help: string; l
   };
 }
 
-/** So many models are told apart: callers may ask for any name. */
+/** Models with metrics of their own: callers may ask for any name. */
 const MAX_MODELS = 500;
 
-/** Counts completions for `/metrics`. */
+/** Creates the metrics of completions, for `/metrics`. */
 export function createCompletionMetrics(
   registry: Registry,
   breakers: () => Array<{ provider: string; model: string; state: BreakerState }>,
@@ -146,7 +146,7 @@ export function createCompletionMetrics(
         tokens(usage.reasoningTokens, of, name, 'reasoning');
       }
     },
-    opened() {
+    beginCompletion() {
       open.inc();
       return () => open.dec();
     },

@@ -1,64 +1,62 @@
 import type { CancelToken } from '../lib/cancel-token.ts';
+import type { Clock } from '../lib/clock.ts';
 import type { Route } from '../routing/model-router.ts';
 import type { Attempt, Deliver } from './attempt.ts';
 
-/** An attempt that is about to run. */
+/** An attempt, with the route that it asks. */
 export interface Contender<T> {
   route: Route;
   attempt: Attempt<T>;
-  stop: CancelToken;
+  cancel: CancelToken;
   /** Runs the attempt. */
   run(deliver: Deliver<T>): Promise<void>;
 }
 
-export interface Race<T> {
+export interface Hedge<T> {
   first: Contender<T>;
-  /** Makes the second one, if there may be one now. */
+  /** Creates the hedge; undefined if there may be none now. */
   second: () => Contender<T> | undefined;
-  /** How long the first one may take to begin. Milliseconds. */
+  /** Time until the hedge is started, unless the first contender has begun. Milliseconds. */
   afterMs: number;
   deliver: Deliver<T>;
-  /** Told who goes on, as soon as that is clear. */
-  won: (winner: Contender<T>) => void;
+  /** Called once, with the contender that begins first. */
+  onWinner: (winner: Contender<T>) => void;
+  clock: Clock;
 }
 
 /**
- * Hedged requests: where `first` has not begun after `afterMs`, `second` is asked too, and whichever begins first goes on; the other's
- * request is aborted. Resolves when the answer is whole. Rejects with what `first` rejects with, if both fail, or if it fails before the
- * second was asked.
+ * Runs `first`, and `second` too where `first` has not begun after `afterMs`. The one that begins first goes on, the other is aborted.
+ * Resolves when the answer is whole. Rejects with the error of `first` if both fail, or if it fails before the hedge started.
  */
-export async function runHedged<T>({ first, second, afterMs, deliver, won }: Race<T>): Promise<void> {
+export async function runHedged<T>({ first, second, afterMs, deliver, onWinner, clock }: Hedge<T>): Promise<void> {
   let winner: Contender<T> | undefined;
   let rival: Contender<T> | undefined;
-  const enter = (contender: Contender<T>): Promise<void> => {
+  const race = (contender: Contender<T>): Promise<void> => {
     const early: T[] = [];
     return contender.run(async (part) => {
       early.push(part);
       if (winner === undefined && contender.attempt.hasBegun()) {
         winner = contender;
-        won(contender);
-        (contender === first ? rival : first)?.stop.abort();
+        onWinner(contender);
+        (contender === first ? rival : first)?.cancel.abort();
       }
       if (winner !== contender) return;
       for (const kept of early.splice(0)) await deliver(kept);
     });
   };
-  const runs: Array<Promise<void>> = [];
-  const timer = { due: undefined as NodeJS.Timeout | undefined };
-  const waited = new Promise<'late'>((resolve) => {
-    timer.due = setTimeout(resolve, afterMs, 'late');
+  let cancelTimer = () => {};
+  const timer = new Promise<'late'>((resolve) => {
+    cancelTimer = clock.after(afterMs, () => resolve('late'));
   });
-  const firstRun = enter(first);
-  runs.push(firstRun);
-  // A failure is told below.
-  const early = await Promise.race([firstRun.catch(() => 'failed' as const), waited]);
-  clearTimeout(timer.due);
+  const runs = [race(first)];
+  // A failure is thrown below.
+  const early = await Promise.race([runs[0]?.catch(() => 'failed' as const), timer]);
+  cancelTimer();
   if (early === 'late' && winner === undefined) {
     rival = second();
-    if (rival !== undefined) runs.push(enter(rival));
+    if (rival !== undefined) runs.push(race(rival));
   }
   const results = await Promise.allSettled(runs);
-  const index = winner === undefined || winner === first ? 0 : 1;
-  const result = results[index];
+  const result = results[winner === undefined || winner === first ? 0 : 1];
   if (result?.status === 'rejected') throw result.reason;
 }

@@ -1,19 +1,19 @@
 import { type CancelSignal, CancelToken } from '../lib/cancel-token.ts';
 import type { Deliver } from './attempt.ts';
 
-/** So many parts wait before whoever delivers them is made to wait. */
+/** Parts that may wait for a slow reader before the producer is made to wait. */
 const MAX_WAITING = 64;
 
 /**
- * What `produce` delivers, for somebody who pulls it. Ends, or throws, when `produce` does, after all that was delivered; whoever leaves
- * early, or aborts `signal`, aborts `stop`.
+ * Adapts a push producer to an async generator with backpressure. Ends, or throws, when `produce` does, after all that was delivered.
+ * Aborts `cancel` when `signal` aborts, and when the reader leaves early.
  */
 export async function* pushToPull<T>(
-  produce: (deliver: Deliver<T>, stop: CancelSignal) => Promise<void>,
+  produce: (deliver: Deliver<T>, cancel: CancelSignal) => Promise<void>,
   signal: CancelSignal | undefined,
 ): AsyncGenerator<T, void, undefined> {
-  const stop = new CancelToken();
-  const abort = () => stop.abort();
+  const cancel = new CancelToken();
+  const abort = () => cancel.abort();
   signal?.addEventListener('abort', abort);
   if (signal?.aborted) abort();
   let waiting: T[] = [];
@@ -28,11 +28,11 @@ export async function* pushToPull<T>(
       drained = resolve;
     });
   };
-  const producing = produce(deliver, stop).finally(() => {
+  const producing = produce(deliver, cancel).finally(() => {
     isOver = true;
     wake?.();
   });
-  // Thrown below, by whoever is still there.
+  // Awaited below, unless the reader has left.
   producing.catch(() => {});
   try {
     while (!isOver || waiting.length > 0) {
@@ -51,7 +51,7 @@ export async function* pushToPull<T>(
     await producing;
   } finally {
     signal?.removeEventListener('abort', abort);
-    stop.abort();
+    cancel.abort();
     drained?.();
   }
 }

@@ -4,17 +4,18 @@ import type { Config } from '../config/config.ts';
 
 const MAX_ENTRY_BYTES = 1024 * 1024;
 
-/** Answers that were whole, by what was asked: the same bytes get the same answer. */
+/** Cache of whole answers: a request of the same bytes gets the same answer. */
 export interface ResponseCache {
   readonly isOn: boolean;
+  /** Returns the answer that is kept, or records a new one; undefined while the cache is off. */
   open<T>(key: string): Recording<T> | undefined;
 }
 
 export interface Recording<T> {
-  /** The answer, if it is kept. */
+  /** The answer, if it is in the cache. */
   parts: T[] | undefined;
   add(part: T): void;
-  /** The answer is whole: keep it, unless it is longer than 1 MiB. */
+  /** Keeps the answer, which must be whole now, unless it is longer than 1 MiB. */
   keep(): void;
 }
 
@@ -53,7 +54,7 @@ function sizeOf(part: unknown): number {
   return Buffer.isBuffer(part) ? part.length : JSON.stringify(part).length * 2;
 }
 
-/** What a request to a door is kept under. */
-export function cacheKeyOf(door: string, body: Buffer | string): string {
-  return createHash('sha256').update(door).update('\0').update(body).digest('base64');
+/** Returns the cache key of a request to an endpoint. */
+export function cacheKeyOf(endpoint: string, body: Buffer | string): string {
+  return createHash('sha256').update(endpoint).update('\0').update(body).digest('base64');
 }

@@ -1,21 +1,22 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { CodelabError, ErrorCode } from '@codelab/protocol';
 import { type Logger, toCodelabError } from '@codelab/service-kit';
 import type { Admission, Caller } from '../access/virtual-keys.ts';
 import { loggedOf, ProviderError } from '../errors/provider-error.ts';
-import { type CancelSignal, CancelToken, toAbortSignal } from '../lib/cancel-token.ts';
-import { type CountedUsage, nothingOpened, type Opened } from '../providers/provider.ts';
+import { type CancelSignal, CancelToken } from '../lib/cancel-token.ts';
+import type { Clock } from '../lib/clock.ts';
+import { noChoices, type OpenedChoices } from '../providers/provider.ts';
 import type { ModelRouter, Route } from '../routing/model-router.ts';
 import type { CostOf } from '../routing/pricing.ts';
 import type { Attempt, Deliver } from './attempt.ts';
+import { charge, nameOf } from './charge.ts';
 import type { Breakers } from './circuit-breaker.ts';
-import type { CompletionReport, Spent } from './completion-metrics.ts';
+import type { CompletionReport } from './completion-metrics.ts';
 import { type Contender, runHedged } from './hedge.ts';
-import type { ResponseCache } from './response-cache.ts';
+import type { Recording, ResponseCache } from './response-cache.ts';
 import { retryDelay } from './retry-delay.ts';
-import { createTimeouts, type TimeoutLimits } from './timeouts.ts';
+import { createTimeouts, type TimeoutLimits, type Timeouts } from './timeouts.ts';
 
-/** What another provider may well not fail with. */
+/** Errors that trigger fallback: another provider may succeed. */
 const FALL_BACK_ON: ErrorCode[] = [
   'PROVIDER_AUTH',
   'PROVIDER_RATE_LIMIT',
@@ -24,242 +25,309 @@ const FALL_BACK_ON: ErrorCode[] = [
   'MODEL_NOT_FOUND',
   'CONTEXT_WINDOW_EXCEEDED',
 ];
-/** What says that a route is down, rather than that a request was wrong or too much. */
+/** Errors that count for the circuit breaker: the route is down, rather than the request wrong or too much. */
 const BREAKS_ON: ErrorCode[] = ['PROVIDER_UNAVAILABLE', 'PROVIDER_STREAM_LOST'];
 
 export interface CompletionLimits extends TimeoutLimits {
-  /** How often a route is tried again, as long as nothing of the answer has come. */
+  /** Retries of a route, as long as nothing of the answer has come. */
   maxRetries: number;
 }
 
-/** What all completions share. */
+/** The services that all completions share. */
 export interface CompletionServices {
   models: ModelRouter;
   limits: CompletionLimits;
   breakers: Breakers;
   costOf: CostOf;
   cache: ResponseCache;
-  /** Told once for each completion, when it is over. */
+  /** Called once for each completion, when it is over. */
   report: (report: CompletionReport) => void;
-  /** Told when a completion begins; the result when it ends. */
-  opened: () => () => void;
+  /** Called when a completion begins; the function it returns, when it ends. */
+  beginCompletion: () => () => void;
+  clock: Clock;
   log: Logger;
 }
 
-/** One completion. `T` is what its door sends: chunks, or bytes of a client's wire. */
+/** One completion. `T` is what its endpoint sends: chunks, or bytes of a client's wire. */
 export interface Completion<T> {
   /** The model as it was asked for. */
   model: string;
   caller: Caller;
-  /** What its answer is kept under in the response cache; undefined where it is not to be. */
+  /** The answer's key in the response cache; undefined where it is not to be cached. */
   cacheKey?: string | undefined;
-  /** `opened`: what the client has had the beginning of, from attempts before. */
-  open(route: Route, opened: Opened): Attempt<T>;
+  /** Creates an attempt. `opened`: choices whose beginning the client has received from earlier attempts. */
+  open(route: Route, opened: OpenedChoices): Attempt<T>;
   signal: CancelSignal | undefined;
   requestId: string;
 }
 
 /**
- * Completes with whoever serves the model, and gives `deliver` the answer's parts: tries again and falls back while nothing of it has come.
- * Resolves only where the answer is whole, or where `signal` aborts: then the upstream request is aborted. Rejects with a `CodelabError`
- * for everything else.
+ * Asks the model's routes and gives the parts of the answer to `deliver`. Retries, hedges and falls back as long as nothing of the answer
+ * has come. Resolves when the answer is whole, or when `signal` aborts, which aborts the provider request. Rejects with a `CodelabError`
+ * otherwise.
  */
 export async function streamCompletion<T>(
-  { model, caller, open, cacheKey, signal, requestId }: Completion<T>,
-  { models, limits, breakers, costOf, cache, report, opened, log }: CompletionServices,
+  completion: Completion<T>,
+  services: CompletionServices,
   deliver: Deliver<T>,
 ): Promise<void> {
-  const startedAt = performance.now();
-  const closed = opened();
-  const timeouts = createTimeouts(limits);
-  const running = new Set<Contender<T>>();
-  const stopAll = () => {
-    for (const { stop } of running) stop.abort();
-  };
-  signal?.addEventListener('abort', stopAll);
-  let admission: Admission | undefined;
-  let firstAt: number | undefined;
-  let last: Contender<T> | undefined;
-  /** All that were asked: what is given up is paid as well. */
-  const asked: Contender<T>[] = [];
-  let outcome: CompletionReport['outcome'] = 'cancelled';
-  let code: ErrorCode | undefined;
-  let retries = 0;
-  /** Whose parts the client has had. */
-  let shown: Attempt<T> | undefined;
-  let isCached = false;
+  await new CompletionRun(completion, services, deliver).run();
+}
 
-  const start = (route: Route): Contender<T> => {
-    const stop = new CancelToken();
-    const attempt = open(route, shown?.opened() ?? nothingOpened);
-    timeouts.begin(stop);
-    if (signal?.aborted) stop.abort();
-    const heard = () => timeouts.heard(attempt.hasBegun());
-    const run = (onPart: Deliver<T>) => attempt.run({ stop, heard, deliver: onPart });
-    const contender = { route, attempt, stop, run };
-    running.add(contender);
-    asked.push(contender);
-    return contender;
-  };
+class CompletionRun<T> {
+  readonly #completion: Completion<T>;
+  readonly #services: CompletionServices;
+  readonly #deliver: Deliver<T>;
+  readonly #timeouts: Timeouts;
+  readonly #end: () => void;
+  readonly #startedAt = performance.now();
+  #firstAt: number | undefined;
+  #admission: Admission | undefined;
+  #recording: Recording<T> | undefined;
+  #hedgeAfterMs: number | undefined;
+  /** Routes to fall back on. */
+  #fallbacks: Route[] = [];
+  readonly #running = new Set<Contender<T>>();
+  /** All attempts: those that were given up are paid as well. */
+  readonly #asked: Contender<T>[] = [];
+  /** The attempt that runs, or ran last; of a hedge, the winner. */
+  #last: Contender<T> | undefined;
+  /** The last attempt whose parts were delivered. */
+  #shown: Attempt<T> | undefined;
+  /** Retries of this route. */
+  #tries = 0;
+  /** Retries of all routes. */
+  #retries = 0;
+  #isCached = false;
+  #outcome: CompletionReport['outcome'] = 'cancelled';
+  #code: ErrorCode | undefined;
 
-  try {
+  constructor(completion: Completion<T>, services: CompletionServices, deliver: Deliver<T>) {
+    this.#completion = completion;
+    this.#services = services;
+    this.#deliver = deliver;
+    this.#timeouts = createTimeouts(services.limits, services.clock);
+    this.#end = services.beginCompletion();
+  }
+
+  async run(): Promise<void> {
+    const { signal } = this.#completion;
+    const cancelAll = () => this.#cancelAll();
+    signal?.addEventListener('abort', cancelAll);
+    try {
+      await this.#answer();
+    } catch (thrown) {
+      const error = toCodelabError(thrown);
+      this.#logFailure(error);
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', cancelAll);
+      this.#timeouts.close();
+      this.#report();
+    }
+  }
+
+  async #answer(): Promise<void> {
+    const { model, caller, cacheKey, signal } = this.#completion;
+    const { models, cache, breakers } = this.#services;
     const { routes, hedgeAfterMs } = await models.resolve(model);
-    admission = await caller.admit(model, routes);
-    const recording = cacheKey === undefined ? undefined : cache.open<T>(cacheKey);
-    if (recording?.parts !== undefined) {
-      isCached = true;
-      firstAt = performance.now();
-      for (const part of recording.parts) await deliver(part);
-      outcome = 'finish';
+    this.#admission = await caller.admit(model, routes);
+    this.#recording = cacheKey === undefined ? undefined : cache.open<T>(cacheKey);
+    if (this.#recording?.parts !== undefined) return this.#replay(this.#recording.parts);
+    this.#hedgeAfterMs = hedgeAfterMs;
+    this.#fallbacks = [...routes];
+    if (signal?.aborted) return;
+    let route: Route | undefined = nextRoute(this.#fallbacks, breakers);
+    while (route !== undefined && !signal?.aborted) {
+      const error = await this.#attempt(route);
+      route = error === undefined ? undefined : await this.#routeAfter(error);
+    }
+  }
+
+  /** Delivers an answer from the response cache. */
+  async #replay(parts: T[]): Promise<void> {
+    this.#isCached = true;
+    this.#firstAt = performance.now();
+    for (const part of parts) await this.#deliver(part);
+    this.#outcome = 'finish';
+  }
+
+  /** Asks a route, with a hedge if there is one. Returns the error that it failed with; undefined when the completion is over. */
+  async #attempt(route: Route): Promise<CodelabError | undefined> {
+    const { breakers } = this.#services;
+    const contender = this.#start(route);
+    this.#last = contender;
+    const onPart: Deliver<T> = (part) => this.#onPart(part);
+    try {
+      const [spare] = this.#fallbacks;
+      if (this.#hedgeAfterMs === undefined || spare === undefined || this.#shown !== undefined)
+        await contender.run(onPart);
+      else {
+        await runHedged({
+          first: contender,
+          second: () => (breakers.admit(spare) === 0 ? this.#start(spare) : undefined),
+          afterMs: this.#hedgeAfterMs,
+          deliver: onPart,
+          onWinner: (winner) => {
+            this.#last = winner;
+          },
+          clock: this.#services.clock,
+        });
+      }
+      this.#succeed(this.#last);
+      return undefined;
+    } catch (thrown) {
+      return toCodelabError(this.#timeouts.explain(thrown, this.#last.attempt.hasBegun()));
+    } finally {
+      this.#cancelAll();
+      // The losers of a hedge may have been probes of half-open breakers, and have told nothing.
+      for (const loser of this.#running) if (loser !== this.#last) breakers.released(loser.route);
+      this.#running.clear();
+      this.#timeouts.end();
+    }
+  }
+
+  #start(route: Route): Contender<T> {
+    const cancel = new CancelToken();
+    const attempt = this.#open(route);
+    this.#timeouts.begin(cancel);
+    if (this.#completion.signal?.aborted) cancel.abort();
+    const onActivity = () => this.#timeouts.onActivity(attempt.hasBegun());
+    const run = (deliver: Deliver<T>) => attempt.run({ cancel, onActivity, deliver });
+    const contender = { route, attempt, cancel, run };
+    this.#running.add(contender);
+    this.#asked.push(contender);
+    return contender;
+  }
+
+  #open(route: Route): Attempt<T> {
+    try {
+      return this.#completion.open(route, this.#shown?.opened() ?? noChoices);
+    } catch (error) {
+      // The request cannot be sent to this route: a probe of its breaker has told nothing.
+      this.#services.breakers.released(route);
+      throw error;
+    }
+  }
+
+  #onPart(part: T): Promise<void> | undefined {
+    const attempt = this.#last?.attempt;
+    if (this.#firstAt === undefined && attempt?.hasBegun()) this.#firstAt = performance.now();
+    this.#shown = attempt;
+    this.#recording?.add(part);
+    return this.#deliver(part);
+  }
+
+  #succeed({ attempt, route }: Contender<T>): void {
+    const { breakers, log } = this.#services;
+    if (!attempt.hasFailed()) {
+      breakers.succeeded(route);
+      this.#outcome = 'finish';
+      this.#recording?.keep();
       return;
     }
-    const waiting = [...routes];
-    let route = nextRoute(waiting, breakers);
-    let tries = 0;
-    while (!signal?.aborted) {
-      const contender = start(route);
-      last = contender;
-      const onPart: Deliver<T> = (part) => {
-        if (firstAt === undefined && last?.attempt.hasBegun()) firstAt = performance.now();
-        shown = last?.attempt;
-        recording?.add(part);
-        return deliver(part);
-      };
-      try {
-        const [spare] = waiting;
-        if (hedgeAfterMs === undefined || spare === undefined || shown !== undefined) await contender.run(onPart);
-        else {
-          await runHedged({
-            first: contender,
-            second: () => (breakers.admit(spare) === 0 ? start(spare) : undefined),
-            afterMs: hedgeAfterMs,
-            deliver: onPart,
-            won: (winner) => {
-              last = winner;
-            },
-          });
-        }
-        running.delete(last);
-        if (last.attempt.hasFailed()) {
-          breakers.failed(last.route);
-          outcome = 'error';
-          code = 'PROVIDER_STREAM_LOST';
-          log.warn({ requestId, ...nameOf(last.route), code }, 'the provider ended its answer by a failure: passed on');
-          return;
-        }
-        breakers.succeeded(last.route);
-        outcome = 'finish';
-        recording?.keep();
-        return;
-      } catch (thrown) {
-        if (signal?.aborted) return;
-        const { attempt, route: failed } = last;
-        const error = toCodelabError(timeouts.explain(thrown, attempt.hasBegun()));
-        if (BREAKS_ON.includes(error.code)) breakers.failed(failed);
-        else breakers.released(failed);
-        // Once a part has come, asking again would say it twice.
-        if (attempt.hasBegun() || timeouts.isOver) throw error;
-        const about = { requestId, ...nameOf(failed), ...loggedOf(error) };
-        const delayMs = tries < limits.maxRetries ? retryDelay(error, tries) : undefined;
-        if (delayMs !== undefined && breakers.admit(failed) === 0) {
-          tries++;
-          retries++;
-          log.warn({ ...about, retry: retries, delayMs }, 'the provider failed: again');
-          timeouts.end();
-          // An abort ends the wait; the loop sees it.
-          await sleep(delayMs, undefined, signal === undefined ? {} : { signal: toAbortSignal(signal) }).catch(
-            () => {},
-          );
-          continue;
-        }
-        if (waiting.length === 0 || !FALL_BACK_ON.includes(error.code)) throw error;
-        route = nextRoute(waiting, breakers, error);
-        log.warn({ ...about, next: nameOf(route) }, 'the provider failed: to the next');
-        tries = 0;
-      } finally {
-        stopAll();
-        // Those that lost a race, above all: they were somebody's trial perhaps, and have told nothing.
-        for (const { route: left } of running) breakers.released(left);
-        running.clear();
-        timeouts.end();
-      }
+    breakers.failed(route);
+    this.#outcome = 'error';
+    this.#code = 'PROVIDER_STREAM_LOST';
+    const { requestId } = this.#completion;
+    log.warn(
+      { requestId, ...nameOf(route), code: this.#code, event: 'answer.failed' },
+      'the answer ended with a failure of the provider, which was passed on',
+    );
+  }
+
+  /** Returns the route to ask after a failure: the same one, once its retry delay is over, or the next. Throws `error` if there is none. */
+  async #routeAfter(error: CodelabError): Promise<Route | undefined> {
+    const { breakers, limits, clock, log } = this.#services;
+    const { signal, requestId } = this.#completion;
+    const { attempt, route } = this.#last as Contender<T>;
+    if (signal?.aborted) return undefined;
+    if (BREAKS_ON.includes(error.code)) breakers.failed(route);
+    else breakers.released(route);
+    // Once a part has come, a second attempt would repeat it.
+    if (attempt.hasBegun() || this.#timeouts.isOver) throw error;
+    const fields = { requestId, ...nameOf(route), ...loggedOf(error) };
+    const delayMs = this.#tries < limits.maxRetries ? retryDelay(error, this.#tries) : undefined;
+    if (delayMs !== undefined && breakers.admit(route) === 0) {
+      this.#tries++;
+      this.#retries++;
+      log.warn(
+        { ...fields, retry: this.#retries, delayMs, event: 'provider.retry' },
+        'provider request failed, retrying',
+      );
+      await sleep(delayMs, signal, clock);
+      if (this.#timeouts.isOver) throw error;
+      return route;
     }
-  } catch (thrown) {
-    const error = toCodelabError(thrown);
-    outcome = 'error';
-    code = error.code;
+    if (this.#fallbacks.length === 0 || !FALL_BACK_ON.includes(error.code)) throw error;
+    const next = nextRoute(this.#fallbacks, breakers, error);
+    log.warn(
+      { ...fields, next: nameOf(next), event: 'provider.fallback' },
+      'provider request failed, falling back to the next route',
+    );
+    this.#tries = 0;
+    return next;
+  }
+
+  #cancelAll(): void {
+    for (const { cancel } of this.#running) cancel.abort();
+  }
+
+  #logFailure(error: CodelabError): void {
+    this.#outcome = 'error';
+    this.#code = error.code;
+    const { requestId, model } = this.#completion;
     const isOurs = error.code === 'INTERNAL';
-    log[isOurs ? 'error' : 'warn'](
-      { requestId, ...served(last), model, ...loggedOf(error), err: isOurs ? error.cause : undefined },
-      'the completion failed',
+    this.#services.log[isOurs ? 'error' : 'warn'](
+      {
+        requestId,
+        ...this.#served(),
+        model,
+        ...loggedOf(error),
+        err: isOurs ? error.cause : undefined,
+        event: 'completion.failed',
+      },
+      'completion failed',
     );
-    throw error;
-  } finally {
-    const { spent, usage, costUsd } = settle(admission, asked, costOf, (err) =>
-      log.error({ requestId, err }, 'what a completion has used could not be counted'),
+  }
+
+  #report(): void {
+    const { caller, requestId } = this.#completion;
+    const { breakers, costOf, report, log } = this.#services;
+    const { spent, usage, costUsd } = charge(this.#admission, this.#asked, costOf, (err) =>
+      log.error({ requestId, err, event: 'usage.uncounted' }, 'usage of a completion could not be counted'),
     );
-    signal?.removeEventListener('abort', stopAll);
-    timeouts.close();
-    if (last !== undefined && outcome !== 'finish') breakers.released(last.route);
-    closed();
-    const totalMs = Math.round(performance.now() - startedAt);
-    const firstTokenMs = firstAt === undefined ? undefined : Math.round(firstAt - startedAt);
-    const about = { ...served(last), outcome, retries, firstTokenMs, totalMs, isCached };
-    log.info({ requestId, ...about, costUsd, keyName: caller.name, usage }, 'completion');
-    report({ ...about, code, spent });
+    if (this.#last !== undefined && this.#outcome !== 'finish') breakers.released(this.#last.route);
+    this.#end();
+    const totalMs = Math.round(performance.now() - this.#startedAt);
+    const firstTokenMs = this.#firstAt === undefined ? undefined : Math.round(this.#firstAt - this.#startedAt);
+    const fields = {
+      ...this.#served(),
+      outcome: this.#outcome,
+      retries: this.#retries,
+      firstTokenMs,
+      totalMs,
+      isCached: this.#isCached,
+    };
+    log.info(
+      { requestId, ...fields, costUsd, keyName: caller.name, usage, event: 'completion.finished' },
+      'completion finished',
+    );
+    report({ ...fields, code: this.#code, spent });
+  }
+
+  #served() {
+    return this.#last === undefined ? { provider: 'none', model: '' } : nameOf(this.#last.route);
   }
 }
 
-interface Settled {
-  /** By what was asked. */
-  spent: Spent[];
-  /** In all. */
-  usage: CountedUsage | undefined;
-  costUsd: number | undefined;
-}
-
-/** Counts what was used by all that were asked, and lets the key go on, whatever becomes of the counting. */
-function settle<T>(
-  admission: Admission | undefined,
-  asked: Contender<T>[],
-  costOf: CostOf,
-  onFailure: (error: unknown) => void,
-): Settled {
-  const settled: Settled = { spent: [], usage: undefined, costUsd: undefined };
-  for (const { attempt, route } of asked) {
-    try {
-      const usage = attempt.usage();
-      if (usage === undefined) continue;
-      const costUsd = costOf(route, usage);
-      settled.spent.push({ ...nameOf(route), usage, costUsd });
-      settled.usage = settled.usage === undefined ? usage : sumOf(settled.usage, usage);
-      if (costUsd !== undefined) settled.costUsd = (settled.costUsd ?? 0) + costUsd;
-    } catch (error) {
-      onFailure(error);
-    }
-  }
-  admission?.settle({ usage: settled.usage, costUsd: settled.costUsd });
-  return settled;
-}
-
-function sumOf(one: CountedUsage, other: CountedUsage): CountedUsage {
-  return {
-    inputTokens: one.inputTokens + other.inputTokens,
-    outputTokens: one.outputTokens + other.outputTokens,
-    cachedTokens: one.cachedTokens + other.cachedTokens,
-    reasoningTokens: one.reasoningTokens + other.reasoningTokens,
-    cacheWriteTokens: one.cacheWriteTokens + other.cacheWriteTokens,
-    isEstimated: one.isEstimated || other.isEstimated,
-  };
-}
-
-/** Takes the first route that its breaker lets through. Throws `error`, or that all of them are resting. */
-function nextRoute(waiting: Route[], breakers: Breakers, error?: CodelabError): Route {
+/** Takes the first route that its circuit breaker admits. Throws `error`, or `PROVIDER_UNAVAILABLE`, where none is. */
+function nextRoute(routes: Route[], breakers: Breakers, error?: CodelabError): Route {
   let soonest = Number.POSITIVE_INFINITY;
-  for (let route = waiting.shift(); route !== undefined; route = waiting.shift()) {
-    const restMs = breakers.admit(route);
-    if (restMs === 0) return route;
-    soonest = Math.min(soonest, restMs);
+  for (let route = routes.shift(); route !== undefined; route = routes.shift()) {
+    const waitMs = breakers.admit(route);
+    if (waitMs === 0) return route;
+    soonest = Math.min(soonest, waitMs);
   }
   if (error !== undefined) throw error;
   throw new ProviderError(
@@ -269,10 +337,16 @@ function nextRoute(waiting: Route[], breakers: Breakers, error?: CodelabError): 
   );
 }
 
-function nameOf({ provider, model }: Route) {
-  return { provider: provider.id, model };
-}
-
-function served<T>(last: Contender<T> | undefined) {
-  return last === undefined ? { provider: 'none', model: '' } : nameOf(last.route);
+/** Resolves after `ms`, or when `signal` aborts. */
+function sleep(ms: number, signal: CancelSignal | undefined, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    const wake = () => {
+      cancelTimer();
+      signal?.removeEventListener('abort', wake);
+      resolve();
+    };
+    const cancelTimer = clock.after(ms, wake);
+    if (signal?.aborted) wake();
+    else signal?.addEventListener('abort', wake);
+  });
 }

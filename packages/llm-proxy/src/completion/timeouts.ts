@@ -1,88 +1,95 @@
 import { ProviderError } from '../errors/provider-error.ts';
 import type { CancelToken } from '../lib/cancel-token.ts';
+import type { Clock } from '../lib/clock.ts';
 
-/** How many times within the idle time it is looked whether there was something new: the timeout is late by at most one of them. */
-const LOOKS = 10;
+/** Checks for activity within one idle time: the idle timeout fires late by one of them at most. */
+const CHECKS = 10;
 
 export interface TimeoutLimits {
-  /** How long the provider may take until its first token, between two tokens, and in all. Milliseconds. */
+  /** Time until the provider's first token. Milliseconds. */
   firstTokenMs: number;
+  /** Time between two packets of the provider. Milliseconds. */
   idleMs: number;
+  /** Time for the whole completion, retries included. Milliseconds. */
   totalMs: number;
 }
 
-/** The clocks of one completion. */
+/** The timeouts of one completion. */
 export interface Timeouts {
-  /** An attempt begins: its upstream request lives as long as `stop` is not aborted. */
-  begin(stop: CancelToken): void;
-  /** The provider has said something. */
-  heard(hasBegun: boolean): void;
-  /** The attempt is over, whatever came of it. */
+  /** Starts an attempt: a timeout aborts `cancel`. */
+  begin(cancel: CancelToken): void;
+  /** Records that the provider has sent something. `hasBegun`: the answer itself has begun. */
+  onActivity(hasBegun: boolean): void;
+  /** Ends the attempt, however it went. */
   end(): void;
-  /** Whether the time for all attempts is over. */
+  /** True once the total time has passed. */
   readonly isOver: boolean;
-  /** What was thrown, as a timeout where a clock is why. */
+  /** Returns the timeout that made an attempt throw `thrown`, or `thrown` itself. */
   explain(thrown: unknown, hasBegun: boolean): unknown;
-  /** The completion is over. */
+  /** Ends the completion: cancels all timers. */
   close(): void;
 }
 
-export function createTimeouts({ firstTokenMs, idleMs, totalMs }: TimeoutLimits): Timeouts {
-  const stops = new Set<CancelToken>();
-  let late: string | undefined;
+const noTimer = () => {};
+
+export function createTimeouts({ firstTokenMs, idleMs, totalMs }: TimeoutLimits, clock: Clock): Timeouts {
+  const tokens = new Set<CancelToken>();
+  let expired: string | undefined;
   let isOver = false;
   let hasBegun = false;
-  let silence: NodeJS.Timeout | undefined;
-  let heardCount = 0;
-  const expire = (why: string) => {
-    late = why;
-    for (const stop of stops) stop.abort();
+  let isWaiting = false;
+  let cancelSilence = noTimer;
+  let activityCount = 0;
+  const expire = (reason: string) => {
+    expired = reason;
+    for (const cancel of tokens) cancel.abort();
   };
-  /** Looks whether there was something new: a clock that each packet sets anew would cost more than the packet. */
-  const listen = () => {
-    let known = heardCount;
-    let silentLooks = 0;
-    silence = setInterval(() => {
-      silentLooks = heardCount === known ? silentLooks + 1 : 0;
-      known = heardCount;
-      if (silentLooks === LOOKS) expire(`said nothing more for ${idleMs / 1000} s`);
-    }, idleMs / LOOKS);
+  /** Polls for activity: resetting a timer for each packet would cost more than the packet. */
+  const watchActivity = () => {
+    let knownCount = activityCount;
+    let idleChecks = 0;
+    cancelSilence = clock.every(idleMs / CHECKS, () => {
+      idleChecks = activityCount === knownCount ? idleChecks + 1 : 0;
+      knownCount = activityCount;
+      if (idleChecks === CHECKS) expire(`said nothing more for ${idleMs / 1000} s`);
+    });
   };
-  const total = setTimeout(() => {
+  const cancelTotal = clock.after(totalMs, () => {
     isOver = true;
     expire(`was not done after ${totalMs / 1000} s`);
-  }, totalMs);
+  });
   return {
-    begin(stop) {
-      stops.add(stop);
-      if (silence !== undefined) return;
+    begin(cancel) {
+      tokens.add(cancel);
+      if (isWaiting) return;
+      isWaiting = true;
       hasBegun = false;
-      silence = setTimeout(() => expire(`said nothing for ${firstTokenMs / 1000} s`), firstTokenMs);
+      cancelSilence = clock.after(firstTokenMs, () => expire(`said nothing for ${firstTokenMs / 1000} s`));
     },
-    heard(begun) {
-      heardCount++;
+    onActivity(begun) {
+      activityCount++;
       if (hasBegun || !begun) return;
       hasBegun = true;
-      clearTimeout(silence);
-      listen();
+      cancelSilence();
+      watchActivity();
     },
     end() {
-      stops.clear();
-      clearTimeout(silence);
-      silence = undefined;
-      if (!isOver) late = undefined;
+      tokens.clear();
+      cancelSilence();
+      isWaiting = false;
+      if (!isOver) expired = undefined;
     },
     get isOver() {
       return isOver;
     },
     explain(thrown, begun) {
-      if (late === undefined) return thrown;
+      if (expired === undefined) return thrown;
       const code = begun ? 'PROVIDER_STREAM_LOST' : 'PROVIDER_UNAVAILABLE';
-      return new ProviderError(code, `The provider ${late}`, { cause: thrown });
+      return new ProviderError(code, `The provider ${expired}`, { cause: thrown });
     },
     close() {
-      clearTimeout(total);
-      clearTimeout(silence);
+      cancelTotal();
+      cancelSilence();
     },
   };
 }

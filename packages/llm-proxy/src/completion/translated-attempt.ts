@@ -1,5 +1,5 @@
 import type { CompletionRequest } from '@codelab/protocol';
-import { nothingOpened, type ProviderChunk } from '../providers/provider.ts';
+import { noChoices, type ProviderChunk } from '../providers/provider.ts';
 import type { Route } from '../routing/model-router.ts';
 import type { CostOf } from '../routing/pricing.ts';
 import { createAnthropicDecoder } from '../wire/anthropic/decoder.ts';
@@ -10,14 +10,14 @@ import { encodeOpenAiRequest } from '../wire/openai/request-encoder.ts';
 import { estimateInputTokens } from '../wire/token-estimate.ts';
 import { type Attempt, builtinAttempt, encodeParts, streamAttempt } from './attempt.ts';
 
-/** Asks a route, whatever its wire, and reads the answer as chunks, which `render` turns into what a door sends. */
+/** Creates an attempt that reads the answer of any wire as chunks, and delivers what `encode` makes of them. */
 export function openTranslated<T>(
   { provider, model }: Route,
   request: CompletionRequest,
-  render: (chunks: ProviderChunk[]) => T | undefined,
+  encode: (chunks: ProviderChunk[]) => T | undefined,
   costOf: CostOf,
 ): Attempt<T> {
-  if (provider.wire === 'builtin') return builtinAttempt(provider, { ...request, model }, render);
+  if (provider.wire === 'builtin') return builtinAttempt(provider, { ...request, model }, encode);
   const inputTokens = () => estimateInputTokens(request);
   const costOfUsage: Parameters<typeof createChunkReader>[2] = (usage) => costOf({ provider, model }, usage);
   if (provider.wire === 'openai') {
@@ -25,15 +25,15 @@ export function openTranslated<T>(
     const reader = createChunkReader(createOpenAiDecoder(provider.id, model), provider.names, costOfUsage);
     return streamAttempt(
       { provider, endpoint: 'chat/completions', model, body, inputTokens },
-      encodeParts(reader, render),
+      encodeParts(reader, encode),
     );
   }
   const body = JSON.stringify(encodeAnthropicRequest(request, model));
   const reader = createChunkReader(createAnthropicDecoder(provider.id, model), provider.names, costOfUsage);
-  return streamAttempt({ provider, endpoint: 'messages', model, body, inputTokens }, encodeParts(reader, render));
+  return streamAttempt({ provider, endpoint: 'messages', model, body, inputTokens }, encodeParts(reader, encode));
 }
 
-/** A streamed answer as one whole: nothing is given away before its end, so that it may be asked for again until then. */
+/** Collects a streamed answer into a whole one. Nothing is delivered before its end, so that it may be retried until then. */
 export function collectChunks(
   attempt: Attempt<ProviderChunk[]>,
   collector: { add(chunk: ProviderChunk): void; result(): string },
@@ -48,12 +48,12 @@ export function collectChunks(
           return undefined;
         },
       });
-      // Paid for: what cannot be put together now could not be the next time.
+      // The provider has answered: an answer that cannot be collected would not be better the next time.
       isWhole = true;
       await deliver(collector.result());
     },
     hasBegun: () => isWhole,
-    opened: () => nothingOpened,
+    opened: () => noChoices,
     hasFailed: () => false,
     usage: () => attempt.usage(),
   };

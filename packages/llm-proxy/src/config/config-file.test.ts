@@ -18,7 +18,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** What is said and read, one after the other. */
+/** Follows the file, and notes each version and each mistake in order. */
 function follow() {
   const seen: string[] = [];
   let wake = () => {};

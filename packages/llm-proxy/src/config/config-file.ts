@@ -5,7 +5,7 @@ import { Config, ConfigError, parseConfig } from './config.ts';
 
 const DEFAULT_NAME = 'llm-proxy.config.yaml';
 
-/** The file that `LLM_PROXY__CONFIG` names, or the nearest `llm-proxy.config.yaml` from `cwd` up to the repository's root. */
+/** Finds the file that `LLM_PROXY__CONFIG` names, or the nearest `llm-proxy.config.yaml` from `cwd` up to the repository's root. */
 export function findConfigFile(named: string | undefined, cwd = process.cwd()): string | undefined {
   if (named !== undefined) {
     const file = resolve(cwd, named);
@@ -20,8 +20,8 @@ export function findConfigFile(named: string | undefined, cwd = process.cwd()): 
 }
 
 /**
- * Reads the file, and again on each save: `onChange` gets each version that is right; a wrong one is logged, and the old one stays.
- * Throws `SettingsError` where the first version is wrong.
+ * Reads the file, and again on each save. `onChange` gets each valid version; an invalid one is logged, and the one before stays.
+ * Throws `SettingsError` where the first version is invalid.
  */
 export function followConfigFile(
   file: string | undefined,
@@ -44,11 +44,17 @@ export function followConfigFile(
       if (now === text) return;
       text = now;
       onChange(parseConfig(now, basename(file)));
-      log.info({ file }, 'the configuration was reloaded');
+      log.info({ file, event: 'config.reloaded' }, 'configuration reloaded');
     } catch (error) {
       if (!(error instanceof ConfigError))
-        return log.warn({ file, err: error }, 'the configuration could not be read: the old one stays');
-      log.error({ file, mistakes: error.mistakes }, `the configuration is wrong, the old one stays: ${error.message}`);
+        return log.warn(
+          { file, err: error, event: 'config.unreadable' },
+          'configuration could not be read, the one before stays',
+        );
+      log.error(
+        { file, mistakes: error.mistakes, event: 'config.invalid' },
+        `configuration is invalid, the one before stays: ${error.message}`,
+      );
     }
   };
   return watchSaves(file, reload);

@@ -11,7 +11,7 @@ const HeaderName = z.string().regex(/^[\w!#$%&'*+.^`|~-]+$/, 'is no name of a he
 const Route = z.strictObject({
   /** `provider/model`. */
   model: z.string().min(1),
-  /** How often it is chosen first, against the others. */
+  /** Share of the requests that ask this route first, relative to the others. */
   weight: z.number().positive().max(1000).default(1),
 });
 
@@ -21,7 +21,10 @@ const Alias = z.union(
     z.strictObject({
       routes: z.array(Route).min(1, 'must have at least one route'),
       fallbacks: z.array(z.string().min(1)).default([]),
-      /** After so long without a token the next route is asked as well, and the faster one answers. Milliseconds; default: never. */
+      /**
+       * Time without a token until the next route is asked as well; the faster one answers. Milliseconds.
+       * @default never
+       */
       hedge_after_ms: z.int().positive().max(MAX_TIMER_MS, `must be at most ${MAX_TIMER_MS}`).optional(),
     }),
   ],
@@ -35,22 +38,31 @@ const count = z.int().positive();
 const Price = z.strictObject({
   input: usd,
   output: usd,
-  /** What was read from the provider's cache. Default: as `input`. */
+  /**
+   * Price of tokens read from the provider's cache.
+   * @default as `input`
+   */
   cached_input: usd.optional(),
-  /** What was written to it. Default: as `input`. */
+  /**
+   * Price of tokens written to the provider's cache.
+   * @default as `input`
+   */
   cache_write: usd.optional(),
 });
 
 const VirtualKey = z
   .strictObject({
-    /** The variable of the environment that has the key. */
+    /** Environment variable with the key. */
     key_env: z.string().min(1).optional(),
-    /** Or the key's SHA-256, in hexadecimal. */
+    /** SHA-256 of the key, in hexadecimal, in place of `key_env`. */
     key_sha256: z
       .string()
       .regex(/^[0-9a-fA-F]{64}$/, 'must be 64 hexadecimal digits')
       .optional(),
-    /** What it may ask for: names of models, `*` stands for anything. Default: everything. */
+    /**
+     * Models that the key may ask for; `*` stands for any run of characters.
+     * @default all
+     */
     models: z.array(z.string().min(1)).optional(),
     requests_per_minute: count.optional(),
     tokens_per_minute: count.optional(),
@@ -61,36 +73,39 @@ const VirtualKey = z
   .refine((key) => (key.key_env === undefined) !== (key.key_sha256 === undefined), 'must have key_env or key_sha256');
 export type VirtualKey = z.infer<typeof VirtualKey>;
 
-/** `llm-proxy.config.yaml`: more providers, names of one's own for models, prices, keys with limits, the response cache. */
+/** `llm-proxy.config.yaml`: providers, aliases for models, prices, virtual keys with limits, the response cache. */
 export const Config = z.strictObject({
-  /** Servers by the name that their models get: `<name>/<model>`. */
+  /** Providers by id: their models are called `<id>/<model>`. */
   providers: z
     .record(
       ProviderId,
       z.strictObject({
-        /** The wire that it speaks. */
+        /** Wire of the provider. */
         kind: z.enum(['openai', 'anthropic', 'azure'], 'must be openai, anthropic or azure').default('openai'),
-        /** With its `/v1`; Anthropic's without; Azure's up to `/openai`. */
+        /** Base URL: with its `/v1`; for `anthropic` without; for `azure` up to `/openai`. */
         base_url: z.url({ protocol: /^https?$/, error: 'must be a URL that starts with http:// or https://' }),
-        /** The variable of the environment that has its key. Keys themselves don't belong into the file. */
+        /** Environment variable with the provider's key. Keys themselves do not belong in the file. */
         api_key_env: z.string().min(1).optional(),
-        /** Azure's `api-version`, where models are deployments: without it, Azure's newer `/openai/v1` is spoken. */
+        /** Azure's `api-version`, for models that are deployments; without it, Azure's newer `/openai/v1` is used. */
         api_version: z.string().min(1).optional(),
-        /** More headers for each request. */
+        /** Additional headers of each request. */
         headers: z.record(HeaderName, headerValue).default({}),
-        /** Whether it knows `stream_options.include_usage`. */
+        /** False if the provider does not know `stream_options.include_usage`. */
         stream_usage: z.boolean().default(true),
       }),
     )
     .default({}),
   models: z.record(z.string().min(1).max(200), Alias).default({}),
-  /** By `provider/model`, `*` stands for anything; the first that fits counts. */
+  /** Prices by `provider/model`; `*` stands for any run of characters. The first match counts. */
   prices: z.record(z.string().min(1), Price).default({}),
-  /** Virtual keys, by the name that logs and `/v1/usage` know them by. */
+  /** Virtual keys by the name that logs and `/v1/usage` show. */
   keys: z
     .record(z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, 'a key is named by letters, digits, _ . -'), VirtualKey)
     .default({}),
-  /** Keeps answers, and gives them again to whoever asks for exactly the same. Default: no. */
+  /**
+   * Response cache: a request of the same bytes gets the same answer.
+   * @default off
+   */
   cache: z
     .strictObject({
       ttl_seconds: count,
@@ -100,7 +115,7 @@ export const Config = z.strictObject({
 });
 export type Config = z.infer<typeof Config>;
 
-/** What is wrong with a configuration file, each mistake with its line. */
+/** Thrown for an invalid configuration file: has all mistakes, each with its line. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   constructor(readonly mistakes: string[]) {
@@ -108,7 +123,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** Throws `ConfigError`. */
+/** Parses a configuration file. Throws `ConfigError`. */
 export function parseConfig(text: string, file: string): Config {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines });
@@ -125,7 +140,7 @@ export function parseConfig(text: string, file: string): Config {
   );
 }
 
-/** Where a path stands in the text: the nearest node above it that exists. */
+/** Returns the offset of a path in the text, or of its nearest ancestor that is there. */
 function offsetOf(document: ReturnType<typeof parseDocument>, path: PropertyKey[]): number | undefined {
   for (let length = path.length; length > 0; length--) {
     const node = document.getIn(path.slice(0, length), true) as { range?: [number, number, number] } | undefined;

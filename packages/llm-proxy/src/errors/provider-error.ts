@@ -1,39 +1,52 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { CodelabError, type CodelabErrorOptions, type ErrorCode } from '@codelab/protocol';
-import { type ProviderFault, readFault, type ShownFault, toShown } from './provider-fault.ts';
+import { type ProviderFault, readFault, type ShownError, toShownError } from './provider-fault.ts';
 
-/** How a person is told about a provider. */
+/** Names of a provider in messages, and the removal of its secrets. */
 export interface ProviderNames {
   /** `OpenAI`. */
   name: string;
-  /** The setting with its key. */
+  /** Setting with its key. */
   keyVariable: string;
-  /** The setting with its address. */
+  /** Setting with its address. */
   urlVariable: string;
-  /** Takes the provider's key, and whatever else is secret of it, out of a text. */
+  /** Removes the provider's key and other secrets from a text. */
   redact: (text: string) => string;
-  /** Takes them out of whole events, or a whole answer, that are passed on; the same bytes where there are none. */
+  /** Removes them from whole events, or a whole answer, that are passed through. Returns the same bytes if there are none. */
   censor: (bytes: Buffer) => Buffer;
 }
 
-/** A provider's failure: `message` is for whoever asked, and may quote the provider; `reason` has our own words alone, for the log. */
+/** A provider's failure. `message` is for the client, and may quote the provider; `reason` is for the log, and does not. */
 export class ProviderError extends CodelabError {
   readonly reason: string;
-  /** `advice`: what to do about it. */
+  /** `quote`: the provider's own message. `advice`: tells the client how to mend it. */
   constructor(
     code: ErrorCode,
     reason: string,
-    { said, advice, ...options }: CodelabErrorOptions & { said?: string | undefined; advice?: string } = {},
+    { quote, advice, ...options }: CodelabErrorOptions & { quote?: string | undefined; advice?: string } = {},
   ) {
-    const what = said === undefined ? `${reason}.` : `${reason}: ${said}`;
+    const what = quote === undefined ? `${reason}.` : `${reason}: ${quote}`;
     super(code, advice === undefined ? what : `${what} ${advice}`, options);
     this.reason = reason;
   }
 }
 
-/** What a log may say of a failure: neither the provider's words nor a person's. */
+/** Details of a `ProviderError`: fields of the provider's error body, and its HTTP status. */
+export interface ProviderErrorDetails {
+  type?: string;
+  code?: string;
+  param?: string;
+  status?: number;
+}
+
+/** Returns the details that a provider's failure has; none for details of another shape. */
+export function detailsOf({ details }: CodelabError): ProviderErrorDetails {
+  return Array.isArray(details) || typeof details !== 'object' || details === null ? {} : details;
+}
+
+/** Returns the fields of an error that may be logged: neither the provider's words nor a person's. */
 export function loggedOf(error: CodelabError): { code: ErrorCode; reason?: string; status?: number } {
-  const { status } = (error.details ?? {}) as { status?: unknown };
+  const { status } = detailsOf(error);
   return {
     code: error.code,
     ...(error instanceof ProviderError ? { reason: error.reason } : {}),
@@ -41,7 +54,7 @@ export function loggedOf(error: CodelabError): { code: ErrorCode; reason?: strin
   };
 }
 
-/** A connection that failed before there was an answer. */
+/** Converts a failure of the connection before there was an answer. */
 export function toConnectionError(error: unknown, { name, urlVariable }: ProviderNames): CodelabError {
   if (error instanceof CodelabError) return error;
   const isLate = (error as { code?: unknown } | null)?.code === 'UND_ERR_CONNECT_TIMEOUT';
@@ -52,7 +65,7 @@ export function toConnectionError(error: unknown, { name, urlVariable }: Provide
   });
 }
 
-/** A connection that broke in the middle of an answer. */
+/** Converts a failure of the connection in the middle of an answer. */
 export function toBrokenError(error: unknown, { name }: ProviderNames, hasBegun: boolean): CodelabError {
   if (error instanceof CodelabError) return error;
   return new ProviderError(
@@ -62,17 +75,17 @@ export function toBrokenError(error: unknown, { name }: ProviderNames, hasBegun:
   );
 }
 
-/** A stream that was over before its answer was. */
+/** Creates the error for a stream that ended before its answer. */
 export function toCutError({ name }: ProviderNames): CodelabError {
   return new ProviderError('PROVIDER_STREAM_LOST', `${name} ended the stream before the answer was complete`);
 }
 
-/** A whole answer that has not said why it ended: there may be more of it that did not come. */
+/** Creates the error for a whole answer without a finish reason: a part of it may be missing. */
 export function toUnfinishedError({ name }: ProviderNames): CodelabError {
   return new ProviderError('PROVIDER_STREAM_LOST', `${name}'s answer does not say why it ended`);
 }
 
-/** An answer that makes no sense; `why` in our words. */
+/** Creates the error for an answer that cannot be understood. `why` is in our own words, for the log. */
 export function toUnreadableError(
   why: string,
   { name }: ProviderNames,
@@ -86,7 +99,7 @@ export function toUnreadableError(
   );
 }
 
-/** An answer whose status is no success. */
+/** Converts an answer whose HTTP status is no success. */
 export function toStatusError(
   status: number,
   headers: IncomingHttpHeaders,
@@ -102,32 +115,32 @@ export function toStatusError(
   const fault = readFault(body, headers);
   const code = codeOf(status, fault);
   const options = { retryAfterMs: retryAfterOf(headers) };
-  // What is said of our key may have our key in it.
+  // The provider's message about our key may have our key in it.
   if (code === 'PROVIDER_AUTH')
     return new ProviderError(code, `${name} answered ${status}: it refuses our key`, {
       ...options,
       details: { status },
       advice: `Check ${keyVariable}.`,
     });
-  const { said, ...details } = toShown(fault, names.redact);
-  return new ProviderError(code, `${name} answered ${status}`, { ...options, said, details: { ...details, status } });
+  const { message: quote, ...details } = toShownError(fault, names.redact);
+  return new ProviderError(code, `${name} answered ${status}`, { ...options, quote, details: { ...details, status } });
 }
 
-/** The server that a redirect leads to: its path and query may be anybody's. */
+/** Returns the origin of a redirect's target: its path and query may have secrets. */
 function whereTo(location: string | undefined, { redact }: ProviderNames): string {
   if (location === undefined || !URL.canParse(location)) return '';
   return `, perhaps at ${redact(new URL(location).origin)}`;
 }
 
-/** A failure that the provider reports within a stream that had begun as a success. */
+/** Converts a failure that the provider reports within a 2xx answer. */
 export function toStreamFault(fault: ProviderFault, { name, redact }: ProviderNames, hasBegun: boolean): CodelabError {
   const code = codeOf(STATUS_BY_TYPE[fault.type ?? ''] ?? 500, fault);
   const isOfKey = code === 'PROVIDER_AUTH';
-  const { said, ...details }: Partial<ShownFault> = isOfKey ? {} : toShown(fault, redact);
+  const { message: quote, ...details }: Partial<ShownError> = isOfKey ? {} : toShownError(fault, redact);
   return new ProviderError(
     hasBegun ? 'PROVIDER_STREAM_LOST' : code,
     `${name} failed in the middle of the answer${isOfKey ? ': it refuses our key' : ''}`,
-    { said, details },
+    { quote, details },
   );
 }
 
@@ -165,8 +178,8 @@ function codeOf(status: number, { code, message = '' }: ProviderFault): ErrorCod
 }
 
 /**
- * How long the provider asks to be left alone, in milliseconds: `retry-after-ms`, or `Retry-After` in seconds or as a date.
- * https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+ * Returns the delay that the provider asks for, in milliseconds: `retry-after-ms`, or `Retry-After` in seconds or as a date.
+ * Source: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
  */
 function retryAfterOf(headers: IncomingHttpHeaders): number | undefined {
   const exact = headers['retry-after-ms'];
@@ -177,7 +190,7 @@ function retryAfterOf(headers: IncomingHttpHeaders): number | undefined {
   return Number.isFinite(milliseconds) ? Math.max(0, Math.round(milliseconds)) : undefined;
 }
 
-/** What kind of failure the system, TLS or the HTTP parser reports: their messages may quote what the provider sent. */
+/** Returns the code of a failure of the system, TLS or the HTTP parser. Not its message, which may quote what the provider sent. */
 function kindOf(error: unknown): string {
   const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
   const kind = typeof code === 'string' ? code : name;

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** The error object of OpenAI's or Anthropic's wire, as far as it can be trusted to be there. */
+/** Error object of OpenAI's or Anthropic's wire; any field may be missing. */
 export interface ProviderFault {
   message?: string | undefined;
   type?: string | undefined;
@@ -8,19 +8,19 @@ export interface ProviderFault {
   param?: string | undefined;
 }
 
-/** As much of a fault as whoever asked may be shown: `toOpenAiError` and `toAnthropicError` read it. */
-export interface ShownFault {
-  said: string | undefined;
+/** Fields of a provider's fault that the client may see, without secrets. */
+export interface ShownError {
+  message: string | undefined;
   type: string | undefined;
   code: string | undefined;
   param: string | undefined;
 }
 
 const MAX_MESSAGE = 500;
-/** What is longer may not be looked through as text. */
+/** Longest plain text that is read as a message. */
 const MAX_PLAIN = 10_000;
 
-/** The fault in a JSON answer: `{error: {message, type, code, param}}`, `{error: "…"}`, `{message}`, `{detail}`. */
+/** Returns the fault in a JSON answer: `{error: {message, type, code, param}}`, `{error: "…"}`, `{message}`, `{detail}`. */
 export function toFault(answer: unknown): ProviderFault | undefined {
   const outer = (Array.isArray(answer) ? answer[0] : answer) as Record<string, unknown> | null;
   if (typeof outer !== 'object' || outer === null) return undefined;
@@ -38,7 +38,7 @@ export function toFault(answer: unknown): ProviderFault | undefined {
   };
 }
 
-/** What an error's body says of itself. A page, and what is no text, says nothing. */
+/** Returns the fault in an error's body. A page, or a body that is no text, has none. */
 export function readFault(body: Buffer, headers: IncomingHttpHeaders): ProviderFault {
   const encoding = headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity') return {};
@@ -51,17 +51,20 @@ export function readFault(body: Buffer, headers: IncomingHttpHeaders): ProviderF
   }
 }
 
-/** `redact` first, so that no cut leaves a part of a secret. */
-export function toShown({ message, type, code, param }: ProviderFault, redact: (text: string) => string): ShownFault {
+/** Returns the fields that the client may see. Redacts before it cuts, so that no part of a secret is left. */
+export function toShownError(
+  { message, type, code, param }: ProviderFault,
+  redact: (text: string) => string,
+): ShownError {
   return {
-    said: message === undefined ? undefined : readable(redact(message)),
+    message: message === undefined ? undefined : readable(redact(message)),
     type: identifier(type, redact),
     code: identifier(code, redact),
     param: identifier(param, redact),
   };
 }
 
-/** One line of text; nothing for what is none. */
+/** Returns the message on one line; undefined if it is no text. */
 function readable(message: string): string | undefined {
   const text = message.replace(/\s+/g, ' ').trim();
   // biome-ignore lint/suspicious/noControlCharactersInRegex: binary is told by them
@@ -69,9 +72,9 @@ function readable(message: string): string | undefined {
   return text.slice(0, MAX_MESSAGE);
 }
 
-/** The name of an error, or of a field: `invalid_request_error`, `messages[0].content`. */
-function identifier(said: string | undefined, redact: (text: string) => string): string | undefined {
-  return said !== undefined && /^[\w.[\]$:/-]{1,100}$/.test(said) && redact(said) === said ? said : undefined;
+/** Returns the name of an error or a field (`invalid_request_error`, `messages[0].content`); undefined if it is none, or has a secret. */
+function identifier(name: string | undefined, redact: (text: string) => string): string | undefined {
+  return name !== undefined && /^[\w.[\]$:/-]{1,100}$/.test(name) && redact(name) === name ? name : undefined;
 }
 
 function asText(value: unknown): string | undefined {

@@ -1,12 +1,12 @@
 import { isRealKey } from '@codelab/service-kit';
 
-/** So much of a secret's beginning is recognised where the rest is cut off. */
+/** Characters of a secret's beginning that are recognised even if the rest is cut off. */
 const BEGINNING = 12;
-/** What is shorter is no secret, and would be found in ordinary words. */
+/** Length of the shortest secret: shorter ones would be found in ordinary words. */
 export const SHORTEST_SECRET = 8;
 const CENSOR = '[redacted]';
 
-/** Returns a function that takes `secrets` out of a text: whole, cut off, or escaped as in JSON and in URLs. */
+/** Creates a function that removes `secrets` from a text: whole, cut off, or escaped as in JSON and in URLs. */
 export function createRedactor(secrets: Array<string | undefined>): (text: string) => string {
   const known = new Set<string>();
   for (const secret of secrets) {
@@ -15,17 +15,17 @@ export function createRedactor(secrets: Array<string | undefined>): (text: strin
       if (part.length >= SHORTEST_SECRET) for (const form of formsOf(part)) known.add(form);
   }
   const longestFirst = [...known].sort((a, b) => b.length - a.length);
-  return (text) => longestFirst.reduce(without, text);
+  return (text) => longestFirst.reduce(censorSecret, text);
 }
 
-/** Headers that have no secret, though their values may look like one. */
+/** Headers without secrets, though their values may look like one. */
 const PUBLIC_HEADERS =
   /^(?:anthropic-(?:beta|version)|openai-.*|(?:http-)?referer|x-title|user-agent|accept.*|content-.*)$/i;
 const SECRET_HEADERS = /auth|key|token|secret|cookie|passw|credential|signature|session/i;
 
 /**
- * Returns a function that takes a provider's secrets out of what it answers, and gives back the same bytes where there are none. Only what
- * stands there as a whole is found, and only what no answer has as a word of its own: an answer is not to be spoilt.
+ * Creates a function that removes a provider's secrets from its answers, and returns the same bytes if there are none. It finds only whole
+ * secrets, and only those that cannot be an ordinary word: answers must not be damaged.
  */
 export function createCensor(apiKey: string | undefined, headers: Record<string, string>): (bytes: Buffer) => Buffer {
   const known = new Set<string>();
@@ -48,7 +48,7 @@ export function createCensor(apiKey: string | undefined, headers: Record<string,
   };
 }
 
-/** Says whether a key is none of those that people give to servers which want none, and which an answer may well have: `placeholder`. */
+/** False for a key like `placeholder`, which servers without keys are given, and which an answer may well have as a word. */
 function isNoWord(key: string): boolean {
   return isRealKey(key) || (key.length >= SHORTEST_SECRET && /\d/.test(key));
 }
@@ -57,12 +57,12 @@ function looksLikeKey(value: string): boolean {
   return isRealKey(value) && /\d/.test(value) && !/[\s,;]|:\/\//.test(value);
 }
 
-/** A secret as it is, as in JSON, and as in a URL. */
+/** Returns a secret as it is, as in JSON, and as in a URL. */
 function formsOf(secret: string): string[] {
   return [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)];
 }
 
-function without(text: string, secret: string): string {
+function censorSecret(text: string, secret: string): string {
   const beginning = secret.slice(0, BEGINNING);
   let out = text;
   for (let at = out.indexOf(beginning); at !== -1; at = out.indexOf(beginning, at + CENSOR.length)) {

@@ -3,82 +3,82 @@ import { Agent, type Dispatcher } from 'undici';
 import { ProviderError } from '../errors/provider-error.ts';
 import type { CancelSignal } from '../lib/cancel-token.ts';
 
-/** What may wait for a slow reader before the provider is made to wait. */
+/** Bytes that may wait for a slow reader before the socket is paused. */
 const HIGH_WATER_BYTES = 256 * 1024;
-/** How long the end of an answer that nobody reads any more may take, before its connection is given up. */
+/** Time for the rest of a discarded answer, until its connection is closed instead of reused. */
 const DISCARD_MS = 1_000;
 const KEEP_ALIVE_MS = 60_000;
 
 export interface HttpClientRequest {
   /** `https://api.openai.com` */
   origin: string;
-  /** With its leading slash. */
+  /** Path and query, with the leading slash. */
   path: string;
   method: 'GET' | 'POST';
   headers: Record<string, string>;
   body?: Buffer | string;
 }
 
-/** Takes a packet, and says whether it was the last that is of interest. */
-export type Take = (packet: Buffer) => Promise<'enough' | undefined> | 'enough' | undefined;
+/** Receives a packet. Returns `enough` if the rest of the body is not needed. Backpressure: a promise is awaited before the next packet. */
+export type PacketHandler = (packet: Buffer) => Promise<'enough' | undefined> | 'enough' | undefined;
 
 export interface HttpClientResponse {
   status: number;
   headers: IncomingHttpHeaders;
   /**
-   * Gives `take` each packet as it comes. Resolves at the body's end, or when `take` says `enough`: what comes after that is thrown
-   * away. A promise of `take` is waited for; the provider meanwhile, once too much has piled up. Rejects when the connection breaks, the
-   * request is aborted, or `take` throws.
+   * Gives each packet to `handler` as it comes. Resolves at the end of the body, or when `handler` returns `enough`: the rest is discarded.
+   * While `handler` is slow, packets wait, and beyond 256 KiB the socket is paused. Rejects when the connection breaks, the request is
+   * aborted, or `handler` throws.
    */
-  each(take: Take): Promise<void>;
-  /** The rest of the body. Rejects with `PROVIDER_UNAVAILABLE` where it is longer than `limit` bytes. */
+  each(handler: PacketHandler): Promise<void>;
+  /** Reads the rest of the body. Rejects with `PROVIDER_UNAVAILABLE` if it is longer than `limit` bytes. */
   read(limit: number): Promise<Buffer>;
 }
 
-/** Why a request that was aborted failed. */
+/** The error of an aborted request. */
 export class Aborted extends Error {
   override readonly name = 'Aborted';
-  /** `wasSent`: the provider may have had the request, and may be paid for it. */
+  /** `wasSent`: the provider may have the request, and may charge for it. */
   constructor(readonly wasSent: boolean) {
     super('aborted');
   }
 }
 
-/** The connections to all providers. */
+/** HTTP client with the connections to all providers. */
 export interface HttpClient {
-  /** Resolves with the head of the answer. Aborting `signal` closes the connection at once, whatever the answer's state. */
+  /** Resolves with the head of the answer. Aborting `signal` closes the connection at once. */
   send(request: HttpClientRequest, signal: CancelSignal): Promise<HttpClientResponse>;
   close(): Promise<void>;
 }
 
 export interface HttpClientOptions {
-  /** How long a connection may take to come about. Milliseconds. */
+  /** Time to establish a connection. Milliseconds. */
   connectTimeoutMs: number;
 }
 
 /**
- * Plain HTTP/1.1 by undici's `dispatch`, the cheapest way there is in Node: no `fetch`, no web streams. As many connections as
- * there are streams: a stream never waits for another one to end.
+ * Creates a client on undici's `dispatch`: plain HTTP/1.1, no `fetch`, no web streams, whose cost is in wire/README.md. Each stream has
+ * its own connection, and never waits for another one to end.
  */
 export function createHttpClient({ connectTimeoutMs }: HttpClientOptions): HttpClient {
   const agent = new Agent({
     connect: { timeout: connectTimeoutMs },
     keepAliveTimeout: KEEP_ALIVE_MS,
-    // The limits of a completion are kept by whoever asks for it.
+    // completion/timeouts.ts keeps the timeouts.
     headersTimeout: 0,
     bodyTimeout: 0,
   });
   return {
     send: (request, signal) =>
       new Promise((resolve, reject) => {
-        const exchange = new Exchange(resolve, reject, signal);
-        agent.dispatch({ ...request, body: request.body ?? null }, exchange);
+        const stream = new ResponseStream(resolve, reject, signal);
+        agent.dispatch({ ...request, body: request.body ?? null }, stream);
       }),
     close: () => agent.destroy(),
   };
 }
 
-class Exchange implements Dispatcher.DispatchHandler, HttpClientResponse {
+class ResponseStream implements Dispatcher.DispatchHandler, HttpClientResponse {
   status = 0;
   headers: IncomingHttpHeaders = {};
   readonly #onHead: (response: HttpClientResponse) => void;
@@ -86,12 +86,12 @@ class Exchange implements Dispatcher.DispatchHandler, HttpClientResponse {
   readonly #signal: CancelSignal;
   readonly #abort: () => void;
   #controller: Dispatcher.DispatchController | undefined;
-  /** Packets that nobody takes yet. */
+  /** Packets that wait for the handler. */
   #packets: Buffer[] = [];
   #waitingBytes = 0;
   #isOver = false;
   #failure: Error | undefined;
-  #take: Take | undefined;
+  #handler: PacketHandler | undefined;
   #isBusy = false;
   #isDiscarded = false;
   #discarding: NodeJS.Timeout | undefined;
@@ -129,7 +129,7 @@ class Exchange implements Dispatcher.DispatchHandler, HttpClientResponse {
 
   onResponseData(controller: Dispatcher.DispatchController, packet: Buffer): void {
     if (this.#isDiscarded) return;
-    if (this.#take !== undefined && !this.#isBusy && this.#packets.length === 0) {
+    if (this.#handler !== undefined && !this.#isBusy && this.#packets.length === 0) {
       this.#give(packet);
       return;
     }
@@ -156,17 +156,17 @@ class Exchange implements Dispatcher.DispatchHandler, HttpClientResponse {
     this.#settle();
   }
 
-  /** Tells whoever waits for the end, once all packets before it are taken. A failure comes at once. */
+  /** Settles `each` at the end, once the handler has had all packets. A failure settles it at once. */
   #settle(): void {
-    if (!this.#isOver || this.#take === undefined) return;
+    if (!this.#isOver || this.#handler === undefined) return;
     if (this.#failure !== undefined) this.#fail?.(this.#failure);
     else if (!this.#isBusy && this.#packets.length === 0) this.#done?.();
   }
 
   #give(packet: Buffer): void {
-    let wait: ReturnType<Take>;
+    let wait: ReturnType<PacketHandler>;
     try {
-      wait = this.#take?.(packet);
+      wait = this.#handler?.(packet);
     } catch (error) {
       this.#fail?.(error);
       this.#discard();
@@ -205,9 +205,9 @@ class Exchange implements Dispatcher.DispatchHandler, HttpClientResponse {
     this.#settle();
   }
 
-  each(take: Take): Promise<void> {
+  each(handler: PacketHandler): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#take = take;
+      this.#handler = handler;
       this.#done = resolve;
       this.#fail = reject;
       this.#giveWaiting();
@@ -226,7 +226,7 @@ class Exchange implements Dispatcher.DispatchHandler, HttpClientResponse {
     return packets.length === 1 ? (packets[0] as Buffer) : Buffer.concat(packets, length);
   }
 
-  /** The rest is of no interest, but a connection whose answer ends soon can be used again. */
+  /** Discards the rest of the body. The connection can be reused if the body ends soon. */
   #discard(): void {
     this.#isDiscarded = true;
     this.#packets = [];

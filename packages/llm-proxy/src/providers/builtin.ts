@@ -1,19 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CodelabError, type CompletionMessage, type CompletionRequest, utf8Length } from '@codelab/protocol';
+import { CodelabError, type CompletionMessage, type CompletionRequest } from '@codelab/protocol';
 import { toAbortSignal } from '../lib/cancel-token.ts';
+import { tokensOf } from '../lib/token-length.ts';
 import type { BuiltinProvider, ProviderChunk } from './provider.ts';
 
-/** However long an answer is, its pauses add up to no more than this. */
+/** Upper bound for all pauses of an answer together. */
 const MAX_TOTAL_DELAY_MS = 3000;
 
 export interface BuiltinOptions {
-  /** Between two words. Milliseconds. */
+  /** Pause between two words. Milliseconds. */
   delayMs: number;
-  /** Whether a real provider is configured: if not, `builtin/agent` says how to. */
+  /** True if a real provider is configured; if not, `builtin/agent` explains how to configure one. */
   hasProvider: boolean;
 }
 
-/** Models that need no key: `echo` quotes the message, `agent` also calls the tools that it is told to. Both are deterministic. */
+/** Creates the models that need no key: `echo` quotes the message, `agent` also calls the tools that it is told to. Both are deterministic. */
 export function createBuiltinProvider(options: BuiltinOptions): BuiltinProvider {
   return {
     id: 'builtin',
@@ -22,8 +23,8 @@ export function createBuiltinProvider(options: BuiltinOptions): BuiltinProvider 
     async *stream(request, signal) {
       yield { type: 'start', model: `builtin/${request.model}`, provider: 'builtin' };
       const answer = answerOf(request, options);
-      const inputTokens = countTokens(request.messages.map((message) => textOf(message)).join(' '));
-      const outputTokens = countTokens(answer.text + answer.calls.map((call) => call.arguments).join(' '));
+      const inputTokens = tokensOf(request.messages.map((message) => textOf(message)).join(' ').length);
+      const outputTokens = tokensOf((answer.text + answer.calls.map((call) => call.arguments).join(' ')).length);
       yield* speak(answer.text, options.delayMs, toAbortSignal(signal));
       for (const [index, call] of answer.calls.entries()) yield { type: 'tool_call', index, ...call };
       yield { type: 'usage', usage: { inputTokens, outputTokens, cachedTokens: 0, reasoningTokens: 0 } };
@@ -74,7 +75,7 @@ function agentAnswer(request: CompletionRequest, said: string, options: BuiltinO
 }
 
 interface Command {
-  /** The tools that can do it, the standard one first. */
+  /** Names of the tools that can run it, the standard one first. */
   names: string[];
   arguments: Record<string, string>;
 }
@@ -98,7 +99,7 @@ function parseCommand(said: string): Command | undefined {
   }
 }
 
-/** Each word with the white space before it, a word at a time. */
+/** Yields the text word by word, each with the white space before it. */
 async function* speak(text: string, delayMs: number, signal: AbortSignal): AsyncGenerator<ProviderChunk> {
   const words = text.match(/\s*\S+|\s+$/g) ?? [];
   const pause = Math.min(delayMs, MAX_TOTAL_DELAY_MS / Math.max(1, words.length));
@@ -107,7 +108,7 @@ async function* speak(text: string, delayMs: number, signal: AbortSignal): Async
     signal.throwIfAborted();
     yield { type: 'text', text: word };
     owed += pause;
-    // Timers don't know fractions of a millisecond: long answers come a few words at a time.
+    // Timers have no fractions of a millisecond: long answers come a few words at a time.
     if (owed >= 1) {
       await sleep(Math.floor(owed), undefined, { signal });
       owed -= Math.floor(owed);
@@ -129,9 +130,4 @@ function lastUserText(messages: CompletionMessage[]): string {
 function trailingResults(messages: CompletionMessage[]): string[] {
   const last = messages.findLastIndex(({ role }) => role !== 'tool');
   return messages.slice(last + 1).map(textOf);
-}
-
-/** About four bytes a token, as English has. */
-function countTokens(text: string): number {
-  return Math.ceil(utf8Length(text) / 4);
 }

@@ -6,7 +6,7 @@ import type { HttpClient } from '../http-client/http-client.ts';
 import { createHttpProvider } from './http-provider.ts';
 import type { Provider } from './provider.ts';
 
-/** Where providers are unless told otherwise; those on the person's own machine, on their default ports. */
+/** Default base URLs; local servers are expected on their default ports. */
 const DEFAULT_URLS = {
   openai: 'https://api.openai.com/v1',
   anthropic: 'https://api.anthropic.com',
@@ -16,25 +16,22 @@ const DEFAULT_URLS = {
 /** Source: https://docs.anthropic.com/en/api/versioning */
 const ANTHROPIC_VERSION = '2023-06-01';
 
-type BuiltinId = keyof typeof DEFAULT_URLS;
+type KnownId = keyof typeof DEFAULT_URLS;
 
-/** The settings of the built-in providers, and all variables: a configured provider names the one that has its key. */
+/** Settings of the known providers, and all environment variables: a provider of the configuration file names the one with its key. */
 export type ProviderSettings = {
-  [K in `${Uppercase<BuiltinId>}_${'API_KEY' | 'BASE_URL'}`]?: string | undefined;
+  [K in `${Uppercase<KnownId>}_${'API_KEY' | 'BASE_URL'}`]?: string | undefined;
 } & { variables: Readonly<Record<string, string | undefined>> };
 
-/**
- * The providers that the settings ask for, and those that may be found on their default ports. Throws `ConfigError` where a key cannot be
- * sent.
- */
+/** Creates the configured providers, and those that may be discovered on default ports. Throws `ConfigError` where a key cannot be sent. */
 export function createProviders(
   settings: ProviderSettings,
   config: Config,
-  upstream: HttpClient,
+  httpClient: HttpClient,
 ): { configured: Provider[]; discovered: Provider[] } {
   const configured: Provider[] = [];
   const discovered: Provider[] = [];
-  const add = (id: keyof typeof DEFAULT_URLS, name: string, make: (wanted: Wanted) => Provider) => {
+  const add = (id: KnownId, name: string, make: (wanted: Wanted) => Provider) => {
     const prefix = `LLM_PROXY__${id.toUpperCase()}` as `LLM_PROXY__${Uppercase<typeof id>}`;
     const apiKey = settings[`${id.toUpperCase() as Uppercase<typeof id>}_API_KEY`];
     const baseUrl = settings[`${id.toUpperCase() as Uppercase<typeof id>}_BASE_URL`];
@@ -42,7 +39,7 @@ export function createProviders(
     const names = { name, keyVariable: `${prefix}_API_KEY`, urlVariable: `${prefix}_BASE_URL`, ...secrets };
     const isWanted = apiKey !== undefined || baseUrl !== undefined;
     if (!isWanted && (id === 'openai' || id === 'anthropic')) return;
-    const provider = make({ id, names, apiKey, baseUrl: baseUrl ?? DEFAULT_URLS[id], upstream });
+    const provider = make({ id, names, apiKey, baseUrl: baseUrl ?? DEFAULT_URLS[id], httpClient });
     (isWanted ? configured : discovered).push(provider);
   };
   add('openai', 'OpenAI', (wanted) => openAi({ ...wanted, isOpenAi: true }));
@@ -63,7 +60,7 @@ export function createProviders(
       redact: createRedactor([apiKey, ...Object.values(headers)]),
       censor: createCensor(apiKey, headers),
     };
-    const wanted = { id, names, apiKey, baseUrl, headers, upstream, hasStreamUsage: provider.stream_usage };
+    const wanted = { id, names, apiKey, baseUrl, headers, httpClient, hasStreamUsage: provider.stream_usage };
     if (kind === 'anthropic') configured.push(anthropic(wanted));
     else configured.push(kind === 'azure' ? azure(wanted, version) : openAi(wanted));
   }
@@ -78,7 +75,7 @@ interface Wanted {
   headers?: Record<string, string>;
   hasStreamUsage?: boolean;
   isOpenAi?: boolean;
-  upstream: HttpClient;
+  httpClient: HttpClient;
 }
 
 function openAi({ apiKey, headers = {}, ...wanted }: Wanted): Provider {
@@ -114,7 +111,7 @@ function azure({ apiKey, headers = {}, ...wanted }: Wanted, version: string | un
   });
 }
 
-/** Both people and other tools write these addresses without the `/v1`. */
+/** Adds the `/v1` that people and other tools leave out of these addresses. */
 function withVersion(url: string): string {
   return /\/v\d+$/.test(url) ? url : `${url}/v1`;
 }

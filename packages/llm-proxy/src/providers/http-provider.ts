@@ -12,35 +12,38 @@ const MAX_ERROR_BYTES = 64 * 1024;
 const MAX_LIST_BYTES = 8 * 1024 * 1024;
 
 export interface HttpProviderOptions {
-  /** The part before the slash in its models' names: `openai`, `ollama`, … */
+  /** First part of its models' names, before the slash: `openai`, `ollama`, … */
   id: string;
   names: ProviderNames;
   wire: 'openai' | 'anthropic';
-  /** Where its endpoints are, without a slash at the end: `https://api.openai.com/v1`. */
+  /** Base URL of its endpoints, without a slash at the end: `https://api.openai.com/v1`. */
   baseUrl: string;
-  /** With its key. */
+  /** Headers of each request, with the provider's key. */
   headers: Record<string, string>;
   isOpenAi?: boolean;
   hasStreamUsage?: boolean;
-  /** Where an endpoint is, after the base URL. Default: its name. */
+  /**
+   * Returns an endpoint's path below the base URL.
+   * @default the endpoint's name
+   */
   pathOf?: (endpoint: Endpoint | 'models', model: string) => string;
-  upstream: HttpClient;
+  httpClient: HttpClient;
 }
 
 function isPlain({ headers }: HttpClientResponse): boolean {
   return /^(identity)?$/i.test(String(headers['content-encoding'] ?? ''));
 }
 
-/** A server that speaks OpenAI's or Anthropic's wire. */
+/** Creates a provider that is a server of OpenAI's or Anthropic's wire. */
 export function createHttpProvider(options: HttpProviderOptions): HttpProvider {
-  const { id, names, wire, upstream } = options;
+  const { id, names, wire, httpClient } = options;
   const { origin, pathname } = new URL(options.baseUrl);
   const base = pathname.replace(/\/+$/, '');
   const pathOf = options.pathOf ?? ((endpoint) => endpoint);
   const headers = { ...options.headers, 'user-agent': 'codelab-llm-proxy', 'accept-encoding': 'identity' };
-  const posted = { ...headers, 'content-type': 'application/json' };
+  const postHeaders = { ...headers, 'content-type': 'application/json' };
 
-  const checked = async (asked: Promise<HttpClientResponse>): Promise<HttpClientResponse> => {
+  const checkStatus = async (asked: Promise<HttpClientResponse>): Promise<HttpClientResponse> => {
     let response: HttpClientResponse;
     try {
       response = await asked;
@@ -64,7 +67,7 @@ export function createHttpProvider(options: HttpProviderOptions): HttpProvider {
     async models(signal) {
       const query = wire === 'anthropic' ? '?limit=1000' : '';
       const path = `${base}/${pathOf('models', '')}${query}`;
-      const response = await checked(upstream.send({ origin, path, method: 'GET', headers }, signal));
+      const response = await checkStatus(httpClient.send({ origin, path, method: 'GET', headers }, signal));
       try {
         const list = JSON.parse((await response.read(MAX_LIST_BYTES)).toString('utf8')) as {
           data: Array<{ id: string }>;
@@ -77,13 +80,13 @@ export function createHttpProvider(options: HttpProviderOptions): HttpProvider {
       }
     },
     post: (endpoint, { model, body, headers: more }, signal) =>
-      checked(
-        upstream.send(
+      checkStatus(
+        httpClient.send(
           {
             origin,
             path: `${base}/${pathOf(endpoint, model)}`,
             method: 'POST',
-            headers: more === undefined ? posted : { ...posted, ...more },
+            headers: more === undefined ? postHeaders : { ...postHeaders, ...more },
             body,
           },
           signal,

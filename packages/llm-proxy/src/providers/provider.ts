@@ -3,38 +3,38 @@ import type { ProviderNames } from '../errors/provider-error.ts';
 import type { HttpClientResponse } from '../http-client/http-client.ts';
 import type { CancelSignal } from '../lib/cancel-token.ts';
 
-/** What a provider says, as chunks: everything but the error, which is thrown as a `CodelabError`. */
+/** A chunk of a provider's answer. Errors are no chunks: they are thrown as a `CodelabError`. */
 export type ProviderChunk = Exclude<CompletionChunk, { type: 'error' }>;
 
-/** What one answer has used, as far as it is known. */
+/** Token usage of one answer, as far as it is known. */
 export interface CountedUsage extends Usage {
-  /** Written to the provider's cache: part of `inputTokens`, but dearer. */
+  /** Tokens written to the provider's cache: part of `inputTokens`, at a higher price. */
   cacheWriteTokens: number;
-  /** Counted by us, because the provider did not come to say: a cancelled or a broken answer. */
+  /** True if we estimated it, because the answer was cancelled or broke before the provider reported usage. */
   isEstimated: boolean;
 }
 
 interface ProviderBase {
-  /** The part before the slash in a model's name. */
+  /** First part of its models' names, before the slash. */
   id: string;
-  /** The names of its models. Throws a `CodelabError` when it can't tell. */
+  /** Lists the names of its models. Throws a `CodelabError` if the provider fails. */
   models(signal: CancelSignal): Promise<string[]>;
 }
 
-/** What is asked of a provider. */
+/** An endpoint of a provider's API. */
 export type Endpoint = 'chat/completions' | 'embeddings' | 'messages' | 'messages/count_tokens';
 
-/** A server behind HTTP. */
+/** A provider that is a server. */
 export interface HttpProvider extends ProviderBase {
   wire: 'openai' | 'anthropic';
   names: ProviderNames;
-  /** Whether it is OpenAI itself (or Azure's), whose newer fields others may not know. */
+  /** True for OpenAI itself and Azure: other servers may not know the newer fields. */
   isOpenAi: boolean;
-  /** Whether a stream may be asked to end with its usage. */
+  /** True if the provider knows `stream_options.include_usage`. */
   hasStreamUsage: boolean;
   /**
-   * Resolves with the head of an answer that is 2xx. Throws a `CodelabError` for any other, and when `signal` aborts the request.
-   * `model` is the provider's own name for it: some have it in the address.
+   * Resolves with the head of a 2xx answer. Throws a `CodelabError` for any other status, and when `signal` aborts the request.
+   * `model` is the provider's own name of the model: some have it in the path.
    */
   post(
     endpoint: Endpoint,
@@ -43,7 +43,7 @@ export interface HttpProvider extends ProviderBase {
   ): Promise<HttpClientResponse>;
 }
 
-/** A model within this process. */
+/** A provider within this process. */
 export interface BuiltinProvider extends ProviderBase {
   wire: 'builtin';
   /** Yields `start` first and `finish` last. */
@@ -52,27 +52,27 @@ export interface BuiltinProvider extends ProviderBase {
 
 export type Provider = HttpProvider | BuiltinProvider;
 
-/** The choices that a client has had the beginning of, by their numbers. Anthropic's wire has one, 0. */
-export type Opened = ReadonlySet<number>;
+/** Indexes of the choices whose beginning the client has received. Anthropic's wire has one choice, 0. */
+export type OpenedChoices = ReadonlySet<number>;
 
-export const nothingOpened: Opened = new Set();
+export const noChoices: OpenedChoices = new Set();
 
-/** Reads one streamed answer. `T` is what a packet comes to: chunks, or bytes of a client's wire. */
+/** Reads one streamed answer. `T` is its output: chunks, or bytes of a client's wire. */
 export interface AnswerReader<T> {
-  /** Whether a part of the answer itself has come: after it, asking again would say it twice. */
+  /** True once a part of the answer itself was read: from then on a retry would repeat it. */
   readonly hasBegun: boolean;
-  /** What was given of it has opened these. */
-  readonly opened: Opened;
-  /** Whether the answer is complete: whatever comes after it is nothing of it. */
+  /** Choices whose beginning is in the output so far. */
+  readonly opened: OpenedChoices;
+  /** True once the stream's last event was read; later bytes are ignored. */
   readonly isComplete: boolean;
-  /** Why it can't go on, once what came before that has been given. */
+  /** The error that ended the stream, if the last output had parts that came before it. */
   readonly failure: unknown;
-  /** Whether the answer, passed on to its end as it came, says itself that it ended by a failure. */
+  /** True if the answer was passed on to its end, and its last event reports a failure. */
   readonly hasFailed: boolean;
-  /** Throws a `CodelabError` where the provider reports a failure, or can't be understood. */
+  /** Reads a packet. Throws a `CodelabError` if the provider reports a failure or cannot be understood. */
   push(packet: Buffer): T | undefined;
-  /** The body is over. Throws `PROVIDER_STREAM_LOST` if the answer is not complete. */
+  /** Reads the end of the body. Throws `PROVIDER_STREAM_LOST` if the answer is not complete. */
   end(): T | undefined;
-  /** `inputTokens` is asked for only where it has to be estimated. */
+  /** Returns the usage so far. Calls `inputTokens` only if it has to be estimated. */
   usage(inputTokens: () => number): CountedUsage;
 }

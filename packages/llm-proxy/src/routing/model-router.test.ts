@@ -18,6 +18,7 @@ const provider = (id: string, names: string[] | 'gone'): BuiltinProvider & { ask
     throw new Error('not asked here');
   },
 });
+let time = 1000;
 const builtin = provider('builtin', ['agent', 'echo']);
 const make = (
   configured: Provider[],
@@ -31,6 +32,7 @@ const make = (
     discovered,
     defaultModel,
     aliases,
+    now: () => time,
     log: createLogger({ service: 'test', level: 'silent' }),
   });
 const openai = provider('openai', ['gpt-4o', 'gpt-4.1-mini']);
@@ -102,6 +104,20 @@ it('what answers on a default port is listed, what does not is not, and is asked
       'builtin',
     ]);
     expect(gone.asked).toBe(round);
+  }
+});
+
+it('a list of models is kept for a minute', async () => {
+  const listed = provider('openai', ['gpt-4o']);
+  const models = make([listed]);
+  for (const [at, asked] of [
+    [0, 1],
+    [59_999, 1],
+    [60_000, 2],
+  ] as const) {
+    time = 1000 + at;
+    await models.list();
+    expect(listed.asked).toBe(asked);
   }
 });
 

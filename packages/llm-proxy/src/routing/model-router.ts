@@ -6,7 +6,7 @@ import type { Provider } from '../providers/provider.ts';
 
 const LIST_TIMEOUT_MS = 3_000;
 const LIST_FRESH_MS = 60_000;
-/** Where a bare name belongs, whoever else has one of that name too. */
+/** Providers of names without a provider; they come before all others that list the same name. */
 const FAMILIES: Array<[RegExp, string]> = [
   [/^(gpt-|chatgpt-|o\d)/, 'openai'],
   [/^claude-/, 'anthropic'],
@@ -16,33 +16,35 @@ const PREFERRED = ['gpt-4.1-mini', 'gpt-4o-mini', 'claude-haiku-4-5', 'claude-3-
 /** One way to a model. */
 export interface Route {
   provider: Provider;
-  /** The provider's own name for it. */
+  /** The provider's own name of the model. */
   model: string;
 }
 
 export interface Resolved {
-  /** The first to be asked, and after it those to fall back on. */
+  /** The route to ask first, then the fallbacks. */
   routes: [Route, ...Route[]];
-  /** After how many milliseconds without a token the next route is asked as well; undefined: never. */
+  /** Time without a token until the next route is asked as well, in milliseconds; undefined: never. */
   hedgeAfterMs: number | undefined;
 }
 
 export interface ModelRouter {
   list(): Promise<ModelList>;
-  /** Finds who serves `name`. Throws `MODEL_NOT_FOUND`. */
+  /** Returns the routes of a model or an alias. Throws `MODEL_NOT_FOUND`. */
   resolve(name: string): Promise<Resolved>;
 }
 
 export interface ModelRouterOptions {
   builtin: Provider;
-  /** Those that somebody has configured, in the order of preference. */
+  /** Configured providers, in the order of preference. */
   configured: Provider[];
-  /** Those that are only there when a server answers on its default port. */
+  /** Providers that are there only if a server answers on its default port. */
   discovered: Provider[];
   /** `LLM_PROXY__DEFAULT_MODEL`. */
   defaultModel: string | undefined;
-  /** Names of one's own for models, from the configuration file. */
+  /** Aliases of the configuration file. */
   aliases: Config['models'];
+  /** Milliseconds since 1970. */
+  now: () => number;
   log: Logger;
 }
 
@@ -57,24 +59,28 @@ export function createModelRouter({
   discovered,
   defaultModel,
   aliases,
+  now,
   log,
 }: ModelRouterOptions): ModelRouter {
-  const upstreams = [...configured, ...discovered];
-  const providers = [...upstreams, builtin];
+  const remotes = [...configured, ...discovered];
+  const providers = [...remotes, builtin];
   const listings = new Map<Provider, Listing>();
 
-  /** A provider's models; none, and asked again next time, where it can't say. */
+  /** Lists a provider's models, from the cache while it is fresh. An empty list where the provider fails; it is asked again next time. */
   const namesOf = (provider: Provider): Promise<string[]> => {
     const known = listings.get(provider);
-    if (known !== undefined && Date.now() < known.until) return known.names;
+    if (known !== undefined && now() < known.until) return known.names;
     const names = provider.models(AbortSignal.timeout(LIST_TIMEOUT_MS)).catch((error: unknown) => {
       listings.delete(provider);
       if (configured.includes(provider)) {
-        log.warn({ provider: provider.id, ...loggedOf(toCodelabError(error)) }, 'the provider did not list its models');
+        log.warn(
+          { provider: provider.id, ...loggedOf(toCodelabError(error)), event: 'models.unlisted' },
+          'the provider did not list its models',
+        );
       }
       return [];
     });
-    listings.set(provider, { names, until: Date.now() + LIST_FRESH_MS });
+    listings.set(provider, { names, until: now() + LIST_FRESH_MS });
     return names;
   };
 
@@ -90,18 +96,18 @@ export function createModelRouter({
 
   const find = (id: string | undefined) => providers.find((provider) => provider.id === id);
 
-  /** Whose model a name without a provider is. */
+  /** Finds the provider of a name without one. */
   const ownerOf = async (name: string): Promise<Provider | undefined> => {
     const family = FAMILIES.find(([pattern]) => pattern.test(name))?.[1];
     const known = configured.find((provider) => provider.id === family);
     if (known !== undefined) return known;
     // With a single one configured there is no question, and its list may be incomplete.
     if (configured.length === 1) return configured[0];
-    const lists = await Promise.all(upstreams.map(namesOf));
-    return upstreams.find((_, index) => lists[index]?.includes(name));
+    const lists = await Promise.all(remotes.map(namesOf));
+    return remotes.find((_, index) => lists[index]?.includes(name));
   };
 
-  /** Who serves a name that is no alias. */
+  /** Returns the route of a name that is no alias. */
   const routeOf = async (wanted: string): Promise<Route> => {
     const slash = wanted.indexOf('/');
     const named = slash > 0 ? find(wanted.slice(0, slash)) : undefined;
@@ -145,7 +151,7 @@ export function createModelRouter({
   };
 }
 
-/** The models of the routes, one drawn by weight first, the others behind it. */
+/** Returns the models of the routes: first one that is drawn by weight, then the others. */
 function byWeight(routes: Array<{ model: string; weight: number }>): string[] {
   let draw = Math.random() * routes.reduce((sum, { weight }) => sum + weight, 0);
   let index = 0;

@@ -5,10 +5,10 @@ import type { Route } from './model-router.ts';
 
 const MILLION = 1_000_000;
 
-/** What an answer cost, in US dollars; undefined where the model has no price. */
+/** Returns the cost of an answer in US dollars; undefined if the model has no price. */
 export type CostOf = (route: Route, usage: CountedUsage) => number | undefined;
 
-/** `prices` are those of the configuration file. The models within this process cost nothing. */
+/** Creates the cost function of the configuration file's `prices`. Models of this process cost nothing unless they have a price. */
 export function createPricing(prices: Config['prices']): CostOf {
   const list = Object.entries(prices).map(([pattern, price]) => ({ fits: createNameFilter([pattern]), price }));
   return ({ provider, model }, usage) => {

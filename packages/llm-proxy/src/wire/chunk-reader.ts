@@ -1,41 +1,42 @@
 import { CodelabError, type FinishReason, type Usage } from '@codelab/protocol';
 import { type ProviderNames, toCutError, toStreamFault, toUnreadableError } from '../errors/provider-error.ts';
 import { type ProviderFault, toFault } from '../errors/provider-fault.ts';
+import { tokensOf } from '../lib/token-length.ts';
 import {
   type AnswerReader,
   type CountedUsage,
-  nothingOpened,
-  type Opened,
+  noChoices,
+  type OpenedChoices,
   type ProviderChunk,
 } from '../providers/provider.ts';
 import { isFailure } from './end-reason.ts';
 import { createSseFramer, eventsOf } from './sse-framer.ts';
-import { estimateUsage, tokensOf } from './token-estimate.ts';
+import { estimateUsage } from './token-estimate.ts';
 
-/** What the events of one wire mean. */
+/** Decodes the events of one wire. */
 export interface ChunkDecoder {
-  /** Adds to `out` what one event says. */
+  /** Adds the chunks of one event to `out`. */
   decode(payload: object, out: ProviderChunk[]): void;
-  /** Whether the wire itself has said that this was all. */
+  /** True once the wire's own last event was decoded. */
   isComplete(): boolean;
-  /** Why the answer ended, once it is known. */
+  /** Returns the finish reason, once it is known. */
   finishReason(): FinishReason | undefined;
-  /** The counts so far. */
+  /** Returns the usage so far. */
   usage(): CountedUsage | undefined;
 }
 
-/** Reads a stream of OpenAI's or Anthropic's wire as chunks, `start` first, `usage` and `finish` last. */
+/** Creates a reader that decodes a stream of either wire to chunks: `start` first, `usage` and `finish` last. */
 export function createChunkReader(
   decoder: ChunkDecoder,
   names: ProviderNames,
   costOf: (usage: CountedUsage) => number | undefined,
 ): AnswerReader<ProviderChunk[]> {
-  const splitter = createSseFramer();
+  const framer = createSseFramer();
   let hasBegun = false;
   let isComplete = false;
   let characters = 0;
   let failure: unknown;
-  let opened = nothingOpened;
+  let opened = noChoices;
 
   const finish = (out: ProviderChunk[]) => {
     const finishReason = decoder.finishReason();
@@ -70,7 +71,7 @@ export function createChunkReader(
       if (!out.some(isAnswer)) throw error;
       failure = error;
     }
-    if (out.length > 0) opened = oneOpened;
+    if (out.length > 0) opened = firstChoice;
     for (const chunk of out) {
       if (!isAnswer(chunk)) continue;
       hasBegun = true;
@@ -95,13 +96,13 @@ export function createChunkReader(
     },
     hasFailed: false,
     push(packet) {
-      const events = splitter.push(packet);
+      const events = framer.push(packet);
       if (events === undefined) return undefined;
       const out = read(events);
       return out.length === 0 ? undefined : out;
     },
     end() {
-      const rest = splitter.rest();
+      const rest = framer.rest();
       const out = rest.length === 0 ? [] : readRest(read, rest);
       if (!isComplete && failure === undefined) finish(out);
       return out;
@@ -114,9 +115,9 @@ export function createChunkReader(
   };
 }
 
-const oneOpened: Opened = new Set([0]);
+const firstChoice: OpenedChoices = new Set([0]);
 
-/** Whether an event is the end of OpenAI's streams. */
+/** True for the last event of OpenAI's streams. */
 export function isDone(data: string): boolean {
   return data.startsWith('[DONE]') || data.trimStart().startsWith('[DONE]');
 }
@@ -125,12 +126,12 @@ function toUsage({ inputTokens, outputTokens, cachedTokens, reasoningTokens }: C
   return { inputTokens, outputTokens, cachedTokens, reasoningTokens };
 }
 
-/** Whether a chunk is a part of the answer, rather than about it. */
+/** True for a chunk that is a part of the answer, rather than about it. */
 function isAnswer({ type }: ProviderChunk): boolean {
   return type !== 'start' && type !== 'usage';
 }
 
-/** What stands at the end without an empty line after it counts if it is whole, as `[DONE]` often does. */
+/** Reads an event at the end of the body that lacks its empty line, as `[DONE]` often does; ignores one that is cut. */
 function readRest<T>(read: (events: Buffer) => T[], rest: Buffer): T[] {
   try {
     return read(rest);
@@ -140,7 +141,7 @@ function readRest<T>(read: (events: Buffer) => T[], rest: Buffer): T[] {
   }
 }
 
-/** Throws where an event is no JSON object. */
+/** Parses an event. Throws if it is no JSON object. */
 export function parse(data: string, names: ProviderNames, hasBegun: boolean): object {
   let payload: unknown;
   try {
@@ -152,13 +153,13 @@ export function parse(data: string, names: ProviderNames, hasBegun: boolean): ob
   throw toUnreadableError('an event is no object', names, hasBegun);
 }
 
-/** Returns the failure that an event, or a whole answer, of either wire reports. `isError`: the event is called so. */
+/** Returns the failure that an event, or a whole answer, of either wire reports. `isError`: the event's name is `error`. */
 export function faultIn(payload: object, isError = false): ProviderFault | undefined {
   const { error, type, object } = payload as { error?: unknown; type?: unknown; object?: unknown };
   return isError || error || type === 'error' || object === 'error' ? (toFault(payload) ?? {}) : undefined;
 }
 
-/** Returns the failure by which an answer of either wire ends, in an event or as a whole: there may be an answer before it. */
+/** Returns the failure with which an answer of either wire ends, in an event or as a whole. There may be an answer before it. */
 export function failedEndIn(payload: object): ProviderFault | undefined {
   const { choices, delta, message, stop_reason: reason } = payload as Record<string, unknown>;
   for (const choice of Array.isArray(choices) ? choices : []) {

@@ -1,6 +1,6 @@
 import type { FinishReason } from '@codelab/protocol';
 
-/** What servers of either wire, and those behind them, call an end that is not just `stop`. */
+/** Finish reasons other than `stop`, in the words of either wire's servers and of those behind them. */
 const ENDS = new Map<string, FinishReason | 'failure'>(
   Object.entries({
     length: [
@@ -24,21 +24,21 @@ const ENDS = new Map<string, FinishReason | 'failure'>(
     words.map((word) => [word, end as FinishReason | 'failure'] as const),
   ),
 );
-// Anthropic stops in the middle of a turn, and is to be asked to go on: the answer is not all.
+// Anthropic pauses a long turn and expects a request to go on: the answer is cut.
 ENDS.set('pause_turn', 'length');
 
-/** Returns why an answer ended; undefined where it goes on: some servers send an empty reason, or the word null, with each event. */
+/** Returns the reason if it is one; undefined while the answer goes on: some servers send an empty reason, or the word null, until then. */
 export function endReason(reason: unknown): string | undefined {
   return typeof reason === 'string' && reason !== '' && reason !== 'null' ? reason : undefined;
 }
 
-/** Returns what an end means that is no failure. A word that nobody knows is a normal end: there are more of them each month. */
+/** Converts a reason that is no failure. An unknown one is `stop`: servers invent new ones. */
 export function finishReasonOf(reason: string): FinishReason {
   const end = ENDS.get(reason.toLowerCase());
   return end === undefined || end === 'failure' ? 'stop' : end;
 }
 
-/** Says whether an answer ended because whoever wrote it failed, or was made to stop. */
+/** True if the reason says that the server failed, or was stopped. */
 export function isFailure(reason: unknown): boolean {
   return typeof reason === 'string' && ENDS.get(reason.toLowerCase()) === 'failure';
 }

@@ -1,15 +1,16 @@
-const QUOTE = 34;
-const BACKSLASH = 92;
-const LETTER_U = 117;
+import { BACKSLASH, LETTER_U, QUOTE } from './ascii.ts';
 
-/** What the events of one stream have in common, all but their texts. */
+/** The bytes that the deltas of one stream share: all but their texts. */
 export interface EventTemplate {
   before: Buffer;
   after: Buffer;
 }
 
-/** Most events differ from the one before in nothing but their text: that is the cheapest thing to know about one. */
-export function templateOf(event: Buffer, textKey: string): EventTemplate | undefined {
+/**
+ * Returns an event's template; undefined if it has no text. Hot path (README.md): most events differ from the one before only in their
+ * text, and comparing bytes is the cheapest way to know it.
+ */
+export function toEventTemplate(event: Buffer, textKey: string): EventTemplate | undefined {
   const key = event.indexOf(textKey);
   if (key === -1) return undefined;
   const from = key + textKey.length;
@@ -18,11 +19,8 @@ export function templateOf(event: Buffer, textKey: string): EventTemplate | unde
   return { before: Buffer.from(event.subarray(0, from)), after: Buffer.from(event.subarray(to)) };
 }
 
-/**
- * Counts the characters of the text in which an event differs from the template; -1 where it differs in more. A loop over the bytes makes
- * no strings and calls nothing.
- */
-export function textLike(event: Buffer, { before, after }: EventTemplate): number {
+/** Returns the number of characters of an event's text; -1 if it differs from the template in more than the text. */
+export function matchTemplate(event: Buffer, { before, after }: EventTemplate): number {
   const textEnd = event.length - after.length;
   const textStart = before.length;
   if (textEnd < textStart) return -1;
@@ -35,10 +33,10 @@ export function textLike(event: Buffer, { before, after }: EventTemplate): numbe
     if (byte === QUOTE) return -1;
     if (byte === BACKSLASH) {
       at++;
-      // The four digits behind it are counted on their own.
+      // The four digits after \u are counted on their own.
       characters += event[at] === LETTER_U ? -3 : 1;
     } else if ((byte & 0xc0) !== 0x80) characters++;
   }
-  // A backslash before the quote that should have closed the text: it goes on.
+  // If a backslash escapes the closing quote, the text goes on.
   return at === textEnd ? characters : -1;
 }

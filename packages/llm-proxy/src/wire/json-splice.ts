@@ -1,9 +1,18 @@
-const QUOTE = 34;
-const BACKSLASH = 92;
+import {
+  BACKSLASH,
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON,
+  COMMA,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE,
+  SPACE,
+} from './ascii.ts';
 
 /**
- * Gives members of a JSON object new values, and leaves all its other bytes as they are: a large body is neither written anew nor
- * changed by it. `object` must be valid JSON; a value is JSON text; members that are missing are added in front.
+ * Replaces the values of members of a JSON object, and keeps all its other bytes (hot path: README.md). `object` must be valid JSON; a
+ * value is JSON text; missing members are added in front.
  */
 export function spliceJson(object: Buffer, values: Record<string, string>): Buffer {
   const missing = new Set(Object.keys(values));
@@ -25,27 +34,27 @@ export function spliceJson(object: Buffer, values: Record<string, string>): Buff
   return Buffer.concat([rest.subarray(0, start), Buffer.from(isEmpty ? added : `${added},`), rest.subarray(start)]);
 }
 
-/** The members of the object that begins before `at`, with where their values stand. */
+/** Yields the members of the object that begins before `at`, each with the offsets of its value. */
 function* membersOf(json: Buffer, at: number): Generator<{ name: string; from: number; to: number }> {
   for (let next = json.indexOf(QUOTE, at); next !== -1; ) {
     const end = endOfString(json, next);
     const name = JSON.parse(json.toString('utf8', next, end)) as string;
-    const from = skipSpace(json, json.indexOf(58, end) + 1);
+    const from = skipSpace(json, json.indexOf(COLON, end) + 1);
     const to = endOfValue(json, from);
     yield { name, from, to };
     const after = skipSpace(json, to);
-    if (json[after] !== 44) return;
+    if (json[after] !== COMMA) return;
     next = json.indexOf(QUOTE, after);
   }
 }
 
 function skipSpace(json: Buffer, at: number): number {
   let next = at;
-  while ((json[next] as number) <= 32) next++;
+  while ((json[next] as number) <= SPACE) next++;
   return next;
 }
 
-/** Behind the string whose opening quote stands at `at`. */
+/** Returns the offset behind the string whose opening quote is at `at`. */
 function endOfString(json: Buffer, at: number): number {
   for (let end = json.indexOf(QUOTE, at + 1); ; end = json.indexOf(QUOTE, end + 1)) {
     let slashes = 0;
@@ -57,10 +66,16 @@ function endOfString(json: Buffer, at: number): number {
 function endOfValue(json: Buffer, at: number): number {
   const first = json[at];
   if (first === QUOTE) return endOfString(json, at);
-  if (first !== 123 && first !== 91) {
+  if (first !== OPEN_BRACE && first !== OPEN_BRACKET) {
     let end = at;
     // Up to a comma, a bracket or white space.
-    while (end < json.length && json[end] !== 44 && json[end] !== 125 && json[end] !== 93 && (json[end] as number) > 32)
+    while (
+      end < json.length &&
+      json[end] !== COMMA &&
+      json[end] !== CLOSE_BRACE &&
+      json[end] !== CLOSE_BRACKET &&
+      (json[end] as number) > SPACE
+    )
       end++;
     return end;
   }
@@ -68,8 +83,8 @@ function endOfValue(json: Buffer, at: number): number {
   for (let next = at; next < json.length; next++) {
     const byte = json[next];
     if (byte === QUOTE) next = endOfString(json, next) - 1;
-    else if (byte === 123 || byte === 91) depth++;
-    else if (byte === 125 || byte === 93) {
+    else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) depth++;
+    else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
       depth--;
       if (depth === 0) return next + 1;
     }
@@ -77,7 +92,7 @@ function endOfValue(json: Buffer, at: number): number {
   return json.length;
 }
 
-/** A request's body, which names `model`, for a provider that calls it `name`. */
+/** Returns a request's body with the model `name` in place of `model`; the same bytes if they are equal. */
 export function withModel(bytes: Buffer, model: string, name: string): Buffer {
   return model === name ? bytes : spliceJson(bytes, { model: JSON.stringify(name) });
 }

@@ -1,40 +1,41 @@
 import { type ProviderNames, toCutError, toStreamFault } from '../errors/provider-error.ts';
 import { SHORTEST_SECRET } from '../errors/redact.ts';
-import type { AnswerReader, CountedUsage, Opened } from '../providers/provider.ts';
+import { tokensOf } from '../lib/token-length.ts';
+import type { AnswerReader, CountedUsage, OpenedChoices } from '../providers/provider.ts';
 import { failedEndIn, faultIn, isDone, parse } from './chunk-reader.ts';
-import { type EventTemplate, templateOf, textLike } from './event-template.ts';
+import { type EventTemplate, matchTemplate, toEventTemplate } from './event-template.ts';
 import { saidCharacters } from './said-characters.ts';
 import { createSseFramer, eventsOf, type ServerSentEvent } from './sse-framer.ts';
-import { estimateUsage, tokensOf } from './token-estimate.ts';
+import { estimateUsage } from './token-estimate.ts';
 
-/** What passing a stream on without translating it must know of its wire, and what it has learned of the answer. */
+/** Rules of one wire for passing a stream through, and the state of the answer so far. */
 export interface PassthroughRules {
-  /** Whether these events must be looked at one by one; if not, they pass as they are. `text` is the bytes, one a character. */
-  needsLook(text: string): boolean;
-  /** What the text of a delta stands behind. */
+  /** True if these events must be parsed; if not, they pass as they are. `text` has the bytes, one a character. */
+  needsParsing(text: string): boolean;
+  /** The bytes before the text of a delta: `"content":"`. */
   textKey: string;
-  /** Looks at one event. Returns what the client gets in its place: undefined where it passes as it came, empty where it is not for it. */
-  look(payload: object): string | undefined;
-  /** Whether a part of the answer itself has come. */
+  /** Inspects one event. Returns its replacement for the client: undefined to pass it as it came, empty to drop it. */
+  inspect(payload: object): string | undefined;
+  /** True once a part of the answer itself has come. */
   readonly hasBegun: boolean;
-  /** What the client has had the beginning of, from this attempt and those before. */
-  readonly opened: Opened;
-  /** Whether an event was the wire's own end. */
+  /** Choices whose beginning the client has received, from this attempt and earlier ones. */
+  readonly opened: OpenedChoices;
+  /** True once the wire's own last event has come. */
   readonly isComplete: boolean;
-  /** Whether nothing but the wire's own end is missing. */
+  /** True if only the wire's own last event is missing. */
   readonly isFinished: boolean;
-  /** That end, as the provider should have sent it. */
+  /** The wire's own last event, for a provider that does not send it. */
   lastEvent: string;
-  /** The counts so far. */
+  /** Returns the usage so far. */
   usage(): CountedUsage | undefined;
 }
 
 /**
- * Passes a stream on to a client that speaks the provider's wire: bytes as they came, but only whole events, one beginning, one end, and
- * nothing after it.
+ * Creates a reader that passes a stream through to a client of the provider's wire (hot path: README.md). The bytes stay as they came, but
+ * the client gets only whole events, one beginning, one end, and nothing after it.
  */
 export function createPassthrough(rules: PassthroughRules, names: ProviderNames): AnswerReader<Buffer | string> {
-  const splitter = createSseFramer();
+  const framer = createSseFramer();
   let isComplete = false;
   let characters = 0;
   let failure: unknown;
@@ -47,8 +48,8 @@ export function createPassthrough(rules: PassthroughRules, names: ProviderNames)
     return rules.lastEvent;
   };
 
-  /** What the client gets of one event; undefined: as it came. */
-  const lookAt = ({ data, isError }: ServerSentEvent): string | undefined => {
+  /** Returns the replacement of one event; undefined to pass it as it came. */
+  const inspect = ({ data, isError }: ServerSentEvent): string | undefined => {
     if (data === undefined || data === '') return undefined;
     if (isDone(data)) return finish();
     const payload = parse(data, names, rules.hasBegun);
@@ -56,23 +57,19 @@ export function createPassthrough(rules: PassthroughRules, names: ProviderNames)
     const fault = faultIn(payload, isError) ?? (rules.hasBegun ? undefined : failedEnd);
     if (fault !== undefined) throw toStreamFault(fault, names, rules.hasBegun);
     if (failedEnd !== undefined) hasFailed = true;
-    const instead = rules.look(payload);
+    const replacement = rules.inspect(payload);
     isComplete = rules.isComplete;
-    return instead;
+    return replacement;
   };
 
-  const lookAtAll = (events: Buffer): Buffer | string => {
+  const inspectAll = (events: Buffer): Buffer | string => {
     let out = '';
     let isAsItCame = true;
     try {
       for (const event of eventsOf(events.toString('utf8'))) {
-        if (isComplete) {
-          isAsItCame = false;
-          break;
-        }
-        const instead = lookAt(event);
-        if (instead !== undefined) isAsItCame = false;
-        out += instead ?? event.raw;
+        const replacement = isComplete ? '' : inspect(event);
+        if (replacement !== undefined) isAsItCame = false;
+        out += replacement ?? event.raw;
       }
     } catch (error) {
       if (out === '') throw error;
@@ -99,33 +96,33 @@ export function createPassthrough(rules: PassthroughRules, names: ProviderNames)
       return hasFailed;
     },
     push(packet) {
-      if (template !== undefined && splitter.isEmpty()) {
-        const said = textLike(packet, template);
-        if (said !== -1) {
-          characters += said;
-          // What is shorter than any secret has none, and most are.
-          return said < SHORTEST_SECRET ? packet : names.censor(packet);
+      if (template !== undefined && framer.isEmpty()) {
+        const length = matchTemplate(packet, template);
+        if (length !== -1) {
+          characters += length;
+          // A text shorter than any secret has none, and most are.
+          return length < SHORTEST_SECRET ? packet : names.censor(packet);
         }
       }
-      const whole = splitter.push(packet);
+      const whole = framer.push(packet);
       if (whole === undefined) return undefined;
-      // No secret goes over the end of an event: of whole ones nothing has to be held back.
+      // No secret crosses the end of an event: of whole events nothing has to be held back.
       const events = names.censor(whole);
       const text = events.toString('latin1');
       characters += saidCharacters(text);
-      if (rules.hasBegun && !rules.needsLook(text)) {
-        if (text.indexOf('\n\n') === text.length - 2) template = templateOf(events, rules.textKey);
+      if (rules.hasBegun && !rules.needsParsing(text)) {
+        if (text.indexOf('\n\n') === text.length - 2) template = toEventTemplate(events, rules.textKey);
         return events;
       }
-      const kept = lookAtAll(events);
-      return kept.length === 0 ? undefined : kept;
+      const out = inspectAll(events);
+      return out.length === 0 ? undefined : out;
     },
     end() {
-      const rest = names.censor(splitter.rest());
-      let kept = '';
-      // Half an event is nothing; `[DONE]` without its empty line is an end.
-      if (isWholeEvent(rest)) kept = lookAtAll(Buffer.concat([rest, Buffer.from('\n\n')])).toString();
-      return isComplete || failure !== undefined ? kept : kept + finish();
+      const rest = names.censor(framer.rest());
+      let out = '';
+      // A cut event is dropped; `[DONE]` without its empty line is an end.
+      if (isWholeEvent(rest)) out = inspectAll(Buffer.concat([rest, Buffer.from('\n\n')])).toString();
+      return isComplete || failure !== undefined ? out : out + finish();
     },
     usage(inputTokens) {
       const usage = rules.usage();

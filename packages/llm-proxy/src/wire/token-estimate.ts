@@ -1,27 +1,22 @@
+import { CHARACTERS_A_TOKEN, tokensOf } from '../lib/token-length.ts';
 import type { CountedUsage } from '../providers/provider.ts';
 
-/** What an image costs, about. */
+/** Estimated tokens of an image. */
 const IMAGE_TOKENS = 1_000;
-const CHARACTERS_A_TOKEN = 4;
 
-/** About four characters a token, as English has. */
-export function tokensOf(characters: number): number {
-  return Math.ceil(characters / CHARACTERS_A_TOKEN);
+/** Converts a provider's count to a whole number; 0 if it is no positive number. */
+export function toCount(value: unknown): number {
+  return typeof value === 'number' && Number.isFinite(value) && value > 0 ? Math.round(value) : 0;
 }
 
-/** A provider's count as a number that can be added up; 0 for what is none. */
-export function toCount(said: unknown): number {
-  return typeof said === 'number' && Number.isFinite(said) && said > 0 ? Math.round(said) : 0;
-}
-
-/** About how many tokens a request has: its texts, tools and images. For OpenAI's and Anthropic's bodies alike. */
+/** Estimates the tokens of a request's texts, tools and images. For bodies of either wire. */
 export function estimateInputTokens(body: unknown): number {
   const { messages, system, tools, input } = body as Record<string, unknown>;
-  // Whatever a tool's schema calls an image is text.
+  // A tool's schema has no images: what it calls so is text.
   return tokensIn([messages, system, input], true) + tokensIn([tools], false);
 }
 
-/** Counts all that stands in the values, names included, with no recursion: bodies may be nested as deep as they like. */
+/** Estimates the tokens of values, names of members included. Without recursion: bodies may be nested deep. */
 function tokensIn(values: unknown[], hasImages: boolean): number {
   const left = [...values];
   let characters = 0;
@@ -45,24 +40,24 @@ function tokensIn(values: unknown[], hasImages: boolean): number {
   return tokensOf(characters) + images * IMAGE_TOKENS;
 }
 
-/** What an image has beside its bytes or its address. */
+/** Returns the members of an image's source other than its bytes or its URL. */
 function withoutData(source: unknown): unknown {
   if (typeof source !== 'object' || source === null) return undefined;
   const { data: _, url: __, ...rest } = source as Record<string, unknown>;
   return rest;
 }
 
-/** The counts of an answer that was cut short: what the provider has said so far, and about what it has not come to say. */
+/** Returns the usage of an answer that was cut: the provider's counts so far, and estimates for those that are missing. */
 export function estimateUsage(
-  said: CountedUsage | undefined,
-  about: { inputTokens: () => number; outputTokens: number },
+  reported: CountedUsage | undefined,
+  estimate: { inputTokens: () => number; outputTokens: number },
 ): CountedUsage {
   return {
-    inputTokens: said?.inputTokens ?? about.inputTokens(),
-    outputTokens: Math.max(said?.outputTokens ?? 0, about.outputTokens),
-    cachedTokens: said?.cachedTokens ?? 0,
-    reasoningTokens: said?.reasoningTokens ?? 0,
-    cacheWriteTokens: said?.cacheWriteTokens ?? 0,
+    inputTokens: reported?.inputTokens ?? estimate.inputTokens(),
+    outputTokens: Math.max(reported?.outputTokens ?? 0, estimate.outputTokens),
+    cachedTokens: reported?.cachedTokens ?? 0,
+    reasoningTokens: reported?.reasoningTokens ?? 0,
+    cacheWriteTokens: reported?.cacheWriteTokens ?? 0,
     isEstimated: true,
   };
 }

@@ -4,7 +4,7 @@ import { ProviderError } from '../../errors/provider-error.ts';
 import type { ProviderChunk } from '../../providers/provider.ts';
 import { newMessage, toAnthropicUsage, toStopReason } from './encoder.ts';
 
-/** Chunks as one `message` object. */
+/** Creates a collector that turns chunks into one `message` object. */
 export function createAnthropicCollector() {
   let message = newMessage('');
   let usage: Usage = noUsage;
@@ -57,7 +57,7 @@ export function createAnthropicCollector() {
           message.stop_reason = toStopReason(chunk.finishReason);
       }
     },
-    /** Throws `PROVIDER_STREAM_LOST` where a call's arguments are not JSON. A call that the limit of tokens cut off is left out. */
+    /** Returns the message as JSON. Throws `PROVIDER_STREAM_LOST` if a call's arguments are not JSON; leaves out a call that the token limit cut. */
     result(): string {
       const content = message.content.flatMap((block) => {
         if (!('input' in block)) return [block];
@@ -72,7 +72,7 @@ export function createAnthropicCollector() {
   };
 }
 
-/** A call's input; undefined where its arguments are not whole, or nested too deep to be written again. */
+/** Parses a call's input; undefined if its arguments are not whole, or nested too deep to be serialised. */
 function inputOf(text: string): unknown {
   if (text.trim() === '') return {};
   if (jsonDepthExceeds(text, MAX_JSON_DEPTH)) return undefined;

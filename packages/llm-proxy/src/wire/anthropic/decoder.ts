@@ -6,12 +6,12 @@ import type { ChunkDecoder } from '../chunk-reader.ts';
 import { endReason, finishReasonOf } from '../end-reason.ts';
 import { toCount } from '../token-estimate.ts';
 
-/** The block that is open at an index. */
+/** A content block that has begun and not ended. */
 type OpenBlock = { type: 'call'; index: number; input: unknown; hasArguments: boolean } | ThinkingBlock;
 
 /**
- * Anthropic's events as chunks. Source: https://docs.anthropic.com/en/docs/build-with-claude/streaming
- * Tool calls are numbered among themselves, whatever text stands between them; unknown events and blocks are passed over.
+ * Creates a decoder of Anthropic's events. Tool calls are numbered among themselves; unknown events and blocks are ignored.
+ * Source: https://docs.anthropic.com/en/docs/build-with-claude/streaming
  */
 export function createAnthropicDecoder(provider: string, model: string): ChunkDecoder {
   let isStarted = false;
@@ -41,34 +41,7 @@ export function createAnthropicDecoder(provider: string, model: string): ChunkDe
     }
   };
 
-  const addTo = (block: OpenBlock | undefined, delta: Anthropic.RawContentBlockDelta, out: ProviderChunk[]) => {
-    switch (delta.type) {
-      case 'text_delta':
-        if (delta.text !== '') out.push({ type: 'text', text: delta.text });
-        return;
-      case 'thinking_delta':
-        if (delta.thinking !== '') out.push({ type: 'reasoning', text: delta.thinking });
-        if (block?.type === 'thinking') block.thinking += delta.thinking;
-        return;
-      case 'signature_delta':
-        if (block?.type === 'thinking') block.signature += delta.signature;
-        return;
-      case 'input_json_delta':
-        if (block?.type !== 'call' || delta.partial_json === '') return;
-        block.hasArguments = true;
-        out.push({ type: 'tool_call', index: block.index, arguments: delta.partial_json });
-    }
-  };
-
-  const closeBlock = (block: OpenBlock | undefined, out: ProviderChunk[]) => {
-    if (block === undefined) return;
-    if (block.type !== 'call') out.push({ type: 'thinking', block });
-    // A call without arguments has no deltas, or only empty ones: its arguments are an object all the same.
-    else if (!block.hasArguments)
-      out.push({ type: 'tool_call', index: block.index, arguments: JSON.stringify(block.input ?? {}) });
-  };
-
-  /** A message begins, or stands whole in its beginning: with content, and why it ended. */
+  /** Decodes `message_start`, which may have the whole message: content and stop reason. */
   const start = (message: Partial<Anthropic.Message>, out: ProviderChunk[]) => {
     if (hasContent) {
       if (isAnotherMessage(id, message.id)) throw toSplicedError();
@@ -86,8 +59,8 @@ export function createAnthropicDecoder(provider: string, model: string): ChunkDe
     }
     stop(message.stop_reason);
   };
-  const stop = (said: unknown) => {
-    const reason = endReason(said);
+  const stop = (stopReason: unknown) => {
+    const reason = endReason(stopReason);
     if (reason === undefined) return;
     hasContent = true;
     finishReason = finishReasonOf(reason);
@@ -106,7 +79,7 @@ export function createAnthropicDecoder(provider: string, model: string): ChunkDe
           return;
         case 'content_block_delta':
           hasContent = true;
-          addTo(open.get(event.index), event.delta, out);
+          addDelta(open.get(event.index), event.delta, out);
           return;
         case 'content_block_stop':
           closeBlock(open.get(event.index), out);
@@ -126,17 +99,46 @@ export function createAnthropicDecoder(provider: string, model: string): ChunkDe
   };
 }
 
-/** Whether a second `message_start` is the beginning of another message, rather than the same once more. */
+/** Adds the chunks of a delta, and the delta to its block. */
+function addDelta(block: OpenBlock | undefined, delta: Anthropic.RawContentBlockDelta, out: ProviderChunk[]): void {
+  switch (delta.type) {
+    case 'text_delta':
+      if (delta.text !== '') out.push({ type: 'text', text: delta.text });
+      return;
+    case 'thinking_delta':
+      if (delta.thinking !== '') out.push({ type: 'reasoning', text: delta.thinking });
+      if (block?.type === 'thinking') block.thinking += delta.thinking;
+      return;
+    case 'signature_delta':
+      if (block?.type === 'thinking') block.signature += delta.signature;
+      return;
+    case 'input_json_delta':
+      if (block?.type !== 'call' || delta.partial_json === '') return;
+      block.hasArguments = true;
+      out.push({ type: 'tool_call', index: block.index, arguments: delta.partial_json });
+  }
+}
+
+/** Adds the chunks that a block's end makes known: whole thinking, or the arguments of a call without deltas. */
+function closeBlock(block: OpenBlock | undefined, out: ProviderChunk[]): void {
+  if (block === undefined) return;
+  if (block.type !== 'call') out.push({ type: 'thinking', block });
+  // A call without arguments has no deltas, or only empty ones: its arguments are an object all the same.
+  else if (!block.hasArguments)
+    out.push({ type: 'tool_call', index: block.index, arguments: JSON.stringify(block.input ?? {}) });
+}
+
+/** True if a second `message_start` begins another message, rather than repeats the first. */
 export function isAnotherMessage(id: string | undefined, other: string | undefined): boolean {
   return typeof id === 'string' && typeof other === 'string' && id !== other;
 }
 
-/** Two answers in one stream: whatever comes now is no part of the first. */
+/** Creates the error for a second message in one stream. */
 export function toSplicedError(): CodelabError {
   return new ProviderError('PROVIDER_STREAM_LOST', 'The provider began another answer in the middle of one');
 }
 
-/** Anthropic's counts, as its events and its whole answers have them. */
+/** Usage in Anthropic's events and whole answers. */
 export interface AnthropicUsage {
   input_tokens?: number | null;
   output_tokens?: number | null;
@@ -146,8 +148,8 @@ export interface AnthropicUsage {
 }
 
 /**
- * Anthropic's counts are totals so far, and its `input_tokens` leave out what was read from or written to the cache; ours
- * (like OpenAI's) have all of it in `inputTokens`.
+ * Merges Anthropic's usage into ours. Its counts are totals so far. Its `input_tokens` exclude cache reads and writes; our `inputTokens`,
+ * like OpenAI's, include them.
  */
 export function mergeUsage(
   before: CountedUsage | undefined,

@@ -3,7 +3,7 @@ import type { ProviderChunk } from '../../providers/provider.ts';
 
 type ToolCall = Extract<ProviderChunk, { type: 'tool_call' }>;
 
-/** Of what is not Anthropic's: nobody else counts what was written to a cache. */
+/** Converts usage to Anthropic's fields. Cache writes are 0: other providers do not report them. */
 export function toAnthropicUsage({ inputTokens, outputTokens, cachedTokens }: Usage) {
   return {
     // Anthropic's input leaves out what was read from the cache.
@@ -12,6 +12,11 @@ export function toAnthropicUsage({ inputTokens, outputTokens, cachedTokens }: Us
     cache_read_input_tokens: cachedTokens,
     output_tokens: outputTokens,
   };
+}
+
+/** Returns an event of Anthropic's stream. */
+export function toAnthropicEvent(type: string, fields: object): string {
+  return `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`;
 }
 
 export function toStopReason(reason: FinishReason): string {
@@ -39,18 +44,20 @@ export function newMessage(model: string) {
   };
 }
 
-/** A content block that is being sent. */
+/** The content block that is being sent. */
 interface OpenBlock {
   type: 'text' | 'thinking' | 'call';
-  /** Of a call: its number, and its arguments so far. */
+  /** Index of the call. */
   number?: number;
+  /** Arguments of the call so far. */
   text: string;
   signature?: string;
 }
 
 /**
- * Chunks as the events of Anthropic's stream. `isOpen`: the client has had `message_start` already. Anthropic's blocks come one after
- * the other; OpenAI's calls may be mixed: what comes while a call's arguments are not whole waits until the end.
+ * Creates an encoder that turns chunks into the events of Anthropic's stream. `isOpen`: the client has received `message_start`.
+ * Anthropic's blocks come one after the other, OpenAI's calls may be interleaved: chunks that come while a call's arguments are not whole
+ * wait until the end.
  * Source: https://docs.anthropic.com/en/docs/build-with-claude/streaming
  */
 export function createAnthropicEncoder({ isOpen }: { isOpen: boolean }) {
@@ -59,14 +66,13 @@ export function createAnthropicEncoder({ isOpen }: { isOpen: boolean }) {
   let usage: Usage = noUsage;
   let waiting: ProviderChunk[] = [];
 
-  const event = (type: string, fields: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`;
   const start = (block: OpenBlock, content: object): string => {
     const closed = close();
     open = block;
     index++;
-    return `${closed}${event('content_block_start', { index, content_block: content })}`;
+    return `${closed}${toAnthropicEvent('content_block_start', { index, content_block: content })}`;
   };
-  const delta = (fields: object) => event('content_block_delta', { index, delta: fields });
+  const delta = (fields: object) => toAnthropicEvent('content_block_delta', { index, delta: fields });
   const close = (): string => {
     if (open === undefined) return '';
     const signature =
@@ -74,7 +80,7 @@ export function createAnthropicEncoder({ isOpen }: { isOpen: boolean }) {
         ? delta({ type: 'signature_delta', signature: open.signature })
         : '';
     open = undefined;
-    return `${signature}${event('content_block_stop', { index })}`;
+    return `${signature}${toAnthropicEvent('content_block_stop', { index })}`;
   };
 
   const say = (type: 'text' | 'thinking', text: string): string => {
@@ -101,7 +107,7 @@ export function createAnthropicEncoder({ isOpen }: { isOpen: boolean }) {
     return `${begun}${close()}`;
   };
 
-  /** Whether a chunk would cut the open call in two. */
+  /** True for a chunk that would cut the open call in two. */
   const mustWait = (chunk: ProviderChunk) =>
     open?.type === 'call' && !(chunk.type === 'tool_call' && chunk.index === open.number) && !isWhole(open.text);
 
@@ -109,7 +115,7 @@ export function createAnthropicEncoder({ isOpen }: { isOpen: boolean }) {
     switch (chunk.type) {
       case 'start':
         if (isOpen) return '';
-        return event('message_start', {
+        return toAnthropicEvent('message_start', {
           message: { ...newMessage(chunk.model), usage: toAnthropicUsage(noUsage) },
         });
       case 'usage':
@@ -136,14 +142,14 @@ export function createAnthropicEncoder({ isOpen }: { isOpen: boolean }) {
 
   const finish = (reason: FinishReason): string => {
     let text = '';
-    for (const chunk of together(waiting)) text += send(chunk);
+    for (const chunk of joinCalls(waiting)) text += send(chunk);
     waiting = [];
     text += close();
-    text += event('message_delta', {
+    text += toAnthropicEvent('message_delta', {
       delta: { stop_reason: toStopReason(reason), stop_sequence: null },
       usage: toAnthropicUsage(usage),
     });
-    return `${text}${event('message_stop', {})}`;
+    return `${text}${toAnthropicEvent('message_stop', {})}`;
   };
 
   return (chunks: ProviderChunk[]): string | undefined => {
@@ -153,8 +159,8 @@ export function createAnthropicEncoder({ isOpen }: { isOpen: boolean }) {
   };
 }
 
-/** The fragments of each call put together, where its first one stood. */
-function together(chunks: ProviderChunk[]): ProviderChunk[] {
+/** Joins the fragments of each call, in the place of its first one. */
+function joinCalls(chunks: ProviderChunk[]): ProviderChunk[] {
   const calls = new Map<number, ToolCall>();
   const out: ProviderChunk[] = [];
   for (const chunk of chunks) {

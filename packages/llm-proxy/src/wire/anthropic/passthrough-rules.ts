@@ -1,14 +1,15 @@
 import type Anthropic from '@anthropic-ai/sdk';
-import type { CountedUsage, Opened } from '../../providers/provider.ts';
+import type { CountedUsage, OpenedChoices } from '../../providers/provider.ts';
 import { endReason } from '../end-reason.ts';
 import type { PassthroughRules } from '../passthrough.ts';
 import { isAnotherMessage, mergeUsage, toSplicedError } from './decoder.ts';
+import { toAnthropicEvent } from './encoder.ts';
 
-/** Finds what must be looked at; letters that are escaped as well, for only names are ever written so. */
-const NEEDS_LOOK = /"message_|"error"|\\u00(?:5[fF]|[67])/;
+/** Matches events that must be parsed. Escaped letters are among them: they may hide a member's name. */
+const NEEDS_PARSING = /"message_|"error"|\\u00(?:5[fF]|[67])/;
 
-/** Anthropic's wire. `opened`: has 0 where the client has had a `message_start` from an attempt before. */
-export function anthropicPassthroughRules({ opened: before }: { opened: Opened }): PassthroughRules {
+/** Creates the rules of Anthropic's wire. `opened` has 0 if the client has received a `message_start` from an earlier attempt. */
+export function anthropicPassthroughRules({ opened: before }: { opened: OpenedChoices }): PassthroughRules {
   const opened = new Set(before);
   let id: string | undefined;
   let hasBegun = false;
@@ -33,8 +34,8 @@ export function anthropicPassthroughRules({ opened: before }: { opened: Opened }
 
   return {
     textKey: '"text":"',
-    needsLook: (text) => NEEDS_LOOK.test(text) || text.includes('event: error'),
-    look(payload) {
+    needsParsing: (text) => NEEDS_PARSING.test(text) || text.includes('event: error'),
+    inspect(payload) {
       const event = payload as Anthropic.RawMessageStreamEvent;
       switch (event.type) {
         case 'message_start':
@@ -53,7 +54,7 @@ export function anthropicPassthroughRules({ opened: before }: { opened: Opened }
           hasBegun = true;
           return undefined;
         default:
-          // A ping, or what only later clients know.
+          // A ping, or an event that we do not know.
           return undefined;
       }
     },
@@ -72,16 +73,16 @@ export function anthropicPassthroughRules({ opened: before }: { opened: Opened }
   };
 }
 
-/** A whole message as the events that follow a `message_start`, for a client that has had one. */
+/** Converts a whole message to the events that follow `message_start`, for a client that has received one. */
 function partsOf({ content = [], stop_reason, stop_sequence = null, usage }: Partial<Anthropic.Message>): string {
-  const event = (type: string, fields: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`;
   const blocks = content.map(
     (block, index) =>
-      event('content_block_start', { index, content_block: block }) + event('content_block_stop', { index }),
+      toAnthropicEvent('content_block_start', { index, content_block: block }) +
+      toAnthropicEvent('content_block_stop', { index }),
   );
   const end =
     endReason(stop_reason) === undefined
       ? ''
-      : event('message_delta', { delta: { stop_reason, stop_sequence }, usage });
+      : toAnthropicEvent('message_delta', { delta: { stop_reason, stop_sequence }, usage });
   return blocks.join('') + end;
 }

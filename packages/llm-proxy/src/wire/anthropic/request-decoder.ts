@@ -3,7 +3,7 @@ import { CodelabError, CompletionRequest } from '@codelab/protocol';
 import { toValidationError } from '@codelab/service-kit';
 import { z } from 'zod';
 
-/** A body of Anthropic's Messages, as far as it is looked at before it is passed on. */
+/** A body of Anthropic's Messages API, as far as it is checked before it is passed through. */
 export type MessagesBody = Record<string, unknown> & { model: string; messages: unknown[]; stream?: boolean };
 
 const Blocks = z.union(
@@ -18,7 +18,7 @@ const Shape = z.looseObject({
   stop_sequences: z.array(z.string()).nullish(),
 });
 
-/** What newer models no longer take, and other providers' do. */
+/** Sampling parameters that Anthropic's newer models refuse, and other providers accept. */
 interface Sampling {
   temperature?: number | null;
   top_p?: number | null;
@@ -33,7 +33,7 @@ interface NeutralMessage {
 }
 
 /**
- * A request of Anthropic's wire as one of OpenAI's. Throws `VALIDATION` for what can't be said there.
+ * Converts a request of Anthropic's wire to OpenAI's. Throws `VALIDATION` if it cannot be expressed there.
  * Source: https://docs.anthropic.com/en/api/messages
  */
 export function decodeAnthropicRequest(body: MessagesBody): CompletionRequest {
@@ -105,7 +105,7 @@ function toMessages({ role, content }: Anthropic.MessageParam): NeutralMessage[]
   return role === 'assistant' ? [toAssistantMessage(blocks)] : toUserMessages(blocks);
 }
 
-/** Thinking is left out: its signature is worth something at Anthropic alone. */
+/** Converts an assistant's turn. Leaves thinking out: only Anthropic can verify its signature. */
 function toAssistantMessage(blocks: Anthropic.ContentBlockParam[]): NeutralMessage {
   const text = blocks.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join('');
   const calls = blocks.flatMap((block) =>
@@ -120,7 +120,7 @@ function toAssistantMessage(blocks: Anthropic.ContentBlockParam[]): NeutralMessa
   };
 }
 
-/** Results first, each a message of its own; what they show that is no text follows with what the user says. */
+/** Converts a user's turn: tool results first, each a message of its own; their images and files follow with the user's blocks. */
 function toUserMessages(blocks: Anthropic.ContentBlockParam[]): NeutralMessage[] {
   const results: NeutralMessage[] = [];
   const parts: Part[] = [];

@@ -7,9 +7,9 @@ type Message = Anthropic.MessageParam;
 type UserBlock = Anthropic.TextBlockParam | Anthropic.ImageBlockParam | Anthropic.DocumentBlockParam;
 
 const MAX_TOKENS = 8192;
-/** The models of the first Claude 3 family write no more. */
+/** Output limit of the first Claude 3 family. */
 const MAX_TOKENS_CLAUDE_3 = 4096;
-/** Thinking for each of OpenAI's efforts, in tokens. */
+/** Thinking budget for each of OpenAI's efforts. Tokens. */
 const THINKING_BUDGETS: Record<string, number> = {
   minimal: 1024,
   low: 2048,
@@ -19,7 +19,7 @@ const THINKING_BUDGETS: Record<string, number> = {
 };
 
 /**
- * A request of OpenAI's wire as one of Anthropic's. Throws `VALIDATION` for what can't be said there.
+ * Converts a request of OpenAI's wire to Anthropic's. Throws `VALIDATION` if it cannot be expressed there.
  * Source: https://docs.anthropic.com/en/api/messages
  */
 export function encodeAnthropicRequest(
@@ -28,7 +28,7 @@ export function encodeAnthropicRequest(
 ): Anthropic.MessageCreateParamsStreaming {
   const system = request.messages.filter(({ role }) => role === 'system' || role === 'developer').map(textOf);
   const format = request.response_format as { type?: unknown; json_schema?: { schema?: unknown } } | null | undefined;
-  // There is no mode for just any JSON: saying it is all that can be done.
+  // Anthropic has no mode for JSON without a schema.
   if (format?.type === 'json_object') system.push('Answer with one JSON object and nothing else.');
   const schema = format?.type === 'json_schema' ? format.json_schema?.schema : undefined;
   const tools = request.tools?.map((tool) => ({
@@ -64,7 +64,7 @@ export function encodeAnthropicRequest(
   };
 }
 
-/** Anthropic's own `thinking`, or OpenAI's `reasoning_effort` as a budget. */
+/** Returns Anthropic's own `thinking`, or OpenAI's `reasoning_effort` as a budget. */
 function thinkingOf({
   thinking,
   reasoning_effort: effort,
@@ -74,13 +74,13 @@ function thinkingOf({
   return budget === undefined ? undefined : { type: 'enabled', budget_tokens: budget };
 }
 
-/** Thinking counts as output, and must leave room for the answer. */
+/** Returns the output limit: thinking counts as output, and must leave room for the answer. */
 function maxTokens(asked: number | undefined, model: string, thinking: Anthropic.ThinkingConfigParam | undefined) {
   const wanted = asked ?? (/^claude-3-(opus|sonnet|haiku)-/.test(model) ? MAX_TOKENS_CLAUDE_3 : MAX_TOKENS);
   return thinking?.type === 'enabled' && wanted <= thinking.budget_tokens ? thinking.budget_tokens + wanted : wanted;
 }
 
-/** Neighbours of one role become one message: Anthropic wants user and assistant to alternate, and all results of a turn together. */
+/** Merges neighbours of one role: Anthropic wants user and assistant to alternate, and all results of a turn together. */
 function toMessages(messages: CompletionMessage[]): Message[] {
   const merged: Array<{ role: 'user' | 'assistant'; content: Block[] }> = [];
   for (const message of messages) {

@@ -5,17 +5,17 @@ import type { ChunkDecoder } from '../chunk-reader.ts';
 import { endReason, finishReasonOf } from '../end-reason.ts';
 import { toCount } from '../token-estimate.ts';
 
-/** What servers that speak OpenAI's wire also put into a delta. */
+/** A delta, with the fields that other servers of OpenAI's wire add. */
 type Delta = Omit<ChatCompletionChunk.Choice.Delta, 'content'> & {
   content?: unknown;
-  /** DeepSeek, vLLM, LiteLLM. */
+  /** Reasoning of DeepSeek, vLLM, LiteLLM. */
   reasoning_content?: unknown;
-  /** OpenRouter, Ollama. */
+  /** Reasoning of OpenRouter, Ollama. */
   reasoning?: unknown;
 };
 
 /**
- * `chat.completion.chunk` objects as chunks; of several choices, the first.
+ * Creates a decoder of `chat.completion.chunk` objects; of several choices it decodes the first.
  * Source: https://platform.openai.com/docs/api-reference/chat-streaming
  */
 export function createOpenAiDecoder(provider: string, model: string): ChunkDecoder {
@@ -24,7 +24,7 @@ export function createOpenAiDecoder(provider: string, model: string): ChunkDecod
   let refused = false;
   let usage: CountedUsage | undefined;
   let calls = 0;
-  /** By the provider's index. */
+  /** Calls by the provider's index. */
   const known = new Map<number, { number: number; id: string | undefined }>();
 
   const numberOf = (index: number, id: string | undefined, isNamed: boolean): { number: number; isNew: boolean } => {
@@ -86,7 +86,7 @@ export function createOpenAiDecoder(provider: string, model: string): ChunkDecod
   };
 }
 
-/** Mistral's content in parts: texts, and thinking that is itself a list of texts. */
+/** Decodes Mistral's content in parts: texts, and thinking that is itself a list of texts. */
 function decodeParts(parts: unknown[], out: ProviderChunk[]): void {
   for (const part of parts as Array<Record<string, unknown>>) {
     if (part.type === 'text' && typeof part.text === 'string') out.push({ type: 'text', text: part.text });
@@ -97,7 +97,7 @@ function decodeParts(parts: unknown[], out: ProviderChunk[]): void {
   }
 }
 
-/** OpenAI's counts: cached tokens are part of the prompt's, reasoning tokens of the completion's. Undefined where there are none in it. */
+/** Converts OpenAI's usage, where cached tokens are part of the prompt's, reasoning tokens of the completion's. Undefined if it has no counts. */
 export function toCountedUsage(usage: Partial<CompletionUsage>): CountedUsage | undefined {
   const { prompt_tokens: input, completion_tokens: output } = usage;
   if (input == null && output == null) return undefined;

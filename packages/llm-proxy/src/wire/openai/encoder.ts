@@ -22,7 +22,7 @@ function newHead(model: string): Head {
 }
 
 /**
- * Chunks as the events of OpenAI's stream. `isOpen`: the client has had the first event already.
+ * Creates an encoder that turns chunks into the events of OpenAI's stream. `isOpen`: the client has received the first event.
  * Source: https://platform.openai.com/docs/api-reference/chat-streaming
  */
 export function createOpenAiEncoder(options: { includeUsage: boolean; isOpen: boolean }) {
@@ -78,7 +78,7 @@ export function createOpenAiEncoder(options: { includeUsage: boolean; isOpen: bo
   };
 }
 
-/** Chunks as one `chat.completion` object. */
+/** Creates a collector that turns chunks into one `chat.completion` object. */
 export function createOpenAiCollector() {
   let head = newHead('');
   let text = '';

@@ -1,26 +1,26 @@
 import type { ChatCompletionChunk } from 'openai/resources';
-import type { CountedUsage, Opened } from '../../providers/provider.ts';
+import type { CountedUsage, OpenedChoices } from '../../providers/provider.ts';
 import { endReason } from '../end-reason.ts';
 import type { PassthroughRules } from '../passthrough.ts';
 import { toCountedUsage } from './decoder.ts';
 
 /**
- * Finds what must be looked at: members that are not null, whatever stands around the colon (a line that ends there goes on behind the next
- * `data:`); what is called an error; the end; letters that are escaped, for only names are ever written so. Inside of strings quotes are escaped. One expression
+ * Matches events that must be parsed: with a finish reason, usage or error that is not null (its JSON may go on in the next `data:` line),
+ * `[DONE]`, and escaped letters, which may hide a member's name. In strings quotes are escaped, so that texts do not match. One expression
  * costs a quarter of one search for each of them.
  */
-const NEEDS_LOOK = /"(?:finish_reason|usage|error)"[ \t]*(?:[,}\n]|:[ \t]*[^n \t])|\[DONE\]|\\u00(?:5[fF]|[67])/;
+const NEEDS_PARSING = /"(?:finish_reason|usage|error)"[ \t]*(?:[,}\n]|:[ \t]*[^n \t])|\[DONE\]|\\u00(?:5[fF]|[67])/;
 
 export interface OpenAiPassthroughOptions {
-  /** Whether the client has not asked for the event with the usage, and we have. */
+  /** True if we asked for the event with the usage, and the client did not. */
   hidesUsage: boolean;
-  /** How many choices the client asks for. */
+  /** Number of choices that the client asks for. */
   choices: number;
-  /** The choices that the client has had the beginning of, from attempts before. */
-  opened: Opened;
+  /** Choices whose beginning the client has received from earlier attempts. */
+  opened: OpenedChoices;
 }
 
-/** OpenAI's wire. */
+/** Creates the rules of OpenAI's wire. */
 export function openAiPassthroughRules({
   hidesUsage,
   choices: asked,
@@ -33,9 +33,9 @@ export function openAiPassthroughRules({
   let usage: CountedUsage | undefined;
   return {
     textKey: '"content":"',
-    // Of several choices each has its own end: all events must be known.
-    needsLook: (text) => asked > 1 || NEEDS_LOOK.test(text) || text.includes('event: error'),
-    look(payload) {
+    // Each of several choices has its own end: all events must be parsed.
+    needsParsing: (text) => asked > 1 || NEEDS_PARSING.test(text) || text.includes('event: error'),
+    inspect(payload) {
       const chunk = payload as Partial<ChatCompletionChunk>;
       if (chunk.usage != null) usage = toCountedUsage(chunk.usage) ?? usage;
       const choices = chunk.choices ?? [];
@@ -44,9 +44,9 @@ export function openAiPassthroughRules({
         seen.add(index);
         if (endReason(reason) !== undefined) finished.add(index);
       }
-      const isAnswer = choices.some(saysSomething);
+      const isAnswer = choices.some(hasContent);
       if (isAnswer) hasBegun = true;
-      // What an attempt before has opened is not opened again; within one attempt everything counts.
+      // An earlier attempt has begun these choices for the client; within one attempt all events pass.
       const isAgain = choices.some(hasRole) && choices.every(({ index }) => before.has(index));
       for (const choice of choices) if (hasRole(choice)) opened.add(choice.index);
       return isAgain && !isAnswer ? '' : undefined;
@@ -68,8 +68,8 @@ function hasRole({ delta }: ChatCompletionChunk.Choice): boolean {
   return Boolean(delta?.role);
 }
 
-/** Whether a choice has more than the role that each begins with. */
-function saysSomething({ delta, finish_reason: reason }: ChatCompletionChunk.Choice): boolean {
+/** True if a choice has more than the role that each begins with. */
+function hasContent({ delta, finish_reason: reason }: ChatCompletionChunk.Choice): boolean {
   if (endReason(reason) !== undefined) return true;
   return Object.entries(delta ?? {}).some(
     ([key, value]) => key !== 'role' && value != null && value !== '' && !(Array.isArray(value) && value.length === 0),

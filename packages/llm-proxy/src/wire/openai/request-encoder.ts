@@ -1,7 +1,7 @@
 import type { CompletionMessage, CompletionRequest } from '@codelab/protocol';
 import type { HttpProvider } from '../../providers/provider.ts';
 
-/** A request as the body that a provider of OpenAI's wire is sent. */
+/** Converts a request to the body for a provider of OpenAI's wire. */
 export function encodeOpenAiRequest(request: CompletionRequest, model: string, provider: HttpProvider): string {
   const { max_tokens: maxTokens, ...rest } = request;
   return JSON.stringify({
@@ -15,7 +15,7 @@ export function encodeOpenAiRequest(request: CompletionRequest, model: string, p
   });
 }
 
-/** OpenAI refuses what it does not know. */
+/** Removes the fields of other servers: OpenAI refuses unknown ones. */
 function withoutOthersFields(message: CompletionMessage): CompletionMessage {
   if (message.role !== 'assistant') return message;
   const { thinking_blocks: _, reasoning_content: __, ...rest } = message;

@@ -1,0 +1,12 @@
+export const LF = 10;
+export const CR = 13;
+export const SPACE = 32;
+export const QUOTE = 34;
+export const COMMA = 44;
+export const COLON = 58;
+export const OPEN_BRACKET = 91;
+export const BACKSLASH = 92;
+export const CLOSE_BRACKET = 93;
+export const LETTER_U = 117;
+export const OPEN_BRACE = 123;
+export const CLOSE_BRACE = 125;
