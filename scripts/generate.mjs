@@ -5,12 +5,14 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'tsup';
 import { packageCommand } from './commands.mjs';
+import { eventSchema } from './event-schema.mjs';
 import { protocolTables } from './protocol-tables.mjs';
 import { sdkTypes } from './sdk-types.mjs';
 import { envExample, settingsPage } from './settings.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const TYPES = 'packages/sdk/src/types.ts';
+const EVENT_SCHEMA = 'packages/sdk/schema/session-event.schema.json';
 const PROTOCOL = 'PROTOCOL.md';
 const SETTINGS = 'docs/settings.md';
 const ENV_EXAMPLE = '.env.example';
@@ -61,8 +63,9 @@ function formatted(path, text) {
 }
 
 const SERVICES = ['gateway', 'agent-runtime', 'llm-proxy'];
-const { protocol, ...modules } = await load({
+const { protocol, jsonSchemas, ...modules } = await load({
   protocol: 'packages/protocol/src/index.ts',
+  jsonSchemas: 'packages/gateway/src/http/json-schemas.ts',
   ...Object.fromEntries(SERVICES.map((name) => [name, `packages/${name}/src/env.ts`])),
 });
 const settings = Object.fromEntries(SERVICES.map((name) => [name, modules[name].SETTINGS]));
@@ -70,6 +73,7 @@ const files = {
   [SETTINGS]: formatted(SETTINGS, settingsPage(settings)),
   [ENV_EXAMPLE]: envExample(settings, read(ENV_EXAMPLE)),
   [TYPES]: formatted(TYPES, sdkTypes(protocol)),
+  [EVENT_SCHEMA]: formatted(EVENT_SCHEMA, eventSchema(protocol, jsonSchemas)),
   [PROTOCOL]: formatted(PROTOCOL, protocolTables(protocol, read(PROTOCOL))),
 };
 for (const [path, text] of Object.entries(files)) {
