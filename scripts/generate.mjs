@@ -74,7 +74,10 @@ const files = {
   [ENV_EXAMPLE]: envExample(settings, read(ENV_EXAMPLE)),
   [TYPES]: formatted(TYPES, sdkTypes(protocol)),
   [EVENT_SCHEMA]: formatted(EVENT_SCHEMA, eventSchema(protocol, jsonSchemas)),
-  [PROTOCOL]: formatted(PROTOCOL, protocolTables(protocol, read(PROTOCOL))),
+  [PROTOCOL]: formatted(
+    PROTOCOL,
+    protocolTables(protocol, read(PROTOCOL), (source) => formatted('protocol.ts', source)),
+  ),
 };
 for (const [path, text] of Object.entries(files)) {
   if (read(path) === text) continue;

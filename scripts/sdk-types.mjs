@@ -55,6 +55,22 @@ ${calls.map(({ name, procedure }) => `'${name}': '${procedure.type}',`).join('\n
 `;
 }
 
+/**
+ * Returns the shape of each event by its type, without `seq` and `ts`, which all of them have, and the types that they refer to. Not formatted.
+ * Throws for a schema that it has no type for.
+ * @param {Protocol} protocol
+ * @returns {{ events: Record<string, string>, types: string }}
+ */
+export function eventTypes({ schemas, eventSchemas }) {
+  const printer = createPrinter(schemas);
+  const events = Object.entries(eventSchemas).map(([name, schema]) => {
+    const { seq: _, ts: __, ...shape } = /** @type {Record<string, Schema>} */ (schema.shape);
+    const fields = Object.entries(shape).map(([field, of]) => printField(field, of, 'output', printer));
+    return [schema.shape.type.value, `interface ${name} {\n${fields.join('')}}`];
+  });
+  return { events: Object.fromEntries(events), types: printer.declarations().replaceAll(/^export /gm, '') };
+}
+
 /** @param {string | undefined} text */
 function comment(text) {
   if (text === undefined) return '';
@@ -116,7 +132,7 @@ function createPrinter(schemas) {
   };
   /** @type {Printer} */
   const printer = { print, textOf };
-  return { print, declarations: () => [...declared.values()].join('\n') };
+  return { print, textOf, declarations: () => [...declared.values()].join('\n') };
 }
 
 /**
