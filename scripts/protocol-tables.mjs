@@ -1,5 +1,5 @@
 // The tables and types of PROTOCOL.md that are made from the contract.
-import { eventTypes } from './sdk-types.mjs';
+import { protocolTypes } from './sdk-types.mjs';
 
 /** @typedef {import('zod').ZodType} Schema */
 /** @typedef {typeof import('../packages/protocol/src/index.ts')} Protocol */
@@ -47,8 +47,14 @@ export function protocolTables(protocol, text, format) {
         : rest.map(({ method, path, status = 200 }) => [code(`${method} ${path}`), code(name), String(status)]),
     ),
   );
-  const { events, types } = eventTypes(protocol);
-  const parts = { procedures: procedureTable, routes: restTable, types: typescript(types, format) };
+  const { events, ...types } = protocolTypes(protocol);
+  const parts = {
+    procedures: procedureTable,
+    routes: restTable,
+    'shapes of procedures': typescript(types.procedures, format),
+    chunk: typescript(types.chunk, format),
+    types: typescript(types.types, format),
+  };
   const shapes = Object.entries(events).map(([type, shape]) => [`event ${type}`, typescript(shape, format)]);
   return [...Object.entries(parts), ...shapes].reduce(
     (changed, [name = '', made = '']) => replaced(changed, name, made),
