@@ -1,4 +1,5 @@
-// The tables of PROTOCOL.md that are made from the contract.
+// The tables and types of PROTOCOL.md that are made from the contract.
+import { protocolTypes } from './sdk-types.mjs';
 
 /** @typedef {import('zod').ZodType} Schema */
 /** @typedef {typeof import('../packages/protocol/src/index.ts')} Protocol */
@@ -8,13 +9,15 @@ const MAX_FIELDS = 5;
 const MAX_CHOICES = 3;
 
 /**
- * Returns the text of PROTOCOL.md with its tables as the contract says.
+ * Returns the text of PROTOCOL.md with its tables and types as the contract says.
  * Throws where the place of one is not marked.
  * @param {Protocol} protocol
  * @param {string} text
+ * @param {(source: string) => string} format formats TypeScript
  * @returns {string}
  */
-export function protocolTables({ contract, schemas, proceduresOf }, text) {
+export function protocolTables(protocol, text, format) {
+  const { contract, schemas, proceduresOf } = protocol;
   const procedures = proceduresOf(contract);
   const names = new Map(Object.entries(schemas).map(([name, schema]) => [schema, name]));
   const answer = (/** @type {import('../packages/protocol/src/index.ts').Procedure} */ { type, output }) => {
@@ -44,17 +47,34 @@ export function protocolTables({ contract, schemas, proceduresOf }, text) {
         : rest.map(({ method, path, status = 200 }) => [code(`${method} ${path}`), code(name), String(status)]),
     ),
   );
-  return replaced(replaced(text, 'procedures', procedureTable), 'routes', restTable);
+  const { events, ...types } = protocolTypes(protocol);
+  const parts = {
+    procedures: procedureTable,
+    routes: restTable,
+    'shapes of procedures': typescript(types.procedures, format),
+    chunk: typescript(types.chunk, format),
+    types: typescript(types.types, format),
+  };
+  const shapes = Object.entries(events).map(([type, shape]) => [`event ${type}`, typescript(shape, format)]);
+  return [...Object.entries(parts), ...shapes].reduce(
+    (changed, [name = '', made = '']) => replaced(changed, name, made),
+    text,
+  );
 }
 
-/** @param {string} text @param {string} name @param {string} table */
-function replaced(text, name, table) {
+/** @param {string} text @param {string} name @param {string} made */
+function replaced(text, name, made) {
   const begin = `<!-- generated: ${name} -->\n`;
   const end = '<!-- end of generated -->';
   const from = text.indexOf(begin);
   const to = text.indexOf(end, from);
   if (from < 0 || to < 0) throw new Error(`PROTOCOL.md must have "${begin.trim()}" and "${end}".`);
-  return `${text.slice(0, from + begin.length)}\n${table}\n${text.slice(to)}`;
+  return `${text.slice(0, from + begin.length)}\n${made}\n${text.slice(to)}`;
+}
+
+/** @param {string} source @param {(source: string) => string} format */
+function typescript(source, format) {
+  return `\`\`\`ts\n${format(source)}\`\`\`\n`;
 }
 
 /** @param {string[]} head @param {string[][]} rows */

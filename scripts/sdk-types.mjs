@@ -27,10 +27,10 @@ export function sdkTypes({ contract, schemas, proceduresOf, errorCatalogue }) {
   const procedures = proceduresOf(contract);
   const events = procedures.filter(({ procedure }) => procedure.type === 'subscription');
   const calls = procedures.filter(({ procedure }) => procedure.type !== 'subscription');
-  const signatures = calls.map(({ name, procedure: { summary, notes, input, output } }) => {
-    const taken = input === undefined ? 'Record<string, never>' : printer.print(input, 'input');
+  const signatures = calls.map(({ name, procedure }) => {
+    const { summary, notes } = procedure;
     const text = [summary, ...(notes === undefined ? [] : [notes.replace(/\.$/, '')])].join('. ');
-    return `${comment(`${text}.`)}'${name}': { input: ${taken}; output: ${printer.print(output, 'output')} };`;
+    return `${comment(`${text}.`)}${signature(name, procedure, printer)}`;
   });
   for (const { procedure } of events) printer.print(procedure.output, 'output');
   return `// Generated from packages/protocol/src by "npm run generate": what is to be changed is changed there.
@@ -53,6 +53,40 @@ export const procedureTypes = {
 ${calls.map(({ name, procedure }) => `'${name}': '${procedure.type}',`).join('\n')}
 } as const satisfies Record<keyof Procedures, 'query' | 'mutation'>;
 `;
+}
+
+/**
+ * @param {string} name
+ * @param {import('../packages/protocol/src/index.ts').Procedure} procedure
+ * @param {Printer} printer
+ */
+function signature(name, { input, output }, printer) {
+  const taken = input === undefined ? 'Record<string, never>' : printer.print(input, 'input');
+  return `'${name}': { input: ${taken}; output: ${printer.print(output, 'output')} };`;
+}
+
+/**
+ * Returns the shapes that PROTOCOL.md shows, not formatted: of each event by its type, without `seq` and `ts`, which all of them have;
+ * of the procedures; of what llm-proxy streams; and the types that all of these refer to.
+ * Throws for a schema that it has no type for.
+ * @param {Protocol} protocol
+ * @returns {{ events: Record<string, string>, procedures: string, chunk: string, types: string }}
+ */
+export function protocolTypes({ contract, schemas, eventSchemas, proceduresOf, CompletionChunk }) {
+  const printer = createPrinter(schemas);
+  const events = Object.entries(eventSchemas).map(([name, schema]) => {
+    const { seq: _, ts: __, ...shape } = /** @type {Record<string, Schema>} */ (schema.shape);
+    const fields = Object.entries(shape).map(([field, of]) => printField(field, of, 'output', printer));
+    return [schema.shape.type.value, `interface ${name} {\n${fields.join('')}}`];
+  });
+  const calls = proceduresOf(contract).filter(({ procedure }) => procedure.type !== 'subscription');
+  const signatures = calls.map(({ name, procedure }) => signature(name, procedure, printer));
+  return {
+    events: Object.fromEntries(events),
+    procedures: `interface Procedures {\n${signatures.join('\n')}\n}`,
+    chunk: `type CompletionChunk = ${printer.print(CompletionChunk, 'output')};`,
+    types: printer.declarations().replaceAll(/^export /gm, ''),
+  };
 }
 
 /** @param {string | undefined} text */
@@ -116,7 +150,7 @@ function createPrinter(schemas) {
   };
   /** @type {Printer} */
   const printer = { print, textOf };
-  return { print, declarations: () => [...declared.values()].join('\n') };
+  return { print, textOf, declarations: () => [...declared.values()].join('\n') };
 }
 
 /**

@@ -53,7 +53,7 @@ export function checkPromises(text, read) {
         continue;
       }
       promises++;
-      const tests = item.split('Test:')[1]?.replace(/\s+/g, ' ') ?? '';
+      const tests = item.split('Test:').slice(1).join(' ').replace(/\s+/g, ' ');
       const files = [...tests.matchAll(/`([^`]+)`([^`]*)/g)];
       if (files.length === 0) mistakes.push(`“${promise}” names no test.`);
       for (const [, path = '', behind = ''] of files) {

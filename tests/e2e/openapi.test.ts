@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { SessionEvent } from '../../packages/protocol/src/index.ts';
-import { type DescribedClient, describedClient } from '../support/described.ts';
+import { type DescribedClient, describedClient, eventChecker } from '../support/described.ts';
 import type { FakeProvider } from '../support/fake-provider.ts';
 import { useStory } from '../support/story.ts';
 
@@ -9,7 +9,9 @@ const story = useStory();
 const PATCH = '--- a/a.txt\n+++ b/a.txt\n@@ -1 +1 @@\n-one\n+two\n';
 const inSession = '/api/v1/sessions/{sessionId}';
 
-/** The events of a session as they come, each one checked against the document. */
+const checkEvent = eventChecker();
+
+/** The events of a session as they come, each one checked against the document, and against the schema that the SDK ships. */
 function follow(client: DescribedClient, sessionId: string) {
   // biome-ignore lint/suspicious/noExplicitAny: events are looked into by the test
   const seen: any[] = [];
@@ -17,6 +19,7 @@ function follow(client: DescribedClient, sessionId: string) {
   const stream = client.events(`GET ${inSession}/events`, { sessionId, from: 'start' });
   const read = (async () => {
     for await (const event of stream) {
+      checkEvent(event);
       seen.push(event);
       for (const wake of waiting) wake();
     }
@@ -175,6 +178,7 @@ async function readBack({ client, seen }: Telling): Promise<void> {
   expect((await client.call(`GET ${inSession}/rules`, { sessionId })).rules).toHaveLength(2);
   await client.call(`DELETE ${inSession}/rules/{ruleId}`, { sessionId, ruleId: added.rule.ruleId });
   for await (const event of client.events(`GET ${inSession}/events`, { sessionId, lastEventId: 'gone-1' })) {
+    checkEvent(event);
     seen.push(event);
     if (event.type === 'stream.synced') break;
   }
@@ -195,7 +199,7 @@ async function sayAsOlderClientsDo({ client }: Telling): Promise<void> {
   expect(frames.at(-1)).toMatchObject({ is_final: true });
 }
 
-it('a whole story over REST is as /openapi.json says, each answer and each event to the last field', async () => {
+it('a whole story over REST is as /openapi.json and the schema of events say, each answer and each event to the last field', async () => {
   const { stack, provider } = story;
   const client = await describedClient(stack);
   const made = await client.call('POST /api/v1/sessions', {

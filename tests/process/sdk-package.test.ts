@@ -82,15 +82,15 @@ it('its types stand alone, for ESM and CommonJS', async () => {
   for (const extension of ['mts', 'cts']) {
     await writeFile(
       join(folder, `check.${extension}`),
-      `import { type CodelabError, createClient, tool, type TrackedSessionEvent } from '@codelab/sdk';
+      `import { CodelabError, createClient, tool, type TrackedSessionEvent } from '@codelab/sdk';
 import { workspaceTools } from '@codelab/sdk/node';
 const own = tool({ description: 'x', input: { type: 'object' }, execute: ({ path }) => String(path) });
-export async function check(error: CodelabError): Promise<string> {
+export async function check(error: unknown): Promise<string> {
   const client = createClient({ url: 'http://localhost:8000', tools: { ...workspaceTools({ folder: '.' }), own } });
   const session = await client.sessions.create();
   session.onApproval(({ kind }) => (kind === 'write' ? { decision: 'allow', scope: 'session' } : undefined));
   for await (const event of session.events()) { const e: TrackedSessionEvent = event; if (e.type === 'item.delta') return e.text; }
-  return error.code === 'NOT_FOUND' ? (await session.send('x').finished()).text : '';
+  return error instanceof CodelabError && error.code === 'NOT_FOUND' ? (await session.send('x').finished()).text : '';
 }
 `,
     );

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { keys, type Stack } from './stack.ts';
 
@@ -25,9 +26,7 @@ export interface DescribedClient {
 export async function describedClient(stack: Stack): Promise<DescribedClient> {
   const headers = { authorization: `Bearer ${keys.gateway}` };
   const document = closed(await (await fetch(`${stack.gateway.url}/openapi.json`, { headers })).json()) as Any;
-  const ajv = new Ajv2020({ strict: false, allErrors: true });
-  ajv.addFormat('date-time', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
-  ajv.addFormat('base64', true);
+  const ajv = createAjv();
   ajv.addSchema(document, 'openapi');
   const check = (value: unknown, ...at: string[]): void => {
     const pointer = at.map((key) => encodeURIComponent(key.replaceAll('~', '~0').replaceAll('/', '~1'))).join('/');
@@ -103,6 +102,23 @@ export async function describedClient(stack: Stack): Promise<DescribedClient> {
       }
     },
   };
+}
+
+/** Checks events against the JSON Schema that the SDK ships. What it returns throws where one has a field that the schema does not name. */
+export function eventChecker(): (event: unknown) => void {
+  const file = new URL('../../packages/sdk/schema/session-event.schema.json', import.meta.url);
+  const validate = createAjv().compile(closed(JSON.parse(readFileSync(file, 'utf8'))) as object);
+  return (event) => {
+    if (validate(event) !== true)
+      throw new Error(`${JSON.stringify(validate.errors)}\n${JSON.stringify(event, null, 1)}`);
+  };
+}
+
+function createAjv(): Ajv2020 {
+  const ajv = new Ajv2020({ strict: false, allErrors: true });
+  ajv.addFormat('date-time', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  ajv.addFormat('base64', true);
+  return ajv;
 }
 
 /** Copies a document so that an object has the fields that its schema names, and no others. */

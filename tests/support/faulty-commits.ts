@@ -8,7 +8,7 @@ import { connect, createServer, type Socket } from 'node:net';
 export type CommitFault = 'fails' | 'unknown' | 'late';
 
 /** Longer than a caller waits for the database. */
-export const LATE_MS = 4_500;
+const LATE_MS = 4_500;
 
 /** A TCP proxy before PostgreSQL that reads its wire, and disturbs commits. */
 export interface FaultyCommits {

@@ -8,6 +8,7 @@ import {
   milliseconds,
   requiredKey,
   requireRealKeys,
+  type SettingsOfService,
   unknownSettings,
   type Variables,
   withPeerKey,
@@ -24,27 +25,79 @@ const count = z.coerce.number('must be a number').int('must be a whole number').
 
 const shape = {
   ...commonSettings({ prefix: PREFIX, port: 8001 }),
-  LLM_PROXY_URL: httpUrl.default('http://127.0.0.1:8002'),
-  LLM_PROXY_API_KEY: requiredKey('LLM_PROXY__INTERNAL_API_KEY', 'the key with which agent-runtime calls llm-proxy'),
-  LLM_MODEL: z.string().max(200, 'must have at most 200 characters').default('default'),
-  DATABASE_URL: databaseUrl.default('file:.codelab/agent-runtime.db'),
-  AGENT: z.string().default('orchestrator'),
-  AGENTS_DIR: z.string().optional(),
-  MCP_CONFIG: z.string().optional(),
-  MAX_STEPS: count.default(50),
+  LLM_PROXY_URL: httpUrl.default('http://127.0.0.1:8002').describe('The address of llm-proxy.'),
+  LLM_PROXY_API_KEY: requiredKey(
+    'LLM_PROXY__INTERNAL_API_KEY',
+    'the key with which agent-runtime calls llm-proxy',
+  ).meta({
+    description: 'The key with which agent-runtime calls llm-proxy.',
+    fallback: '`LLM_PROXY__INTERNAL_API_KEY`',
+  }),
+  LLM_MODEL: z
+    .string()
+    .max(200, 'must have at most 200 characters')
+    .default('default')
+    .describe('The model of sessions that name none: `provider/model`, or `default` (llm-proxy chooses).'),
+  DATABASE_URL: databaseUrl.default('file:.codelab/agent-runtime.db').meta({
+    title: '`file:<path>` or `postgres://user:password@host:5432/database`',
+    description:
+      'Where sessions are kept: in SQLite (a path is relative to the root of the checkout), or in PostgreSQL 15 or newer.',
+    fallback: '`file:.codelab/agent-runtime.db`; in docker compose a volume',
+  }),
+  AGENT: z
+    .string()
+    .default('orchestrator')
+    .describe('The agent of sessions that name none: orchestrator, coder, architect, debug, ask, or one of your own.'),
+  AGENTS_DIR: z.string().optional().meta({
+    title: 'path',
+    description: 'A folder with agents of your own, one `.md` file each. It is read again on each change.',
+  }),
+  MCP_CONFIG: z.string().optional().meta({
+    title: 'path',
+    description:
+      'A file with MCP servers, as other clients of MCP have it: `{"mcpServers": {…}}`. It is read again on each save.',
+  }),
+  MAX_STEPS: count.default(50).describe('How many calls of the model one run may make.'),
   STEP_RETRIES: z.coerce
     .number('must be a number')
     .int('must be a whole number')
     .min(0, 'must be 0 or more')
-    .default(3),
-  STORE_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(30_000),
-  LIVE_SESSIONS: count.default(2_000),
-  EVENTS_MAX_AGE_HOURS: count.min(1, 'must be at least 1').default(7 * 24),
-  EVENTS_MAX_MIB: count.min(1, 'must be at least 1').default(64),
-  TOOL_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(120_000),
-  APPROVAL_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(24 * 3_600_000),
-  CONTEXT_WINDOW: count.min(1_000, 'must be at least 1000').default(128_000),
+    .default(3)
+    .describe(
+      'How often in a row a step whose answer broke off is asked for again; an attempt that got on does not count. 0: never.',
+    ),
+  STORE_TIMEOUT_MS: milliseconds
+    .min(1, 'must be at least 1')
+    .default(30_000)
+    .describe('How long a run waits for a database that is gone.'),
+  LIVE_SESSIONS: count.default(2_000).describe('How many idle sessions are kept in memory.'),
+  EVENTS_MAX_AGE_HOURS: count
+    .min(1, 'must be at least 1')
+    .default(7 * 24)
+    .meta({
+      title: 'hours',
+      description: 'How long events are kept for readers that come back. The history stays.',
+    }),
+  EVENTS_MAX_MIB: count.min(1, 'must be at least 1').default(64).meta({
+    title: 'MiB',
+    description: 'How much of the events of one session is kept; the oldest go first. The history stays.',
+  }),
+  TOOL_TIMEOUT_MS: milliseconds
+    .min(1, 'must be at least 1')
+    .default(120_000)
+    .describe('How long a tool may take without a word, unless it says otherwise.'),
+  APPROVAL_TIMEOUT_MS: milliseconds
+    .min(1, 'must be at least 1')
+    .default(24 * 3_600_000)
+    .describe('How long an approval waits for a person.'),
+  CONTEXT_WINDOW: count.min(1_000, 'must be at least 1000').default(128_000).meta({
+    title: 'tokens',
+    description: 'What the model can be told at once. Over four fifths of it the conversation is compacted.',
+  }),
 };
+
+/** Lists agent-runtime's settings. */
+export const SETTINGS: SettingsOfService = { prefix: PREFIX, shape };
 
 export type Env = ReturnType<typeof loadEnv>;
 

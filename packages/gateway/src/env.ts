@@ -5,6 +5,7 @@ import {
   loadSettings,
   requiredKey,
   requireRealKeys,
+  type SettingsOfService,
   unknownSettings,
   type Variables,
   withPeerKey,
@@ -37,13 +38,23 @@ function isAnyWebsite(origin: string): boolean {
 
 const shape = {
   ...commonSettings({ prefix: PREFIX, port: 8000 }),
-  AGENT_RUNTIME_URL: httpUrl.default('http://127.0.0.1:8001'),
+  AGENT_RUNTIME_URL: httpUrl.default('http://127.0.0.1:8001').describe('The address of agent-runtime.'),
   AGENT_RUNTIME_API_KEY: requiredKey(
     'AGENT_RUNTIME__INTERNAL_API_KEY',
     'the key with which gateway calls agent-runtime',
-  ),
-  ALLOWED_ORIGINS: origins.default(['vscode-webview://*']),
+  ).meta({
+    description: 'The key with which gateway calls agent-runtime.',
+    fallback: '`AGENT_RUNTIME__INTERNAL_API_KEY`',
+  }),
+  ALLOWED_ORIGINS: origins.default(['vscode-webview://*']).meta({
+    title: 'origins, separated by commas',
+    description:
+      'Web origins that need no token on loopback, and may open a WebSocket. `*` is a wildcard inside a name of yours: `https://*.example.com`, not `https://*`.',
+  }),
 };
+
+/** Lists gateway's settings. */
+export const SETTINGS: SettingsOfService = { prefix: PREFIX, shape };
 
 export type Env = ReturnType<typeof loadEnv>;
 

@@ -6,6 +6,7 @@ import {
   loadSettings,
   milliseconds,
   requireRealKeys,
+  type SettingsOfService,
   unknownSettings,
   type Variables,
 } from '@codelab/service-kit';
@@ -15,57 +16,101 @@ const PREFIX = 'LLM_PROXY__';
 
 const shape = {
   ...commonSettings({ prefix: PREFIX, port: 8002 }),
-  OPENAI_API_KEY: headerValue.optional(),
-  OPENAI_BASE_URL: httpUrl.optional(),
-  ANTHROPIC_API_KEY: headerValue.optional(),
-  ANTHROPIC_BASE_URL: httpUrl.optional(),
-  OLLAMA_API_KEY: headerValue.optional(),
-  OLLAMA_BASE_URL: httpUrl.optional(),
-  LITELLM_API_KEY: headerValue.optional(),
-  LITELLM_BASE_URL: httpUrl.optional(),
-  /** Maximum size of a body of `/v1/…`: images make it large. Bytes. */
+  OPENAI_API_KEY: headerValue
+    .optional()
+    .describe('Your key at OpenAI. With neither a key nor a base URL of any provider, `builtin/agent` answers.'),
+  OPENAI_BASE_URL: httpUrl.optional().meta({
+    description: "A server that speaks OpenAI's wire, with its `/v1`: vLLM, LM Studio, OpenRouter, …",
+    fallback: "OpenAI's own",
+  }),
+  ANTHROPIC_API_KEY: headerValue.optional().describe('Your key at Anthropic.'),
+  ANTHROPIC_BASE_URL: httpUrl.optional().meta({
+    description: "A server that speaks Anthropic's wire, without the `/v1`.",
+    fallback: "Anthropic's own",
+  }),
+  OLLAMA_API_KEY: headerValue.optional().describe('A key for Ollama, where it asks for one.'),
+  OLLAMA_BASE_URL: httpUrl.optional().meta({
+    description: 'The address of Ollama.',
+    fallback: 'port 11434 of this machine, where something answers',
+  }),
+  LITELLM_API_KEY: headerValue.optional().describe('A key for LiteLLM, where it asks for one.'),
+  LITELLM_BASE_URL: httpUrl.optional().meta({
+    description: 'The address of LiteLLM.',
+    fallback: 'port 4000 of this machine, where something answers',
+  }),
   MAX_BODY_BYTES: z.coerce
     .number('must be a number of bytes')
     .int('must be a whole number of bytes')
     .min(1024, 'must be at least 1024')
     .max(256 * 1024 * 1024, 'must be at most 268435456')
-    .default(8 * 1024 * 1024),
-  DEFAULT_MODEL: z.string().optional(),
-  /** Path of the configuration file. */
-  CONFIG: z.string().optional(),
-  /** Retries of a request before the first token. */
+    .default(8 * 1024 * 1024)
+    .meta({ title: 'bytes', description: 'The largest body of `/v1/…`: images make it large.' }),
+  DEFAULT_MODEL: z.string().optional().meta({
+    description: 'The model that `default` stands for.',
+    fallback: 'a small model of the first provider that is configured here, else `builtin/agent`',
+  }),
+  CONFIG: z.string().optional().meta({
+    title: 'path',
+    description:
+      'A file with more providers, aliases, fallbacks, keys with limits, prices: see `llm-proxy.config.example.yaml`. It is read again on each save.',
+    fallback: '`llm-proxy.config.yaml`, where there is one',
+  }),
   MAX_RETRIES: z.coerce
     .number('must be a number')
     .int('must be a whole number')
     .min(0, 'must not be negative')
     .max(10, 'must be at most 10')
-    .default(2),
-  /** Time for a provider to accept the connection. */
-  CONNECT_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(10_000),
-  /** Time until the first token. */
-  FIRST_TOKEN_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(300_000),
-  /** Time between two packets of an answer. */
-  IDLE_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(120_000),
-  /** Time for a whole completion, retries included. */
-  TOTAL_TIMEOUT_MS: milliseconds.min(1, 'must be at least 1').default(1_800_000),
-  /** Interval of comments in an idle stream. */
-  KEEP_ALIVE_MS: milliseconds.min(10, 'must be at least 10').default(15_000),
-  /** Consecutive failures that open a route's circuit breaker; 0: never. */
+    .default(2)
+    .describe(
+      "How often a request is tried again, with growing pauses or after the provider's `Retry-After`, while nothing of the answer has come.",
+    ),
+  CONNECT_TIMEOUT_MS: milliseconds
+    .min(1, 'must be at least 1')
+    .default(10_000)
+    .describe('How long a provider may take to accept the connection.'),
+  FIRST_TOKEN_TIMEOUT_MS: milliseconds
+    .min(1, 'must be at least 1')
+    .default(300_000)
+    .describe('How long a provider may take until its first token; of an answer that is not streamed, until its end.'),
+  IDLE_TIMEOUT_MS: milliseconds
+    .min(1, 'must be at least 1')
+    .default(120_000)
+    .describe('How long a provider may be silent between two packets of an answer.'),
+  TOTAL_TIMEOUT_MS: milliseconds
+    .min(1, 'must be at least 1')
+    .default(1_800_000)
+    .describe('How long an answer may take in all.'),
+  KEEP_ALIVE_MS: milliseconds
+    .min(10, 'must be at least 10')
+    .default(15_000)
+    .describe('How often a silent stream gets a comment, so that nobody in between takes it for dead.'),
   BREAKER_FAILURES: z.coerce
     .number('must be a number')
     .int('must be a whole number')
     .min(0, 'must not be negative')
-    .default(8),
-  /** Time until an open circuit breaker admits a probe. */
-  BREAKER_COOLDOWN_MS: milliseconds.min(1, 'must be at least 1').default(15_000),
-  /**
-   * Redis for the counters of virtual keys, which several llm-proxies share.
-   * @default in memory
-   */
-  REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'must be a URL that starts with redis:// or rediss://' }).optional(),
-  /** Pause of `builtin/*` between two words. */
-  BUILTIN_DELAY_MS: milliseconds.max(1000, 'must be at most 1000').default(15),
+    .default(8)
+    .describe('How many failures in a row of a provider and model open its circuit breaker. 0: never.'),
+  BREAKER_COOLDOWN_MS: milliseconds
+    .min(1, 'must be at least 1')
+    .default(15_000)
+    .describe('How long an open circuit breaker keeps requests away before one request tries again.'),
+  REDIS_URL: z
+    .url({ protocol: /^rediss?$/, error: 'must be a URL that starts with redis:// or rediss://' })
+    .optional()
+    .meta({
+      title: '`redis://host:6379` or `rediss://…`',
+      description:
+        'Where the counters of virtual keys (`llm-proxy.config.yaml`) are. Several llm-proxies share them there.',
+      fallback: 'in memory',
+    }),
+  BUILTIN_DELAY_MS: milliseconds
+    .max(1000, 'must be at most 1000')
+    .default(15)
+    .describe('How long `builtin/*` waits between two words.'),
 };
+
+/** Lists llm-proxy's settings. */
+export const SETTINGS: SettingsOfService = { prefix: PREFIX, shape };
 
 export type Env = ReturnType<typeof loadEnv>;
 

@@ -79,7 +79,7 @@ export {
 } from './procedure.ts';
 export { compileRuleGlob, isFromTop } from './rule-globs.ts';
 export { Run, RunCancel, RunRef, Usage, UsageGet, type UsageReport } from './run.ts';
-export { schemas } from './schemas.ts';
+export { eventSchemas, schemas } from './schemas.ts';
 export { sendNow } from './send-now.ts';
 export {
   ModelName,

@@ -84,3 +84,11 @@ export const schemas = {
   LegacyErrorFrame,
   JsonValue,
 };
+
+/** Names each event of the union: `session.updated` is `SessionUpdatedEvent`. */
+export const eventSchemas: Record<string, (typeof SessionEvent.options)[number]> = Object.fromEntries(
+  SessionEvent.options.map((option) => [
+    `${option.shape.type.value.replace(/(?:^|[._])(\w)/g, (_, letter: string) => letter.toUpperCase())}Event`,
+    option,
+  ]),
+);

@@ -16,5 +16,7 @@ export interface CodelabError extends Error {
 }
 
 /** For `error instanceof CodelabError`. */
-export const CodelabError: { readonly prototype: CodelabError; [Symbol.hasInstance](value: unknown): boolean } =
-  ProtocolError;
+export const CodelabError = ProtocolError as unknown as {
+  readonly prototype: CodelabError;
+  [Symbol.hasInstance](value: unknown): value is CodelabError;
+};

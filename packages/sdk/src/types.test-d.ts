@@ -15,6 +15,7 @@ import type {
 } from '@codelab/protocol';
 import type { TRPCClient } from '@trpc/client';
 import { expectTypeOf } from 'vitest';
+import { CodelabError } from './errors.ts';
 import type {
   AgentInfo,
   Approval,
@@ -70,3 +71,7 @@ type WithInput = Exclude<keyof Procedures, 'agent.list' | 'model.list'>;
 expectTypeOf<{ [N in WithInput]: Procedures[N]['input'] }>().toEqualTypeOf<{
   [N in WithInput]: Omit<InputOf<Calls[N]>, 'requestId'>;
 }>();
+
+// `instanceof` tells what an error is.
+const thrown: unknown = undefined;
+if (thrown instanceof CodelabError) expectTypeOf(thrown.code).toEqualTypeOf<ErrorCode>();

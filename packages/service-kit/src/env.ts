@@ -72,7 +72,8 @@ const port = z.coerce
   .number('must be a port number')
   .int('must be a port number')
   .min(0, 'must be a port number, 0 to 65535')
-  .max(65535, 'must be a port number, 0 to 65535');
+  .max(65535, 'must be a port number, 0 to 65535')
+  .meta({ title: 'port' });
 
 /** The longest that a timer of Node's can wait, about 24.8 days: what is longer would be over at once. */
 export const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -81,7 +82,8 @@ export const milliseconds = z.coerce
   .number('must be a number of milliseconds')
   .int('must be a whole number of milliseconds')
   .min(0, 'must not be negative')
-  .max(MAX_TIMER_MS, `must be at most ${MAX_TIMER_MS} (about 24.8 days)`);
+  .max(MAX_TIMER_MS, `must be at most ${MAX_TIMER_MS} (about 24.8 days)`)
+  .meta({ title: 'milliseconds' });
 
 /** What can be sent as a header: printable ASCII. Messages have none of it, as it is often a key. */
 export const headerValue = z
@@ -93,14 +95,31 @@ export const headerValue = z
 
 export const httpUrl = z
   .url({ protocol: /^https?$/, error: 'must be a URL that starts with http:// or https://' })
-  .transform((url) => url.replace(/\/+$/, ''));
+  .transform((url) => url.replace(/\/+$/, ''))
+  .meta({ title: 'URL' });
+
+/**
+ * A service's settings: `prefix` and the name of a field are the name of a variable. docs/settings.md and .env.example are made of them
+ * (`npm run generate`), of a field's `description`, its `title` (the kind of value) and `fallback` (a default that only words can tell).
+ */
+export interface SettingsOfService {
+  prefix: string;
+  shape: z.ZodRawShape;
+}
 
 /** The settings that every service has. */
 export function commonSettings({ prefix, port: defaultPort }: { prefix: string; port: number }) {
   return {
-    HOST: z.string().default('127.0.0.1'),
-    PORT: port.default(defaultPort),
-    INTERNAL_API_KEY: requiredKey(`${prefix}INTERNAL_API_KEY`, 'the key that its callers show'),
+    HOST: z
+      .string()
+      .default('127.0.0.1')
+      .describe('The address that it listens on. Beyond loopback its keys must be real ones.'),
+    PORT: port.default(defaultPort).describe('The port that it listens on; 0: any that is free.'),
+    INTERNAL_API_KEY: requiredKey(`${prefix}INTERNAL_API_KEY`, 'the key that its callers show').meta({
+      description:
+        'The key that its callers show. Beyond loopback, and with `NODE_ENV=production`, it needs 16 characters and must be no placeholder.',
+      fallback: 'none; `npm start` and docker compose write one into `.env`',
+    }),
     LOG_LEVEL: z
       .string()
       .toLowerCase()
@@ -110,9 +129,10 @@ export function commonSettings({ prefix, port: defaultPort }: { prefix: string; 
           'must be one of trace, debug, info, warn, error, fatal, silent',
         ),
       )
-      .default('info'),
-    VERSION: z.string().default('1.0.0'),
-    SHUTDOWN_TIMEOUT_MS: milliseconds.default(10_000),
+      .default('info')
+      .describe('How much the log tells.'),
+    VERSION: z.string().default('1.0.0').describe('The version that `/health` tells.'),
+    SHUTDOWN_TIMEOUT_MS: milliseconds.default(10_000).describe('How long a stop lets running answers finish.'),
   };
 }
 

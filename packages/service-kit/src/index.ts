@@ -14,6 +14,7 @@ export {
   requiredKey,
   requireRealKeys,
   SettingsError,
+  type SettingsOfService,
   unknownSettings,
   type Variables,
   withPeerKey,

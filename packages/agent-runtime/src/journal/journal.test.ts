@@ -50,8 +50,8 @@ it('writes a row once, as it is in the end', () => {
   ]);
 });
 
-it('evicts the oldest events over the limit, once for each MiB', () => {
-  const large = { type: 'input.cancelled' as const, inputId: 'x'.repeat(1024 * 1024) };
-  expect(written(batchOf({ events: [large] }, 50)).at(-1)?.[0]).toBe('evictEvents');
-  expect(written(batchOf({ events: [{ type: 'input.cancelled', inputId: 'x' }] }, 50)).at(-1)?.[0]).toBe('events');
+it('evicts the oldest events where they pass the next MiB over the limit', () => {
+  const said = (text: string) => ({ type: 'item.completed' as const, item: { text } as Item });
+  expect(written(batchOf({ events: [said('x'.repeat(1024 * 1024))] }, 50)).at(-1)?.[0]).toBe('evictEvents');
+  expect(written(batchOf({ events: [said('x')] }, 50)).at(-1)?.[0]).toBe('events');
 });

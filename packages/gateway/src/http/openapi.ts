@@ -4,13 +4,13 @@ import {
   contract,
   type ErrorCode,
   errorCatalogue,
+  eventSchemas,
   LegacyErrorFrame,
   LegacyTokenFrame,
   MessageAnswer,
   MessageBody,
   PROTOCOL_VERSION,
   proceduresOf,
-  SessionEvent,
   schemas,
 } from '@codelab/protocol';
 import type { FastifyInstance } from 'fastify';
@@ -32,7 +32,7 @@ const MESSAGE = '/api/v1/message';
 export function createDocument(contract: Contract, version: string) {
   const routes = restRoutesOf(contract);
   const { components, inputs, outputs } = toJsonSchemas({
-    named: { ...schemas, ...eventSchemas() },
+    named: { ...schemas, ...eventSchemas },
     inputs: { ...Object.fromEntries(routes.map(({ id, input }) => [id, input])), [MESSAGE]: MessageBody },
     outputs: {
       ...Object.fromEntries(proceduresOf(contract).map(({ name, procedure }) => [name, procedure.output])),
@@ -76,16 +76,6 @@ export function createDocument(contract: Contract, version: string) {
     },
     security: [{ token: [] }, {}],
   };
-}
-
-/** Names each event of the union: `session.updated` is `SessionUpdatedEvent`. */
-function eventSchemas(): Record<string, z.ZodType> {
-  return Object.fromEntries(
-    SessionEvent.options.map((option) => [
-      `${option.shape.type.value.replace(/(?:^|[._])(\w)/g, (_, letter: string) => letter.toUpperCase())}Event`,
-      option,
-    ]),
-  );
 }
 
 function operation({ id, procedure, route }: ProcedureRoute, input: JsonSchema, output: JsonSchema) {
