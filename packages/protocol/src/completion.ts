@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { JsonObject } from './json-object.ts';
-import { EventError, Usage } from './run.ts';
+import { Usage } from './run.ts';
 import { ModelName } from './session.ts';
+import { WireError } from './wire-error.ts';
 
 const Text = z.object({ type: z.literal('text'), text: z.string() });
 const MessageContent = z.union(
@@ -84,6 +85,6 @@ export const CompletionChunk = z.discriminatedUnion('type', [
   /** `costUsd`: of models that have a price. US dollars. */
   z.object({ type: z.literal('usage'), usage: Usage, costUsd: z.number().nonnegative().optional() }),
   z.object({ type: z.literal('finish'), finishReason: FinishReason }),
-  z.object({ type: z.literal('error'), error: EventError }),
+  z.object({ type: z.literal('error'), error: WireError }),
 ]);
 export type CompletionChunk = z.infer<typeof CompletionChunk>;

@@ -1,3 +1,5 @@
+import type { WireError } from './wire-error.ts';
+
 interface CatalogueEntry {
   /** HTTP status. */
   status: number;
@@ -112,18 +114,6 @@ export type ErrorCode = keyof typeof errorCatalogue;
 
 export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === 'string' && Object.hasOwn(errorCatalogue, value);
-}
-
-/** An error as every wire carries it. */
-export interface WireError {
-  code: ErrorCode;
-  message: string;
-  retryable: boolean;
-  requestId: string;
-  /** Wait at least so long before the next try. Milliseconds. */
-  retryAfterMs?: number;
-  /** For `VALIDATION`: a list of `{path, message}`. */
-  details?: unknown;
 }
 
 export interface CodelabErrorOptions {

@@ -26,10 +26,9 @@ export {
   fromWireError,
   isErrorCode,
   toWireError,
-  type WireError,
 } from './errors.ts';
 export { type NewSessionEvent, SessionEvent, type TrackedEvent } from './event.ts';
-export { eventBytes, itemBytes, waitingBytes } from './event-bytes.ts';
+export { eventBytes, itemBytes, waitingBytes } from './event-size.ts';
 export { compileGlob, escapeGlob, type GlobWork, MAX_GLOB_LENGTH } from './glob.ts';
 export { AgentName, InputId, RequestId, SessionId } from './ids.ts';
 export { Attachment, Content, Input, InputRef, InputSend, type InputSent } from './input.ts';
@@ -80,7 +79,6 @@ export {
 export { compileRuleGlob, isFromTop } from './rule-globs.ts';
 export { Run, RunCancel, RunRef, Usage, UsageGet, type UsageReport } from './run.ts';
 export { schemas } from './schemas.ts';
-export { sendNow } from './send-now.ts';
 export {
   ModelName,
   Session,
@@ -114,5 +112,7 @@ export {
   type ToolTarget,
   toolBytes,
 } from './tool.ts';
-export { transformer } from './transformer.ts';
+export { flushTrpcBatch } from './trpc/flush-trpc-batch.ts';
+export { transformer } from './trpc/transformer.ts';
 export { addUsage, noUsage } from './usage.ts';
+export type { WireError } from './wire-error.ts';

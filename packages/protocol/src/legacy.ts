@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { AgentName, CallId, InputId, SessionId } from './ids.ts';
 import { Content } from './input.ts';
 import { JsonObject } from './json-object.ts';
-import { JsonValue } from './json-value.ts';
 import { RunEnd, Usage } from './run.ts';
+import { WireError } from './wire-error.ts';
 
 /** The two documented bodies of `POST /agent/message/stream`. PROTOCOL.md §8. */
 export const MessageStreamBody = z
@@ -119,11 +119,7 @@ export interface LegacyAgentFrame {
 export const LegacyErrorFrame = z.object({
   type: z.literal('error'),
   content: z.string(),
-  code: z.string(),
-  retryable: z.boolean(),
-  requestId: z.string(),
-  retryAfterMs: z.number().exactOptional(),
-  details: JsonValue.optional(),
+  ...WireError.omit({ message: true }).shape,
   message_id: z
     .string()
     .exactOptional()

@@ -2,9 +2,9 @@ import type { GatewayRouter } from '@codelab/gateway/router';
 import {
   CodelabError,
   createStreamQueue,
+  flushTrpcBatch,
   fromWireError,
   mergeDeltas,
-  sendNow,
   transformer,
   waitingBytes,
 } from '@codelab/protocol';
@@ -76,7 +76,7 @@ export function createConnection(options: ConnectionOptions): Connection {
       if (closed.signal.aborted) throw closedError();
       try {
         const answer = run(trpc, { signal: deadline });
-        sendNow(socket);
+        flushTrpcBatch(socket);
         return await answer;
       } catch (error) {
         const known = fromRpcError(error);
@@ -104,7 +104,7 @@ export function createConnection(options: ConnectionOptions): Connection {
         try {
           for await (const { id, data } of subscribe(
             trpc,
-            () => sendNow(socket),
+            () => flushTrpcBatch(socket),
             { sessionId, lastEventId, from: from ?? 'now', inputId },
             stop,
             timeoutMs,

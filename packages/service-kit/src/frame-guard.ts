@@ -1,5 +1,5 @@
 import { CodelabError } from '@codelab/protocol';
-import type { SocketLimits } from './limits.ts';
+import type { SocketLimits } from './socket-limits.ts';
 
 /** A message that says nothing costs as much as so many others: answering it is all that it is for. */
 const SENSELESS_COST = 16;

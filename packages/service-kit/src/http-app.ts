@@ -9,9 +9,9 @@ import type { Doorkeeper } from './doorkeeper.ts';
 import { statusOf, toCodelabError, toErrorBody, toTrpcShape } from './error-shape.ts';
 import { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import { HEAD_MS, MAX_BATCH, MAX_BODY_BYTES, REQUEST_MS } from './limits.ts';
 import type { Logger } from './logger.ts';
-import { logFailure, type ServiceContext } from './trpc.ts';
+import { HEAD_MS, MAX_BATCH, MAX_BODY_BYTES, REQUEST_MS } from './socket-limits.ts';
+import { logFailure, type ServiceContext } from './trpc/procedure.ts';
 
 const TRPC_ROUTE = '/trpc/*';
 /** Who has been refused while still sending is cut off after so long. Milliseconds. */

@@ -1,5 +1,5 @@
 import { CodelabError } from '@codelab/protocol';
-import { ADDRESS_LIMITS, type SocketLimits, UNKNOWN_SOCKETS } from './limits.ts';
+import { ADDRESS_LIMITS, type SocketLimits, UNKNOWN_SOCKETS } from './socket-limits.ts';
 
 /** What one socket has open. */
 export interface Meter {

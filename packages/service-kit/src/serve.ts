@@ -4,13 +4,13 @@ import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 import type { AllowOrigin, Authorize, Credentials } from './auth.ts';
 import { createDoorkeeper } from './doorkeeper.ts';
-import { type Flow, freeFlow } from './flow.ts';
 import { addAdmission, createHttpApp, trpcRoutes } from './http-app.ts';
 import { createLifecycle, type Lifecycle } from './lifecycle.ts';
 import type { Logger } from './logger.ts';
 import { addServingMetrics, createMetrics } from './metrics.ts';
-import { createSocketServer, type SocketDoor } from './sockets.ts';
-import type { ServiceContext } from './trpc.ts';
+import { createSocketServer, type SocketEndpoint } from './sockets.ts';
+import { type Backpressure, noBackpressure } from './trpc/backpressure.ts';
+import type { ServiceContext } from './trpc/procedure.ts';
 
 export interface ServeOptions {
   name: string;
@@ -31,10 +31,10 @@ export interface ServeOptions {
   /** Adds the service's own routes. */
   routes?: (
     app: FastifyInstance,
-    makeContext: (request: Credentials, requestId: string, flow?: Flow) => ServiceContext,
+    makeContext: (request: Credentials, requestId: string, backpressure?: Backpressure) => ServiceContext,
     lifecycle: Lifecycle,
   ) => void;
-  door?: SocketDoor;
+  door?: SocketEndpoint;
   /** Where the service's own work counts as well. Default: one of its own. */
   lifecycle?: Lifecycle;
   /** What `/metrics` shows. Default: the process's own metrics. */
@@ -57,13 +57,17 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
   const app = createHttpApp({ name, version, log, lifecycle });
   const doorkeeper = createDoorkeeper(log);
 
-  const makeContext = (credentials: Credentials, requestId: string, flow: Flow = freeFlow): ServiceContext => ({
+  const makeContext = (
+    credentials: Credentials,
+    requestId: string,
+    backpressure: Backpressure = noBackpressure,
+  ): ServiceContext => ({
     requestId,
     refusal: isAdmitted(credentials) ? undefined : authorize(credentials),
     credentials,
     log,
     lifecycle,
-    flow,
+    backpressure,
   });
 
   options.routes?.(app, makeContext, lifecycle);

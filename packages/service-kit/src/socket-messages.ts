@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { CodelabError } from '@codelab/protocol';
 import type { RawData, WebSocket } from 'ws';
-import { MAX_BODY_BYTES } from './limits.ts';
+import { MAX_BODY_BYTES } from './socket-limits.ts';
 
 /** WebSocket close code: what came is against the rules. */
 const POLICY = 1008;

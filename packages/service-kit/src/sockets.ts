@@ -6,16 +6,16 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { type AllowOrigin, type Authorize, type Credentials, tokenOf, toToken } from './auth.ts';
 import type { Doorkeeper } from './doorkeeper.ts';
 import { statusOf, toErrorBody } from './error-shape.ts';
-import { createSocketFlow, type Flow } from './flow.ts';
 import { createFrameGuard, flooded } from './frame-guard.ts';
 import { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import { CLIENT_LIMITS, MAX_FRAME_BYTES, SERVICE_LIMITS } from './limits.ts';
 import type { Logger } from './logger.ts';
 import { createMeters, type Meter, type Place } from './meter.ts';
+import { CLIENT_LIMITS, MAX_FRAME_BYTES, SERVICE_LIMITS } from './socket-limits.ts';
 import { closeFor, refusalOfMessage } from './socket-messages.ts';
-import type { ServiceContext } from './trpc.ts';
-import { createTrpcSockets } from './trpc-socket.ts';
+import { type Backpressure, createSocketBackpressure } from './trpc/backpressure.ts';
+import type { ServiceContext } from './trpc/procedure.ts';
+import { createTrpcSockets } from './trpc/trpc-sockets.ts';
 import { boundUnknown, onConnectionParams } from './unknown-socket.ts';
 
 const HEARTBEAT_MS = 15_000;
@@ -23,7 +23,7 @@ const HEARTBEAT_MS = 15_000;
 const SERVICE_RESTART = 1012;
 
 /** A raw WebSocket door beside `/trpc`. */
-export interface SocketDoor {
+export interface SocketEndpoint {
   /** Whether this door takes upgrades of `path`. */
   matches(path: string): boolean;
   /** Serves one connection. `receive` gets each text message that is valid UTF-8, not too large and not too deep. */
@@ -41,7 +41,7 @@ export interface SocketConnection {
 export interface SocketServerOptions {
   log: Logger;
   router: AnyRouter;
-  door?: SocketDoor | undefined;
+  door?: SocketEndpoint | undefined;
   lifecycle: Lifecycle;
   authorize: Authorize;
   doorkeeper: Doorkeeper;
@@ -49,7 +49,7 @@ export interface SocketServerOptions {
   allowsOrigin?: AllowOrigin | undefined;
   /** Whether a caller is one of our own services, whose one socket carries many people's work. Default: nobody is. */
   isService?: ((credentials: Credentials) => boolean) | undefined;
-  makeContext: (credentials: Credentials, requestId: string, flow: Flow) => ServiceContext;
+  makeContext: (credentials: Credentials, requestId: string, backpressure: Backpressure) => ServiceContext;
 }
 
 /** The WebSockets of a service: tRPC at `/trpc`, and its door. */
@@ -65,7 +65,7 @@ export function createSocketServer(options: SocketServerOptions) {
   const trpc = createTrpcSockets(router, server);
   const meters = createMeters();
 
-  const openDoor = (openable: SocketDoor, socket: WebSocket, url: URL, context: ServiceContext) => {
+  const openDoor = (openable: SocketEndpoint, socket: WebSocket, url: URL, context: ServiceContext) => {
     const closed = new AbortController();
     socket.once('close', () => closed.abort());
     const { receive, refuse } = openable.open({ socket, url, context, closed: closed.signal });
@@ -88,7 +88,7 @@ export function createSocketServer(options: SocketServerOptions) {
     const limits = isOurs ? SERVICE_LIMITS : CLIENT_LIMITS;
     const meter = meters.open(isOurs ? undefined : request.socket.remoteAddress, limits);
     measure(socket, raw, meter);
-    const context = { ...makeContext(credentials, newId('con'), createSocketFlow(socket)), meter };
+    const context = { ...makeContext(credentials, newId('con'), createSocketBackpressure(socket)), meter };
     const url = urlOf(request);
     if (url.pathname === '/trpc') trpc.open(socket, request, context, limits);
     else if (door !== undefined) openDoor(door, socket, url, context);

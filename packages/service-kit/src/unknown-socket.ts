@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { CodelabError } from '@codelab/protocol';
 import type { RawData, WebSocket } from 'ws';
 import { tokenOfParams } from './auth.ts';
-import { UNKNOWN_BYTES, UNKNOWN_MS } from './limits.ts';
+import { UNKNOWN_BYTES, UNKNOWN_MS } from './socket-limits.ts';
 import { closeFor } from './socket-messages.ts';
 
 /**

@@ -17,7 +17,7 @@ import {
   historyOf,
   logFailure,
   type SocketConnection,
-  type SocketDoor,
+  type SocketEndpoint,
   toCodelabError,
   toInputId,
   toValidationError,
@@ -34,7 +34,7 @@ const MAX_KNOWN = 1_000;
 const CLIENT_ID = 'ide';
 
 /** `/ws/{session_id}`: the raw WebSocket of older IDE clients. PROTOCOL.md §8. */
-export function createLegacyDoor(router: ReturnType<typeof createRouter>): SocketDoor {
+export function createLegacyDoor(router: ReturnType<typeof createRouter>): SocketEndpoint {
   return {
     matches: (path) => PATH.test(path),
     open: (connection) => openConnection(router, connection),
@@ -96,7 +96,7 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
         for await (const event of untracked<SessionEvent>(events)) {
           ready();
           await show(() => mender.push(event));
-          await context.flow.writable(closed);
+          await context.backpressure.writable(closed);
         }
       };
       follow()

@@ -1,12 +1,12 @@
 import { CodelabError, newId, RequestId, Traced, transformer } from '@codelab/protocol';
 import { initTRPC } from '@trpc/server';
-import type { Credentials } from './auth.ts';
-import { isCountless } from './doorkeeper.ts';
-import { toCodelabError, toTrpcShape } from './error-shape.ts';
-import type { Flow } from './flow.ts';
-import type { Lifecycle } from './lifecycle.ts';
-import type { Logger } from './logger.ts';
-import type { Meter } from './meter.ts';
+import type { Credentials } from '../auth.ts';
+import { isCountless } from '../doorkeeper.ts';
+import { toCodelabError, toTrpcShape } from '../error-shape.ts';
+import type { Lifecycle } from '../lifecycle.ts';
+import type { Logger } from '../logger.ts';
+import type { Meter } from '../meter.ts';
+import type { Backpressure } from './backpressure.ts';
 
 /** What every procedure of every service gets. */
 export interface ServiceContext {
@@ -18,7 +18,7 @@ export interface ServiceContext {
   credentials: Credentials;
   log: Logger;
   lifecycle: Lifecycle;
-  flow: Flow;
+  backpressure: Backpressure;
   /** Of a WebSocket: what it has open. */
   meter?: Meter | undefined;
 }

@@ -1,7 +1,7 @@
 import { CodelabError, transformer } from '@codelab/protocol';
-import { toCodelabError } from './error-shape.ts';
-import type { FrameGuard } from './frame-guard.ts';
-import { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
+import { toCodelabError } from '../error-shape.ts';
+import type { FrameGuard } from '../frame-guard.ts';
+import { jsonDepthExceeds, MAX_JSON_DEPTH } from '../json-depth.ts';
 
 type CallId = string | number;
 /** So many calls of a message that is not parsed are answered. */

@@ -10,7 +10,7 @@ interface WsClient {
  * this one, at each hop. Does just what its own `flushOutgoing` does after that turn, which then finds nothing left to do; where its insides
  * are others than those of 11.25, it does nothing.
  */
-export function sendNow(client: unknown): void {
+export function flushTrpcBatch(client: unknown): void {
   const { activeConnection, requestManager } = client as WsClient;
   if (activeConnection?.isOpen?.() !== true || requestManager?.hasOutgoingRequests?.() !== true) return;
   if (typeof requestManager.flush !== 'function' || typeof (client as WsClient).send !== 'function') return;

@@ -1,4 +1,4 @@
-import { CodelabError, createStreamQueue, fromWireError, sendNow, transformer } from '@codelab/protocol';
+import { CodelabError, createStreamQueue, flushTrpcBatch, fromWireError, transformer } from '@codelab/protocol';
 import {
   createTRPCClient,
   createWSClient,
@@ -9,7 +9,7 @@ import {
 } from '@trpc/client';
 import type { AnyTRPCRouter } from '@trpc/server';
 import { WebSocket } from 'ws';
-import type { Logger } from './logger.ts';
+import type { Logger } from '../logger.ts';
 
 const CALL_TIMEOUT_MS = 5_000;
 const RETRY_MS = 50;
@@ -92,7 +92,7 @@ export function createRpcClient<R extends AnyTRPCRouter>(options: RpcClientOptio
     for (;;) {
       try {
         const answer = run(trpc, { signal: deadline });
-        sendNow(socket);
+        flushTrpcBatch(socket);
         return await answer;
       } catch (error) {
         const known = fromRpcError(error);
@@ -123,7 +123,7 @@ export function createRpcClient<R extends AnyTRPCRouter>(options: RpcClientOptio
           } else lost ??= setTimeout(() => queue.fail(unreachable()), streaming.lostAfterMs);
         },
       });
-      sendNow(socket);
+      flushTrpcBatch(socket);
       const stop = () => queue.end();
       signal?.addEventListener('abort', stop);
       try {

@@ -3,11 +3,11 @@ import { type CodelabError, newId } from '@codelab/protocol';
 import type { AnyRouter } from '@trpc/server';
 import { getWSConnectionHandler } from '@trpc/server/adapters/ws';
 import type { RawData, WebSocket, WebSocketServer } from 'ws';
-import { toTrpcShape } from './error-shape.ts';
-import { createFrameGuard, flooded } from './frame-guard.ts';
-import type { SocketLimits } from './limits.ts';
-import { closeFor, refusalOfMessage } from './socket-messages.ts';
-import type { ServiceContext } from './trpc.ts';
+import { toTrpcShape } from '../error-shape.ts';
+import { createFrameGuard, flooded } from '../frame-guard.ts';
+import type { SocketLimits } from '../socket-limits.ts';
+import { closeFor, refusalOfMessage } from '../socket-messages.ts';
+import type { ServiceContext } from './procedure.ts';
 import { idsOf, sortFrame } from './trpc-frames.ts';
 
 /** Calls that follow the first refused one are answered too, for so long. */

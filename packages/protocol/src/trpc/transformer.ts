@@ -1,5 +1,5 @@
-import { CodelabError } from './errors.ts';
-import { isPlainJson, isPlainObject } from './plain-json.ts';
+import { CodelabError } from '../errors.ts';
+import { isPlainJson, isPlainObject } from '../plain-json.ts';
 
 /** Format: superjson 2.2, https://github.com/flightcontrolhq/superjson */
 interface Envelope {
