@@ -76,6 +76,7 @@ export {
   type RestRoute,
   subscription,
 } from './procedure.ts';
+export { backoff, pause, retry } from './retry.ts';
 export { compileRuleGlob, isFromTop } from './rule-globs.ts';
 export { Run, RunCancel, RunRef, Usage, UsageGet, type UsageReport } from './run.ts';
 export { schemas } from './schemas.ts';
@@ -93,7 +94,6 @@ export {
   Traced,
 } from './session.ts';
 export { standardTools } from './standard-tools.ts';
-export { createStreamQueue, type StreamQueue } from './stream-queue.ts';
 export { createSurrogateJoiner, utf8Length } from './text.ts';
 export {
   type ApprovalOutcome,
@@ -113,6 +113,7 @@ export {
   toolBytes,
 } from './tool.ts';
 export { flushTrpcBatch } from './trpc/flush-trpc-batch.ts';
+export { fromRpcError, type RpcStreamOptions, readRpcStream, type StreamObserver } from './trpc/rpc-stream.ts';
 export { transformer } from './trpc/transformer.ts';
 export { addUsage, noUsage } from './usage.ts';
 export type { WireError } from './wire-error.ts';

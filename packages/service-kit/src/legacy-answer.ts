@@ -8,6 +8,7 @@ import {
   isLastFrame,
   type LegacyFrame,
   mendEvents,
+  retry,
   type SessionEvent,
   toErrorFrame,
 } from '@codelab/protocol';
@@ -46,16 +47,10 @@ export function historyOf(caller: HistoryCaller, sessionId: string): History {
   };
 }
 
-async function patiently<T>(ask: () => Promise<T>): Promise<T> {
+function patiently<T>(ask: () => Promise<T>): Promise<T> {
   const until = Date.now() + LOST_AFTER_MS;
-  for (;;) {
-    try {
-      return await ask();
-    } catch (error) {
-      if (toCodelabError(error).code !== 'OVERLOADED' || Date.now() > until) throw error;
-      await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
-    }
-  }
+  const isWorthIt = (error: unknown) => toCodelabError(error).code === 'OVERLOADED' && Date.now() <= until;
+  return retry(ask, { delayMs: (error) => (isWorthIt(error) ? ASK_AGAIN_MS : undefined) });
 }
 
 /** One input, and where its answer is read from. */

@@ -9,6 +9,7 @@ import {
   type RememberedRule,
   type Resolution,
   type Run,
+  retry,
   type Session,
   type SessionEvent,
   type ThinkingBlock,
@@ -155,22 +156,13 @@ export function createStore(database: Pick<OpenDatabase, 'db' | 'transact'>, log
   /** A read is tried again where a connection was lost: the next one is another. Throws `OVERLOADED` where none can be had. */
   const read = async <T>(query: () => Promise<T>): Promise<T> => {
     const until = Date.now() + READ_MS;
-    for (;;) {
-      try {
-        return await query();
-      } catch (error) {
-        if (!isTransient(error)) throw error;
-        if (Date.now() > until)
-          throw new CodelabError(
-            'OVERLOADED',
-            `The database cannot be read now: ${(error as Error).message}. Try again.`,
-            {
-              retryAfterMs: 1000,
-              cause: error,
-            },
-          );
-        await new Promise((resolve) => setTimeout(resolve, READ_PAUSE_MS));
-      }
+    const isWorthIt = (error: unknown) => isTransient(error) && Date.now() <= until;
+    try {
+      return await retry(query, { delayMs: (error) => (isWorthIt(error) ? READ_PAUSE_MS : undefined) });
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+      const message = `The database cannot be read now: ${(error as Error).message}. Try again.`;
+      throw new CodelabError('OVERLOADED', message, { retryAfterMs: 1000, cause: error });
     }
   };
 
