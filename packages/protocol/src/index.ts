@@ -94,7 +94,8 @@ export {
   Traced,
 } from './session.ts';
 export { standardTools } from './standard-tools.ts';
-export { createSurrogateJoiner, utf8Length } from './text.ts';
+export { createSurrogateJoiner, utf8Length, wholeEnd, wholePart } from './text.ts';
+export { CHARACTERS_PER_TOKEN, estimateTextTokens, IMAGE_TOKENS } from './token-estimate.ts';
 export {
   type ApprovalOutcome,
   MAX_TOOLS,

@@ -1,5 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { CodelabError, MAX_TOOLS, MAX_TOOLS_BYTES, type ToolKind, ToolSpec, toolBytes } from '@codelab/protocol';
+import {
+  CodelabError,
+  MAX_TOOLS,
+  MAX_TOOLS_BYTES,
+  type ToolKind,
+  ToolSpec,
+  toolBytes,
+  wholePart,
+} from '@codelab/protocol';
 import { type Logger, SettingsError, watchSaves } from '@codelab/service-kit';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
@@ -13,7 +21,6 @@ import {
 } from '@modelcontextprotocol/sdk/types.js';
 import type { JsonSchemaValidator } from '@modelcontextprotocol/sdk/validation/types.js';
 import { z } from 'zod';
-import { wholePart } from '../lib/whole-part.ts';
 import { withTimeout } from '../lib/with-timeout.ts';
 import { createMcpRedactor, failureOf } from './mcp-secrets.ts';
 import type { SchemaChecker } from './schema-checker.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CodelabError, type CompletionMessage, type CompletionRequest, utf8Length } from '@codelab/protocol';
+import { CodelabError, type CompletionMessage, type CompletionRequest, estimateTextTokens } from '@codelab/protocol';
 import { toAbortSignal } from '../lib/cancel-token.ts';
 import type { BuiltinProvider, ProviderChunk } from './provider.ts';
 
@@ -131,7 +131,6 @@ function trailingResults(messages: CompletionMessage[]): string[] {
   return messages.slice(last + 1).map(textOf);
 }
 
-/** About four bytes a token, as English has. */
 function countTokens(text: string): number {
-  return Math.ceil(utf8Length(text) / 4);
+  return Math.ceil(estimateTextTokens(text));
 }

@@ -1,4 +1,4 @@
-import { CodelabError, type FinishReason, type Usage } from '@codelab/protocol';
+import { CodelabError, estimateTextTokens, type FinishReason, type Usage } from '@codelab/protocol';
 import { type ProviderNames, toCutError, toStreamFault, toUnreadableError } from '../errors/provider-error.ts';
 import { type ProviderFault, toFault } from '../errors/provider-fault.ts';
 import {
@@ -10,7 +10,7 @@ import {
 } from '../providers/provider.ts';
 import { isFailure } from './end-reason.ts';
 import { createSseFramer, eventsOf } from './sse-framer.ts';
-import { estimateUsage, tokensOf } from './token-estimate.ts';
+import { estimateUsage } from './token-estimate.ts';
 
 /** What the events of one wire mean. */
 export interface ChunkDecoder {
@@ -33,7 +33,7 @@ export function createChunkReader(
   const splitter = createSseFramer();
   let hasBegun = false;
   let isComplete = false;
-  let characters = 0;
+  let tokens = 0;
   let failure: unknown;
   let opened = nothingOpened;
 
@@ -74,8 +74,8 @@ export function createChunkReader(
     for (const chunk of out) {
       if (!isAnswer(chunk)) continue;
       hasBegun = true;
-      if ('text' in chunk) characters += chunk.text.length;
-      else if (chunk.type === 'tool_call') characters += chunk.arguments.length;
+      if ('text' in chunk) tokens += estimateTextTokens(chunk.text);
+      else if (chunk.type === 'tool_call') tokens += estimateTextTokens(chunk.arguments);
     }
     return out;
   };
@@ -109,7 +109,7 @@ export function createChunkReader(
     usage(inputTokens) {
       const usage = decoder.usage();
       if (usage !== undefined && isComplete) return usage;
-      return estimateUsage(usage, { inputTokens, outputTokens: tokensOf(characters) });
+      return estimateUsage(usage, { inputTokens, outputTokens: Math.ceil(tokens) });
     },
   };
 }

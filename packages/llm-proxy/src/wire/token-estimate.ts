@@ -1,12 +1,9 @@
+import { CHARACTERS_PER_TOKEN, estimateTextTokens, IMAGE_TOKENS } from '@codelab/protocol';
 import type { CountedUsage } from '../providers/provider.ts';
 
-/** What an image costs, about. */
-const IMAGE_TOKENS = 1_000;
-const CHARACTERS_A_TOKEN = 4;
-
-/** About four characters a token, as English has. */
+/** Estimates the tokens of an answer that is only counted, not read: in any script. */
 export function tokensOf(characters: number): number {
-  return Math.ceil(characters / CHARACTERS_A_TOKEN);
+  return Math.ceil(characters / CHARACTERS_PER_TOKEN);
 }
 
 /** A provider's count as a number that can be added up; 0 for what is none. */
@@ -24,25 +21,24 @@ export function estimateInputTokens(body: unknown): number {
 /** Counts all that stands in the values, names included, with no recursion: bodies may be nested as deep as they like. */
 function tokensIn(values: unknown[], hasImages: boolean): number {
   const left = [...values];
-  let characters = 0;
-  let images = 0;
+  let tokens = 0;
   while (left.length > 0) {
     const value = left.pop();
-    if (typeof value === 'string') characters += value.length;
+    if (typeof value === 'string') tokens += estimateTextTokens(value);
     // A number or a word: in embeddings, a token of its own.
-    else if (typeof value !== 'object') characters += value === undefined ? 0 : CHARACTERS_A_TOKEN;
+    else if (typeof value !== 'object') tokens += value === undefined ? 0 : 1;
     else if (Array.isArray(value)) for (const item of value) left.push(item);
     else if (value !== null) {
       const { type } = value as { type?: unknown };
       const isImage = hasImages && (type === 'image' || type === 'image_url');
-      if (isImage) images++;
+      if (isImage) tokens += IMAGE_TOKENS;
       for (const [name, member] of Object.entries(value)) {
-        characters += name.length;
+        tokens += estimateTextTokens(name);
         left.push(isImage && (name === 'source' || name === 'image_url') ? withoutData(member) : member);
       }
     }
   }
-  return tokensOf(characters) + images * IMAGE_TOKENS;
+  return Math.ceil(tokens);
 }
 
 /** What an image has beside its bytes or its address. */
