@@ -1,6 +1,7 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { CodelabError } from '@codelab/protocol';
+import { sha256 } from './sha256.ts';
 
 /** What a caller shows of itself. */
 export interface Credentials {
@@ -43,8 +44,7 @@ export function tokenOf({ headers, token }: Credentials): string | undefined {
 
 /** Compares in constant time, whatever the lengths. */
 export function isSameKey(given: string, expected: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(given), digest(expected));
+  return timingSafeEqual(sha256(given), sha256(expected));
 }
 
 /** Lets those pass who have the service's own key. `variable` is where a person finds it. */

@@ -25,8 +25,10 @@ export { answerMessages, historyOf, readAnswer, untracked } from './legacy-answe
 export { createLifecycle, type Lifecycle } from './lifecycle.ts';
 export { createLogger, type Logger } from './logger.ts';
 export { createMetrics } from './metrics.ts';
+export { createCensor, createRedactor, SHORTEST_SECRET } from './redact.ts';
 export { runService } from './run-service.ts';
 export { type RunningService, serve } from './serve.ts';
+export { fingerprint, sha256 } from './sha256.ts';
 export type { SocketConnection, SocketEndpoint } from './sockets.ts';
 export { clientGone, openEventStream, type SseMessage, sendEventStream, whenGone } from './sse.ts';
 export type { Backpressure } from './trpc/backpressure.ts';

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { sha256 } from '@codelab/service-kit';
 import { LRUCache } from 'lru-cache';
 import type { Config } from '../config/config.ts';
 
@@ -55,5 +55,5 @@ function sizeOf(part: unknown): number {
 
 /** What a request to a door is kept under. */
 export function cacheKeyOf(door: string, body: Buffer | string): string {
-  return createHash('sha256').update(door).update('\0').update(body).digest('base64');
+  return sha256(door, '\0', body).toString('base64');
 }

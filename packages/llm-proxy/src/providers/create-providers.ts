@@ -1,7 +1,6 @@
-import { headerValue } from '@codelab/service-kit';
+import { createCensor, createRedactor, headerValue } from '@codelab/service-kit';
 import { type Config, ConfigError } from '../config/config.ts';
 import type { ProviderNames } from '../errors/provider-error.ts';
-import { createCensor, createRedactor } from '../errors/redact.ts';
 import type { HttpClient } from '../http-client/http-client.ts';
 import { createHttpProvider } from './http-provider.ts';
 import type { Provider } from './provider.ts';
@@ -38,7 +37,7 @@ export function createProviders(
     const prefix = `LLM_PROXY__${id.toUpperCase()}` as `LLM_PROXY__${Uppercase<typeof id>}`;
     const apiKey = settings[`${id.toUpperCase() as Uppercase<typeof id>}_API_KEY`];
     const baseUrl = settings[`${id.toUpperCase() as Uppercase<typeof id>}_BASE_URL`];
-    const secrets = { redact: createRedactor([apiKey]), censor: createCensor(apiKey, {}) };
+    const secrets = { redact: createRedactor([apiKey], { cutOff: true }), censor: createCensor(apiKey, {}) };
     const names = { name, keyVariable: `${prefix}_API_KEY`, urlVariable: `${prefix}_BASE_URL`, ...secrets };
     const isWanted = apiKey !== undefined || baseUrl !== undefined;
     if (!isWanted && (id === 'openai' || id === 'anthropic')) return;
@@ -60,7 +59,7 @@ export function createProviders(
       name: id,
       keyVariable: variable ?? `providers.${id}.api_key_env`,
       urlVariable: `providers.${id}.base_url`,
-      redact: createRedactor([apiKey, ...Object.values(headers)]),
+      redact: createRedactor([apiKey, ...Object.values(headers)], { cutOff: true }),
       censor: createCensor(apiKey, headers),
     };
     const wanted = { id, names, apiKey, baseUrl, headers, upstream, hasStreamUsage: provider.stream_usage };

@@ -1,5 +1,5 @@
+import { SHORTEST_SECRET } from '@codelab/service-kit';
 import { type ProviderNames, toCutError, toStreamFault } from '../errors/provider-error.ts';
-import { SHORTEST_SECRET } from '../errors/redact.ts';
 import type { AnswerReader, CountedUsage, Opened } from '../providers/provider.ts';
 import { failedEndIn, faultIn, isDone, parse } from './chunk-reader.ts';
 import { type EventTemplate, templateOf, textLike } from './event-template.ts';

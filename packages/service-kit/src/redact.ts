@@ -1,4 +1,4 @@
-import { isRealKey } from '@codelab/service-kit';
+import { isRealKey } from './env.ts';
 
 /** So much of a secret's beginning is recognised where the rest is cut off. */
 const BEGINNING = 12;
@@ -6,8 +6,16 @@ const BEGINNING = 12;
 export const SHORTEST_SECRET = 8;
 const CENSOR = '[redacted]';
 
-/** Returns a function that takes `secrets` out of a text: whole, cut off, or escaped as in JSON and in URLs. */
-export function createRedactor(secrets: Array<string | undefined>): (text: string) => string {
+export interface RedactorOptions {
+  /** Finds a secret by its beginning too, where the rest is cut off. */
+  cutOff: boolean;
+}
+
+/** Returns a function that takes `secrets` out of a text: as they are, or escaped as in JSON and in URLs. */
+export function createRedactor(
+  secrets: Array<string | undefined>,
+  { cutOff }: RedactorOptions,
+): (text: string) => string {
   const known = new Set<string>();
   for (const secret of secrets) {
     // Of `Bearer <key>` the key alone is one.
@@ -15,7 +23,8 @@ export function createRedactor(secrets: Array<string | undefined>): (text: strin
       if (part.length >= SHORTEST_SECRET) for (const form of formsOf(part)) known.add(form);
   }
   const longestFirst = [...known].sort((a, b) => b.length - a.length);
-  return (text) => longestFirst.reduce(without, text);
+  const take = cutOff ? withoutBeginning : (text: string, secret: string) => text.replaceAll(secret, CENSOR);
+  return (text) => longestFirst.reduce(take, text);
 }
 
 /** Headers that have no secret, though their values may look like one. */
@@ -62,7 +71,7 @@ function formsOf(secret: string): string[] {
   return [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)];
 }
 
-function without(text: string, secret: string): string {
+function withoutBeginning(text: string, secret: string): string {
   const beginning = secret.slice(0, BEGINNING);
   let out = text;
   for (let at = out.indexOf(beginning); at !== -1; at = out.indexOf(beginning, at + CENSOR.length)) {
