@@ -1,11 +1,11 @@
-import { existsSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import {
   collectMistakes,
   commonSettings,
   httpUrl,
   loadSettings,
   milliseconds,
+  repositoryRoot,
   requiredKey,
   requireRealKeys,
   unknownSettings,
@@ -55,7 +55,7 @@ export function loadEnv(variables: Variables, cwd = process.cwd()) {
       // One .env for all: llm-proxy's own key is the one to call it with.
       const known = withPeerKey(variables, 'AGENT_RUNTIME__LLM_PROXY_API_KEY', 'LLM_PROXY__INTERNAL_API_KEY');
       const loaded = loadSettings(known, PREFIX, shape);
-      const home = rootOf(cwd);
+      const home = repositoryRoot(cwd) ?? cwd;
       const path = (value: string | undefined) => (value === undefined ? undefined : resolve(home, value));
       return {
         ...loaded,
@@ -79,17 +79,9 @@ export function loadEnv(variables: Variables, cwd = process.cwd()) {
 /** `DATABASE_URL` alone: the schema can be brought up to date without keys. Throws `SettingsError`. */
 export function loadDatabaseUrl(variables: Variables, cwd = process.cwd()): string {
   const { DATABASE_URL } = loadSettings(variables, PREFIX, { DATABASE_URL: shape.DATABASE_URL });
-  return located(DATABASE_URL, rootOf(cwd));
+  return located(DATABASE_URL, repositoryRoot(cwd) ?? cwd);
 }
 
 function located(url: string, home: string): string {
   return url.startsWith('file:') ? `file:${resolve(home, url.slice('file:'.length))}` : url;
-}
-
-/** The repository's root, where we are in it; else where we are. */
-function rootOf(cwd: string): string {
-  for (let folder = cwd; ; folder = dirname(folder)) {
-    if (existsSync(join(folder, 'turbo.json'))) return folder;
-    if (dirname(folder) === folder) return cwd;
-  }
 }

@@ -1,23 +1,16 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parse } from 'dotenv';
 import { z } from 'zod';
+import { findUp, repositoryRoot } from './find-up.ts';
 
 /** Values by full variable name, `GATEWAY__PORT`. */
 export type Variables = Record<string, string | undefined>;
 
 /** The environment as it is now, over the nearest `.env` from `cwd` up to the repository's root. */
 export function readVariables(cwd = process.cwd()): Variables {
-  const file = findEnvFile(cwd);
+  const file = findUp('.env', cwd);
   return { ...(file === undefined ? {} : parse(readFileSync(file))), ...process.env };
-}
-
-function findEnvFile(from: string): string | undefined {
-  for (let folder = from; ; folder = dirname(folder)) {
-    const file = join(folder, '.env');
-    if (existsSync(file)) return file;
-    if (existsSync(join(folder, 'turbo.json')) || dirname(folder) === folder) return undefined;
-  }
 }
 
 /** A setting's mistakes, all of them, as the person who made them should read them. */
@@ -125,12 +118,9 @@ export function requiredKey(variable: string, what: string) {
   });
 }
 
-/** The `.env` that a service started in `cwd` would read, whether there is one or not. */
+/** Returns the `.env` that a service started in `cwd` would read, whether there is one or not. */
 function envFileOf(cwd: string): string {
-  for (let folder = cwd; ; folder = dirname(folder)) {
-    if (existsSync(join(folder, '.env')) || existsSync(join(folder, 'turbo.json'))) return join(folder, '.env');
-    if (dirname(folder) === folder) return join(cwd, '.env');
-  }
+  return findUp('.env', cwd) ?? join(repositoryRoot(cwd) ?? cwd, '.env');
 }
 
 /** One `.env` serves all: where a service is given no key of another one's of its own, it takes that one's. */

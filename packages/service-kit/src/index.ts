@@ -18,6 +18,7 @@ export {
   withPeerKey,
 } from './env.ts';
 export { statusOf, toCodelabError, toErrorBody, toValidationError } from './error-shape.ts';
+export { findUp, repositoryRoot } from './find-up.ts';
 export { parseJsonBody, toHttpError } from './http-app.ts';
 export { toInputId } from './input-id.ts';
 export { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
@@ -35,5 +36,5 @@ export type { Backpressure } from './trpc/backpressure.ts';
 export { type Handlers, implement } from './trpc/implement.ts';
 export { logFailure, procedure, router, type ServiceContext } from './trpc/procedure.ts';
 export { createRpcClient, type RpcClient } from './trpc/rpc-client.ts';
-export { watchSaves } from './watch-file.ts';
+export { watchConfig } from './watch-file.ts';
 export { createFilter } from './wildcard.ts';

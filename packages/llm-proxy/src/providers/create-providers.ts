@@ -1,5 +1,5 @@
-import { createCensor, createRedactor, headerValue } from '@codelab/service-kit';
-import { type Config, ConfigError } from '../config/config.ts';
+import { createCensor, createRedactor, headerValue, SettingsError } from '@codelab/service-kit';
+import type { Config } from '../config/config.ts';
 import type { ProviderNames } from '../errors/provider-error.ts';
 import type { HttpClient } from '../http-client/http-client.ts';
 import { createHttpProvider } from './http-provider.ts';
@@ -23,7 +23,7 @@ export type ProviderSettings = {
 } & { variables: Readonly<Record<string, string | undefined>> };
 
 /**
- * The providers that the settings ask for, and those that may be found on their default ports. Throws `ConfigError` where a key cannot be
+ * The providers that the settings ask for, and those that may be found on their default ports. Throws `SettingsError` where a key cannot be
  * sent.
  */
 export function createProviders(
@@ -54,7 +54,7 @@ export function createProviders(
     const apiKey = variable === undefined ? undefined : settings.variables[variable]?.trim();
     const checked = headerValue.optional().safeParse(apiKey);
     if (!checked.success)
-      throw new ConfigError([`providers.${id}.api_key_env: ${variable}=…: ${checked.error.issues[0]?.message}`]);
+      throw new SettingsError([`providers.${id}.api_key_env: ${variable}=…: ${checked.error.issues[0]?.message}`]);
     const names = {
       name: id,
       keyVariable: variable ?? `providers.${id}.api_key_env`,
