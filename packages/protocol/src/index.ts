@@ -1,5 +1,5 @@
 export type { AgentInfo, AgentList, AgentSwitch } from './agent.ts';
-export { type AnswerStream, createAnswerStream, createAnswerText } from './answer.ts';
+export { type AnswerStream, createAnswer, createAnswerStream } from './answer.ts';
 export {
   Approval,
   ApprovalDecide,
@@ -10,6 +10,7 @@ export {
   type RuleEffect,
   RuleRef,
 } from './approval.ts';
+export { BoundedMap } from './bounded-map.ts';
 export {
   CompletionChunk,
   type CompletionMessage,

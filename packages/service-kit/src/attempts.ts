@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { CodelabError } from '@codelab/protocol';
+import { BoundedMap, CodelabError } from '@codelab/protocol';
 
 /** So many wrong keys are answered at once, so many at all; one of them is forgotten each second. */
 const FREE = 10;
@@ -25,7 +25,7 @@ export interface AttemptsOptions {
 
 export function createAttempts({ now = () => performance.now(), sleep = pause }: AttemptsOptions = {}): Attempts {
   /** In order of use. */
-  const counts = new Map<string, { count: number; at: number }>();
+  const counts = new BoundedMap<string, { count: number; at: number }>(MAX_ADDRESSES);
   let waiting = 0;
   return {
     async failed(address, refusal) {
@@ -36,7 +36,6 @@ export function createAttempts({ now = () => performance.now(), sleep = pause }:
       const count = Math.min(left + 1, MOST * 1.5);
       counts.delete(name);
       counts.set(name, { count, at });
-      if (counts.size > MAX_ADDRESSES) counts.delete(counts.keys().next().value as string);
 
       const isOver = count > MOST || waiting >= MAX_WAITING;
       const delayMs = Math.min(MAX_DELAY_MS, Math.max(0, Math.floor(count - FREE)) * DELAY_MS);

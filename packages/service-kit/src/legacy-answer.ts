@@ -1,6 +1,6 @@
 import {
   CodelabError,
-  createAnswerText,
+  createAnswer,
   createLegacyFrames,
   fromWireError,
   type History,
@@ -69,15 +69,13 @@ export interface Answer {
 
 /** Reads the answer to one input. */
 export function readAnswer({ events, history, inputId }: AnswerOptions): Answer {
-  const answer = createAnswerText();
+  const answer = createAnswer(inputId);
   const read = async () => {
-    let runId: string | undefined;
     for await (const event of mendEvents(events, history, inputId)) {
-      if (event.type === 'input.delivered' && event.inputId === inputId) runId = event.runId;
-      if (event.type === 'input.cancelled' && event.inputId === inputId)
+      if (!answer.push(event)) continue;
+      if (event.type === 'input.cancelled')
         throw new CodelabError('NOT_FOUND', 'The message was cancelled before the agent got it.');
-      if ('item' in event ? event.item.runId === runId : true) answer.push(event);
-      if (event.type !== 'run.finished' || event.runId !== runId) continue;
+      if (event.type !== 'run.finished') continue;
       const error = fromWireError(event.error);
       if (error !== undefined) throw error;
       return event;

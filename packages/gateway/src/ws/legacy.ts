@@ -1,4 +1,5 @@
 import {
+  BoundedMap,
   CodelabError,
   createEventMender,
   createLegacyFrames,
@@ -59,7 +60,7 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
   let watching: Promise<void> | undefined;
   const tools = createLegacyToolFrames();
   /** Inputs that this connection has sent, and what it calls them: one that is sent again has been shown, or will be. */
-  const known = new Map<string, string | undefined>();
+  const known = new BoundedMap<string, string | undefined>(MAX_KNOWN);
   const frames = createLegacyFrames({ isOwn: (inputId) => known.has(inputId) });
   const history = historyOf(caller, sessionId);
   const sending = new Set<string>();
@@ -143,7 +144,6 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
     const isNew = !known.has(inputId);
     if (isNew) {
       known.set(inputId, messageId);
-      if (known.size > MAX_KNOWN) known.delete(known.keys().next().value as string);
       mender.expect(inputId);
     }
     sending.add(inputId);

@@ -1,3 +1,4 @@
+import { BoundedMap } from '@codelab/protocol';
 import type { Route } from '../routing/model-router.ts';
 
 export interface BreakerOptions {
@@ -32,7 +33,7 @@ interface Breaker {
 const MAX_ROUTES = 1_000;
 
 export function createBreakers({ failures, cooldownMs }: BreakerOptions, now = Date.now): Breakers {
-  const breakers = new Map<string, Breaker>();
+  const breakers = new BoundedMap<string, Breaker>(MAX_ROUTES);
   const find = (route: Route) => breakers.get(keyOf(route));
   return {
     admit(route) {
@@ -60,7 +61,6 @@ export function createBreakers({ failures, cooldownMs }: BreakerOptions, now = D
       breaker.failures++;
       breaker.isTried = false;
       if (breaker.failures >= failures) breaker.openUntil = now() + cooldownMs;
-      if (!breakers.has(key) && breakers.size >= MAX_ROUTES) breakers.delete(breakers.keys().next().value as string);
       breakers.set(key, breaker);
     },
     released(route) {
