@@ -14,6 +14,7 @@ import { createMeters, type Meter, type Place } from './meter.ts';
 import { CLIENT_LIMITS, MAX_FRAME_BYTES, SERVICE_LIMITS } from './socket-limits.ts';
 import { closeFor, refusalOfMessage } from './socket-messages.ts';
 import { type Backpressure, createSocketBackpressure } from './trpc/backpressure.ts';
+import { corkWrites } from './trpc/cork-writes.ts';
 import type { ServiceContext } from './trpc/procedure.ts';
 import { createTrpcSockets } from './trpc/trpc-sockets.ts';
 import { boundUnknown, onConnectionParams } from './unknown-socket.ts';
@@ -145,7 +146,7 @@ export function createSocketServer(options: SocketServerOptions) {
       socket.once('close', () => place?.leave());
       socket.on('error', (error) => log.info({ reason: error.message }, 'a socket failed'));
       keepAlive(socket);
-      sendTogether(socket, raw);
+      corkWrites(socket, raw);
       if (isPending) admitLater(socket, raw, request, credentials, place);
       else if (refusal !== undefined) {
         // tRPC's clients take a refused upgrade for a service that is away, and come again for ever.
@@ -221,26 +222,6 @@ function measure(socket: WebSocket, raw: Duplex, meter: Meter): void {
     raw.off('data', onData);
     meter.close();
   });
-}
-
-/**
- * What is sent within one turn of the event loop leaves in one write: many streams share a socket, and a write for each of their tokens
- * would cost more than all else that is done for it.
- */
-function sendTogether(socket: WebSocket, raw: Duplex): void {
-  const send = socket.send.bind(socket) as (...args: unknown[]) => void;
-  let isCorked = false;
-  socket.send = ((...args: unknown[]) => {
-    if (!isCorked) {
-      isCorked = true;
-      raw.cork();
-      setImmediate(() => {
-        isCorked = false;
-        raw.uncork();
-      });
-    }
-    send(...args);
-  }) as typeof socket.send;
 }
 
 /** Ends a connection whose other end has vanished without a word. */

@@ -7,6 +7,7 @@ import { toTrpcShape } from '../error-shape.ts';
 import { createFrameGuard, flooded } from '../frame-guard.ts';
 import type { SocketLimits } from '../socket-limits.ts';
 import { closeFor, refusalOfMessage } from '../socket-messages.ts';
+import { interceptMessages, type PassMessage } from './intercept-messages.ts';
 import type { ServiceContext } from './procedure.ts';
 import { idsOf, sortFrame } from './trpc-frames.ts';
 
@@ -44,7 +45,7 @@ export function createTrpcSockets(router: AnyRouter, wss: WebSocketServer): Trpc
     open(socket, request, context, limits) {
       const guard = createFrameGuard(limits);
       let isOver = false;
-      const take = (data: RawData, isBinary: boolean, pass: (data: Buffer, isBinary: boolean) => void) => {
+      const take = (data: RawData, isBinary: boolean, pass: PassMessage) => {
         if (isOver) return;
         const unreadable = refusalOfMessage(data, isBinary);
         if (unreadable !== undefined) {
@@ -65,12 +66,7 @@ export function createTrpcSockets(router: AnyRouter, wss: WebSocketServer): Trpc
         isOver = true;
         closeFor(socket, flooded);
       };
-      const on = socket.on.bind(socket);
-      socket.on = ((event: string, listener: (...args: unknown[]) => void) =>
-        on(
-          event,
-          event === 'message' ? (data, isBinary) => take(data, isBinary, listener) : listener,
-        )) as typeof socket.on;
+      interceptMessages(socket, take);
       contexts.set(socket, context);
       connect(socket, request);
     },
