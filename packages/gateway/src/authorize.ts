@@ -3,7 +3,7 @@ import { type AllowOrigin, type Authorize, createFilter, isLoopback, isSameKey, 
 
 export interface AuthorizeOptions {
   key: string;
-  /** Where gateway listens. */
+  /** The host on which gateway listens. */
   host: string;
   /** Origins that need no token on loopback; `*` stands for any run of characters. */
   allowedOrigins: string[];
@@ -48,14 +48,14 @@ export function createAuthorize({ key, host, allowedOrigins }: AuthorizeOptions)
   };
 }
 
-/** Whether a page may come without a token, or show it late: gateway's own, or one that is listed. */
+/** True for a page that may come without a token, or show it late: gateway's own, or a listed one. */
 export function createOriginCheck({ host, allowedOrigins }: Omit<AuthorizeOptions, 'key'>): AllowOrigin {
   const isListed = createOriginFilter(allowedOrigins);
   const isLocal = isLoopback(host);
   return (origin, asked) => isListed(origin) || isOwnOrigin(origin, asked, isLocal);
 }
 
-/** Whether an origin is one of `allowed`, where `*` stands for any run of characters within a name. */
+/** Returns a function that is true for an origin of `allowed`; `*` stands for any run of characters within a name. */
 export function createOriginFilter(allowed: string[]): (origin: string) => boolean {
   return createFilter(allowed, '[^/]*', 'i');
 }

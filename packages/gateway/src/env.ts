@@ -29,7 +29,7 @@ const origins = z
       'must not let every website in: after a * of http or https stands a name of yours, as in https://*.example.com',
   });
 
-/** Whether the wildcard of an origin stands for more than the names below one of a person's own. */
+/** True where the wildcard of an origin stands for more than the names below one domain. */
 function isAnyWebsite(origin: string): boolean {
   const [, name] = /^https?:\/\/(.*?)(:[\d*]+)?$/i.exec(origin) ?? [];
   return name?.includes('*') === true && !/\*\.[^*]+\.[^*.]+$/.test(name);

@@ -9,7 +9,7 @@ import {
 } from '@codelab/protocol';
 import { createRpcClient, type Logger, type RpcClient, type ServiceContext } from '@codelab/service-kit';
 
-/** How long agent-runtime may be out of reach before a watcher is told. */
+/** Milliseconds that agent-runtime may be out of reach before a watcher is told. */
 const LOST_AFTER_MS = 30_000;
 const RESUBSCRIBE_MS = 100;
 

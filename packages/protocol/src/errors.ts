@@ -5,9 +5,9 @@ interface CatalogueEntry {
   status: number;
   /** JSON-RPC code. Only `INTERNAL` may be -32603: tRPC's clients take that one as worth a reconnect. */
   rpc: number;
-  /** Whether the same call may succeed later. */
+  /** True where the same call may succeed later. */
   retryable: boolean;
-  /** What a person is told when the thrower has nothing better to say. */
+  /** The default message, for a person. */
   message: string;
 }
 
@@ -127,7 +127,7 @@ export interface CodelabErrorOptions {
 export class CodelabError extends Error {
   override readonly name = 'CodelabError';
   readonly code: ErrorCode;
-  /** Whether the same call may succeed later. */
+  /** True where the same call may succeed later. */
   readonly retryable: boolean;
   /** The call's id in the services' logs; empty where none was assigned. */
   readonly requestId: string;
@@ -156,7 +156,7 @@ export function toWireError(error: CodelabError, requestId: string): WireError {
   };
 }
 
-/** What came over a wire as an error, or undefined if it isn't one of ours. */
+/** Returns the error that came over a wire, or undefined if it isn't one of ours. */
 export function fromWireError(value: unknown, cause?: unknown): CodelabError | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const wire = value as Partial<WireError>;

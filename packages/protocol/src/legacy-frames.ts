@@ -24,13 +24,13 @@ export function toErrorFrame(error: CodelabError, requestId: string): LegacyErro
   return { type: 'error', content: message, ...rest };
 }
 
-/** How many runs are known to be over. */
+/** The most runs that are known to be over. */
 const MAX_OVER = 1_000;
 
 export interface LegacyFramesOptions {
-  /** Asks for the answer to this input alone. Default: every answer. */
+  /** Asks for the answer to this input alone. @default every answer */
   inputId?: string;
-  /** Whether the reader waits for what becomes of an input. Default: only for `inputId`. */
+  /** True for an input whose end the reader waits for. @default only `inputId` */
   isOwn?: (inputId: string) => boolean;
 }
 

@@ -103,7 +103,7 @@ export interface LegacyToolCallFrame {
   tool_name: string;
   arguments: Record<string, unknown>;
   requires_approval: boolean;
-  /** Where it runs, if that is not the IDE: then a decision is all that is wanted. */
+  /** The place where it runs, if that is not the IDE: then only a decision is wanted. */
   target?: 'server' | 'mcp';
 }
 

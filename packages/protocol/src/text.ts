@@ -1,4 +1,4 @@
-/** How many bytes `text` has in UTF-8, without encoding it. A lone surrogate counts as the three bytes of U+FFFD. */
+/** Returns the length of `text` in UTF-8, in bytes, without encoding it. A lone surrogate counts as the three bytes of U+FFFD. */
 export function utf8Length(text: string): number {
   let bytes = text.length;
   for (let i = 0; i < text.length; i++) {

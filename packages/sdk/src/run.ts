@@ -10,7 +10,7 @@ import {
 import type { Connection } from './connection.ts';
 import type { RunEnd, TrackedSessionEvent, Usage } from './types.ts';
 
-/** What came of a run. */
+/** The result of a run. */
 export interface RunResult {
   runId: string;
   /** Never `failed`: then `finished()` throws. */

@@ -23,7 +23,7 @@ export interface SendOptions {
 export interface EventsOptions {
   /** The `id` of the last event you have. */
   lastEventId?: string;
-  /** Where to begin without one. Default: `now`. */
+  /** The place to begin at without one. @default 'now' */
   from?: 'now' | 'start';
   /** Ends the iteration. */
   signal?: AbortSignal;
@@ -36,7 +36,7 @@ export interface Session {
   readonly info: SessionInfo;
   /** Sends a message: at once, whether or not anybody watches the answer. */
   send(content: string, options?: SendOptions): Run;
-  /** What happens in the session, resumable, over cuts. Never ends by itself. */
+  /** Yields the session's events, over cuts. Never ends by itself. */
   events(options?: EventsOptions): AsyncIterable<TrackedSessionEvent>;
   /** The history, the newest page first. `limit`: 1 to 200, default 50. */
   items(options?: { cursor?: string; limit?: number }): Promise<ItemPage>;
@@ -48,7 +48,7 @@ export interface Session {
   approvals(): Promise<Approval[]>;
   /** Decides on a tool call. The same decision again is harmless; throws `APPROVAL_ALREADY_RESOLVED` where another one was made. */
   decide(callId: string, decision: Decision): Promise<void>;
-  /** What is remembered, for this session and its project. */
+  /** The remembered rules of this session and its project. */
   readonly rules: {
     list(): Promise<Rule[]>;
     /** `resource` defaults to everything, `scope` to `session`. */

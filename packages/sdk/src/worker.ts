@@ -11,7 +11,7 @@ const WATCH_AGAIN_MS = 1_000;
 type Request = Extract<TrackedSessionEvent, { type: 'tool.requested' }>;
 type Outcome = { result: unknown } | { error: string };
 
-/** What a person says to a tool call. */
+/** A person's decision on a tool call. */
 export interface Decision {
   decision: 'allow' | 'edit' | 'reject';
   /** Remembers a yes: for this session, or for all sessions of its project. Default: `once`. */
@@ -22,13 +22,13 @@ export interface Decision {
   arguments?: Record<string, unknown>;
   /** Of a patch, with `allow`: the hunks to leave out. */
   dropHunks?: number[];
-  /** Why, for the model. */
+  /** A reason, for the model. */
   feedback?: string;
-  /** Who decided, for those who watch. Default: `user`. */
+  /** The name of who decided, for those who watch. @default 'user' */
   by?: string;
 }
 
-/** Asked for each tool call that waits for a person. Returning nothing leaves the decision to others. `signal` aborts when somebody has decided. */
+/** Decides on each tool call that waits for a person. Returning nothing leaves the decision to others. `signal` aborts when somebody has decided. */
 export type ApprovalHandler = (
   request: Approval,
   context: { signal: AbortSignal },
@@ -46,7 +46,7 @@ export interface WorkerOptions {
   sessionId: string;
   clientId: string;
   tools: Record<string, Tool>;
-  /** Told of what goes wrong in the background. */
+  /** Called with what goes wrong in the background. */
   onError: (error: unknown) => void;
 }
 
@@ -194,7 +194,7 @@ function isOneOf(error: unknown, ...codes: string[]): boolean {
   return error instanceof CodelabError && codes.includes(error.code);
 }
 
-/** A result as the model is given it: text, that fits into one message whatever it is made of. */
+/** Returns a result as text that fits into one message, for the model. */
 function cut(result: unknown): string {
   if (result === undefined) return 'Done.';
   const text = typeof result === 'string' ? result : (JSON.stringify(result) ?? String(result));

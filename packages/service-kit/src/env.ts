@@ -7,13 +7,13 @@ import { findUp, repositoryRoot } from './find-up.ts';
 /** Values by full variable name, `GATEWAY__PORT`. */
 export type Variables = Record<string, string | undefined>;
 
-/** The environment as it is now, over the nearest `.env` from `cwd` up to the repository's root. */
+/** Returns the environment as it is now, over the nearest `.env` from `cwd` up to the repository's root. */
 export function readVariables(cwd = process.cwd()): Variables {
   const file = findUp('.env', cwd);
   return { ...(file === undefined ? {} : parse(readFileSync(file))), ...process.env };
 }
 
-/** A setting's mistakes, all of them, as the person who made them should read them. */
+/** Lists all mistakes in the settings, for the person who made them. */
 export class SettingsError extends Error {
   override readonly name = 'SettingsError';
   constructor(readonly mistakes: string[]) {
@@ -49,12 +49,12 @@ export function loadSettings<S extends z.ZodRawShape>(
   );
 }
 
-/** A value as it may be shown: what stands before an @ may be a password, and so may a parameter that says so. */
+/** Returns a value as it may be shown: what stands before an @ may be a password, and so may a parameter that says so. */
 function withoutPassword(value: string): string {
   return value.replace(/^([\w+.-]*:\/\/)?.*@/s, '$1…@').replace(/(passw\w*|pwd|secret|token|key)=[^&]*/gi, '$1=…');
 }
 
-/** Names with this prefix that no setting has: most likely misspelt. */
+/** Returns the names with this prefix that no setting has: most likely misspelt. */
 export function unknownSettings(variables: Variables, prefix: string, shape: z.ZodRawShape): string[] {
   return Object.keys(variables).filter(
     (name) => name.startsWith(prefix) && !Object.hasOwn(shape, name.slice(prefix.length)),
@@ -76,7 +76,7 @@ export const milliseconds = z.coerce
   .min(0, 'must not be negative')
   .max(MAX_TIMER_MS, `must be at most ${MAX_TIMER_MS} (about 24.8 days)`);
 
-/** What can be sent as a header: printable ASCII. Messages have none of it, as it is often a key. */
+/** A value that can be sent as a header: printable ASCII. Messages never show it, as it is often a key. */
 export const headerValue = z
   .string()
   .regex(
@@ -131,19 +131,19 @@ export function withPeerKey(variables: Variables, variable: string, peer: string
 const PLACEHOLDERS = ['your-internal-key', 'change-me', 'changeme', 'secret', 'password'];
 const RUNS = ['0123456789', 'abcdefghijklmnopqrstuvwxyz', 'qwertyuiop', 'asdfghjkl', 'zxcvbnm'];
 
-/** Whether a key keeps anybody out: it is long, no placeholder, and neither a few characters again and again nor a run of them. */
+/** True for a key that keeps anybody out: long, no placeholder, neither a few characters again and again nor a run of them. */
 export function isRealKey(key: string): boolean {
   const plain = key.toLowerCase();
   if (key.length < 16 || PLACEHOLDERS.some((placeholder) => plain.replaceAll(placeholder, '') === '')) return false;
   return new Set(plain).size >= 6 && !isRepeated(plain) && !isRun(plain);
 }
 
-/** Whether a text is a shorter one, at least twice. */
+/** True for a text that is a shorter one, repeated. */
 function isRepeated(text: string): boolean {
   return (text + text).indexOf(text, 1) <= text.length / 2;
 }
 
-/** Whether most of a text goes along the alphabet, the digits, or the keyboard. */
+/** True where most of a text goes along the alphabet, the digits, or the keyboard. */
 function isRun(text: string): boolean {
   let steps = 0;
   for (let i = 1; i < text.length; i++) {

@@ -1,8 +1,8 @@
 import { isRealKey } from './env.ts';
 
-/** So much of a secret's beginning is recognised where the rest is cut off. */
+/** Characters of a secret's beginning that are recognised where the rest is cut off. */
 const BEGINNING = 12;
-/** What is shorter is no secret, and would be found in ordinary words. */
+/** The shortest secret: shorter ones would be found in ordinary words. */
 export const SHORTEST_SECRET = 8;
 const CENSOR = '[redacted]';
 
@@ -57,7 +57,7 @@ export function createCensor(apiKey: string | undefined, headers: Record<string,
   };
 }
 
-/** Says whether a key is none of those that people give to servers which want none, and which an answer may well have: `placeholder`. */
+/** True for a key that is none of those that people give to servers which want none, and which an answer may well have: `placeholder`. */
 function isNoWord(key: string): boolean {
   return isRealKey(key) || (key.length >= SHORTEST_SECRET && /\d/.test(key));
 }
@@ -66,7 +66,7 @@ function looksLikeKey(value: string): boolean {
   return isRealKey(value) && /\d/.test(value) && !/[\s,;]|:\/\//.test(value);
 }
 
-/** A secret as it is, as in JSON, and as in a URL. */
+/** Returns a secret as it is, as in JSON, and as in a URL. */
 function formsOf(secret: string): string[] {
   return [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)];
 }

@@ -20,13 +20,13 @@ export interface ServeOptions {
   log: Logger;
   router: AnyRouter;
   authorize: Authorize;
-  /** Who may read `/metrics`. Default: as `authorize`. */
+  /** Authorizes readers of `/metrics`. @default authorize */
   authorizeMetrics?: Authorize;
-  /** Pages that may open a WebSocket without a token, or show it afterwards. Default: none. */
+  /** Allows pages to open a WebSocket without a token, or to show it afterwards. @default none */
   allowsOrigin?: AllowOrigin;
-  /** Callers that are services of ours, whose one socket carries many people's work. Default: none. */
+  /** True for a service of ours, whose one socket carries many people's work. @default none */
   isService?: (credentials: Credentials) => boolean;
-  /** Whether `?token=` counts on every route, as it does on WebSockets. Default: false. */
+  /** Takes `?token=` on every route, as on WebSockets. @default false */
   takesTokenInUrl?: boolean;
   /** Adds the service's own routes. */
   routes?: (
@@ -35,9 +35,9 @@ export interface ServeOptions {
     lifecycle: Lifecycle,
   ) => void;
   door?: SocketEndpoint;
-  /** Where the service's own work counts as well. Default: one of its own. */
+  /** Counts the service's own work as well. @default a new one */
   lifecycle?: Lifecycle;
-  /** What `/metrics` shows. Default: the process's own metrics. */
+  /** The metrics of `/metrics`. @default those of the process */
   metrics?: Registry;
   /** Ends what still runs when its time is over. */
   onTimeout?: () => Promise<void>;
@@ -87,7 +87,7 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
   const address = app.server.address() as AddressInfo;
   const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
   const url = `http://${host}:${address.port}`;
-  log.info({ url }, `${name} listens on ${url}`);
+  log.info({ url, event: 'service.listening' }, `${name} listens on ${url}`);
 
   let closing: Promise<void> | undefined;
   return {

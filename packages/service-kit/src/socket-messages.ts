@@ -8,7 +8,7 @@ const POLICY = 1008;
 const CLOSE_MS = 1_000;
 const MAX_REASON_BYTES = 123;
 
-/** Why a message can't be taken, if it can't. */
+/** Returns why a message can't be taken, if it can't. */
 export function refusalOfMessage(data: RawData, isBinary: boolean): CodelabError | undefined {
   if (isBinary) return new CodelabError('VALIDATION', 'Binary frames are not accepted: send JSON as a text frame.');
   const buffer = data as Buffer;

@@ -23,9 +23,9 @@ const HEARTBEAT_MS = 15_000;
 /** WebSocket close code: the service restarts. */
 const SERVICE_RESTART = 1012;
 
-/** A raw WebSocket door beside `/trpc`. */
+/** A raw WebSocket endpoint beside `/trpc`. */
 export interface SocketEndpoint {
-  /** Whether this door takes upgrades of `path`. */
+  /** True for a path whose upgrades this endpoint takes. */
   matches(path: string): boolean;
   /** Serves one connection. `receive` gets each text message that is valid UTF-8, not too large and not too deep. */
   open(connection: SocketConnection): { receive(text: string): void; refuse(error: CodelabError): void };
@@ -46,14 +46,14 @@ export interface SocketServerOptions {
   lifecycle: Lifecycle;
   authorize: Authorize;
   doorkeeper: Doorkeeper;
-  /** Pages that may come without a token, or show it after the upgrade. Default: none. */
+  /** Allows pages to come without a token, or to show it after the upgrade. @default none */
   allowsOrigin?: AllowOrigin | undefined;
-  /** Whether a caller is one of our own services, whose one socket carries many people's work. Default: nobody is. */
+  /** True for one of our own services, whose one socket carries many people's work. @default nobody */
   isService?: ((credentials: Credentials) => boolean) | undefined;
   makeContext: (credentials: Credentials, requestId: string, backpressure: Backpressure) => ServiceContext;
 }
 
-/** The WebSockets of a service: tRPC at `/trpc`, and its door. */
+/** Serves the WebSockets of a service: tRPC at `/trpc`, and its endpoint. */
 export function createSocketServer(options: SocketServerOptions) {
   const { log, router, door, lifecycle, authorize, doorkeeper, makeContext } = options;
   const { allowsOrigin = () => false, isService = () => false } = options;
@@ -83,7 +83,7 @@ export function createSocketServer(options: SocketServerOptions) {
     });
   };
 
-  /** Lets a caller in who may come in. */
+  /** Serves an authorized caller. */
   const admit = (socket: WebSocket, raw: Duplex, request: IncomingMessage, credentials: Credentials): void => {
     const isOurs = isService(credentials);
     const limits = isOurs ? SERVICE_LIMITS : CLIENT_LIMITS;
@@ -144,7 +144,7 @@ export function createSocketServer(options: SocketServerOptions) {
     if (place instanceof CodelabError) return refuseUpgrade(raw, place);
     server.handleUpgrade(request, raw, head, (socket) => {
       socket.once('close', () => place?.leave());
-      socket.on('error', (error) => log.info({ reason: error.message }, 'a socket failed'));
+      socket.on('error', (error) => log.info({ reason: error.message, event: 'socket.failed' }, 'a socket failed'));
       keepAlive(socket);
       corkWrites(socket, raw);
       if (isPending) admitLater(socket, raw, request, credentials, place);
@@ -160,7 +160,7 @@ export function createSocketServer(options: SocketServerOptions) {
   return {
     upgrade: (request: IncomingMessage, raw: Duplex, head: Buffer) => {
       upgrade(request, raw, head).catch((err) => {
-        log.error({ err }, 'an upgrade failed');
+        log.error({ err, event: 'upgrade.failed' }, 'an upgrade failed');
         raw.destroy();
       });
     },
@@ -194,7 +194,7 @@ function foreignOrigin(origin: string, refusal: CodelabError): CodelabError {
   );
 }
 
-/** Why this can't be a frame of the older wire, whatever is in it. */
+/** Returns why this can't be a frame of the older wire, whatever is in it. */
 function noFrame(data: Buffer): CodelabError | undefined {
   if (!/^\s*\{/.test(data.toString('latin1', 0, 100)))
     return new CodelabError('VALIDATION', 'The frame is not a JSON object.');
@@ -224,7 +224,7 @@ function measure(socket: WebSocket, raw: Duplex, meter: Meter): void {
   });
 }
 
-/** Ends a connection whose other end has vanished without a word. */
+/** Ends a connection whose other end has vanished. */
 function keepAlive(socket: WebSocket): void {
   let alive = true;
   socket.on('pong', () => {

@@ -31,7 +31,7 @@ const PATH = /^\/ws\/([^/]*)$/;
 const MAX_WAITING = 100;
 /** Messages of one connection that are known when they are sent again. */
 const MAX_KNOWN = 1_000;
-/** Who runs the tools of a session that an older client is in: it can't say what it has. */
+/** The client id that runs the tools of an older client, which can't announce its own. */
 const CLIENT_ID = 'ide';
 
 /** `/ws/{session_id}`: the raw WebSocket of older IDE clients. PROTOCOL.md §8. */

@@ -1,7 +1,7 @@
 import { type CancelSignal, CancelToken } from '../lib/cancel-token.ts';
 import type { Deliver } from './attempt.ts';
 
-/** So many parts wait before whoever delivers them is made to wait. */
+/** So many parts wait before whoever delivers them is made to wait; protocol's createStreamQueue never makes its writer wait, and gives up. */
 const MAX_WAITING = 64;
 
 /**

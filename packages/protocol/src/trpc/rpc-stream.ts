@@ -14,7 +14,7 @@ export interface StreamObserver<T> {
 export interface RpcStreamOptions<T> extends Omit<StreamQueueOptions<T>, 'limitBytes'> {
   /** Ends the stream. */
   signal?: AbortSignal | undefined;
-  /** How long the other end may be out of reach. Milliseconds. */
+  /** Milliseconds that the other end may be out of reach. */
   lostAfterMs: number;
   /** Makes the error of a stream whose other end was out of reach for too long. */
   unreachable(): CodelabError;

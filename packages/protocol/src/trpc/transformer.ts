@@ -9,7 +9,7 @@ interface Envelope {
 
 type Annotation = ['Date'] | ['undefined'];
 
-/** What one message may say of its values, and how long the path to one may be. */
+/** The most annotations of one message, and the longest path of one. */
 const MAX_NOTES = 10_000;
 const MAX_PATH = 1_000;
 

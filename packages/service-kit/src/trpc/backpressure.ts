@@ -14,7 +14,10 @@ export interface Backpressure {
   cut(): void;
 }
 
-/** The flow of a WebSocket: tRPC's adapter never looks at `bufferedAmount`, so whoever yields must. */
+/**
+ * Creates the backpressure of a WebSocket. tRPC's adapter never looks at `bufferedAmount`, and `ws` has no event for it: it is polled.
+ * canary.test.ts notices when the adapter has backpressure of its own.
+ */
 export function createSocketBackpressure(socket: WebSocket, stallMs = STALL_MS): Backpressure {
   const cut = () => {
     socket.close(SLOW_READER, 'too slow: reconnect and resume');
@@ -47,5 +50,5 @@ export function createSocketBackpressure(socket: WebSocket, stallMs = STALL_MS):
   };
 }
 
-/** The flow of a reader whose transport has backpressure of its own. */
+/** Does nothing, for a transport that has backpressure of its own. */
 export const noBackpressure: Backpressure = { writable: () => undefined, cut: () => {} };

@@ -17,7 +17,7 @@ import type { Logger } from '../logger.ts';
 const CALL_TIMEOUT_MS = 5_000;
 const RETRY_MS = 50;
 
-/** The other end as a caller inside the backend sees it. */
+/** Calls another service of the backend. */
 export interface RpcClient<R extends AnyTRPCRouter> {
   /**
    * Calls a query or an idempotent mutation; where the socket is lost in the middle, calls it again.
@@ -38,9 +38,9 @@ export interface RpcClientOptions {
   /** `http://host:port` of the service. */
   url: string;
   key: string;
-  /** Who is called, for messages. */
+  /** The other end's name, for messages. */
   name: string;
-  /** Where a person sets the URL. */
+  /** The setting that has the URL. */
   variable: string;
   log: Logger;
 }
@@ -57,7 +57,7 @@ export function createRpcClient<R extends AnyTRPCRouter>(options: RpcClientOptio
       reachable = true;
     },
     onError: () => {
-      if (reachable) options.log.warn({ url: options.url }, `${options.name} cannot be reached`);
+      if (reachable) options.log.warn({ url: options.url, event: 'peer.lost' }, `${options.name} cannot be reached`);
       reachable = false;
     },
   });

@@ -11,13 +11,13 @@ import { interceptMessages, type PassMessage } from './intercept-messages.ts';
 import type { ServiceContext } from './procedure.ts';
 import { idsOf, sortFrame } from './trpc-frames.ts';
 
-/** Calls that follow the first refused one are answered too, for so long. */
+/** Milliseconds in which calls after the first refused one are answered too. */
 const LAST_ANSWERS_MS = 100;
-/** Stands for a message that has been read already. */
+/** Stands for a message that has been parsed already. */
 const READ = Buffer.from('{}');
 
 export interface TrpcSockets {
-  /** Serves the calls of a caller who may. `request` names no connectionParams. */
+  /** Serves an authorized caller. `request` names no connectionParams. */
   open(socket: WebSocket, request: IncomingMessage, context: ServiceContext, limits: SocketLimits): void;
   /** Answers each call with `error`, as soon as it is there, then closes. */
   refuse(socket: WebSocket, error: Promise<CodelabError>): void;
@@ -88,7 +88,7 @@ export function createTrpcSockets(router: AnyRouter, wss: WebSocketServer): Trpc
   };
 }
 
-/** tRPC's own, beside the ones of WebSocket. */
+/** True for tRPC's own ping or pong, beside those of WebSocket. */
 function isPing(data: Buffer): boolean {
   return data.length === 4 && (data.equals(PING) || data.equals(PONG));
 }
