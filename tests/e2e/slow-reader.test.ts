@@ -42,7 +42,7 @@ it('slows neither the run nor another reader', async () => {
     return value;
   };
 
-  // 40 MB: far more than the limits (4 MiB a subscriber, 1 MiB a socket: stream-queue.test.ts, flow.test.ts) and what the kernel holds.
+  // 40 MB: far more than the limits (4 MiB a subscriber, 1 MiB a socket: stream-queue.test.ts, backpressure.test.ts) and what the kernel holds.
   const piece = 'x'.repeat(100_000);
   let read = 0;
   for (let sent = 0; sent < 400; sent++) {

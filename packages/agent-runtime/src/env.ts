@@ -1,11 +1,11 @@
-import { existsSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import {
   collectMistakes,
   commonSettings,
   httpUrl,
   loadSettings,
   milliseconds,
+  repositoryRoot,
   requiredKey,
   requireRealKeys,
   type SettingsOfService,
@@ -108,7 +108,7 @@ export function loadEnv(variables: Variables, cwd = process.cwd()) {
       // One .env for all: llm-proxy's own key is the one to call it with.
       const known = withPeerKey(variables, 'AGENT_RUNTIME__LLM_PROXY_API_KEY', 'LLM_PROXY__INTERNAL_API_KEY');
       const loaded = loadSettings(known, PREFIX, shape);
-      const home = rootOf(cwd);
+      const home = repositoryRoot(cwd) ?? cwd;
       const path = (value: string | undefined) => (value === undefined ? undefined : resolve(home, value));
       return {
         ...loaded,
@@ -132,17 +132,9 @@ export function loadEnv(variables: Variables, cwd = process.cwd()) {
 /** Loads `DATABASE_URL` alone: migrating needs no keys. Throws `SettingsError`. */
 export function loadDatabaseUrl(variables: Variables, cwd = process.cwd()): string {
   const { DATABASE_URL } = loadSettings(variables, PREFIX, { DATABASE_URL: shape.DATABASE_URL });
-  return resolveFileUrl(DATABASE_URL, rootOf(cwd));
+  return resolveFileUrl(DATABASE_URL, repositoryRoot(cwd) ?? cwd);
 }
 
 function resolveFileUrl(url: string, home: string): string {
   return url.startsWith('file:') ? `file:${resolve(home, url.slice('file:'.length))}` : url;
-}
-
-/** Returns the repository's root where `cwd` is in it; else `cwd`. */
-function rootOf(cwd: string): string {
-  for (let folder = cwd; ; folder = dirname(folder)) {
-    if (existsSync(join(folder, 'turbo.json'))) return folder;
-    if (dirname(folder) === folder) return cwd;
-  }
 }

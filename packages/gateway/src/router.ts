@@ -14,7 +14,7 @@ export function createRouter(runtime: Runtime) {
       async send(call) {
         const sent = await forwarded.input.send(call);
         const { sessionId, inputId } = call.input;
-        call.ctx.log.info({ sessionId, inputId, replayed: sent.replayed, event: 'input.send' }, 'input sent');
+        call.ctx.log.info({ sessionId, inputId, replayed: sent.replayed, event: 'input.sent' }, 'input sent');
         return sent;
       },
     },

@@ -44,7 +44,7 @@ export function createRuntime({ url, key, log }: RuntimeOptions): Runtime {
 
   return {
     call: rpc.callByName,
-    async *events({ sessionId, from, inputId, ...input }, { requestId, lifecycle, flow }, signal) {
+    async *events({ sessionId, from, inputId, ...input }, { requestId, lifecycle, backpressure }, signal) {
       let lastEventId = input.lastEventId;
       let isIdle = false;
       const stop = new AbortController();
@@ -65,7 +65,7 @@ export function createRuntime({ url, key, log }: RuntimeOptions): Runtime {
               merge,
               lostAfterMs: LOST_AFTER_MS,
               onOverflow: () => {
-                flow.cut();
+                backpressure.cut();
                 return new CodelabError('OVERLOADED', 'The reader is too slow: reconnect and resume.', { requestId });
               },
             },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createAnswerStream, createAnswerText } from './answer.ts';
+import { createAnswer, createAnswerStream } from './answer.ts';
 import type { NewSessionEvent, SessionEvent } from './event.ts';
 import type { Item } from './item.ts';
 
@@ -29,7 +29,8 @@ function stream(events: NewSessionEvent[]) {
   return { shown, isReplaced: answer.isReplaced, isWhole: answer.isWhole() };
 }
 function textOf(events: NewSessionEvent[]): string {
-  const answer = createAnswerText();
+  const answer = createAnswer('in1');
+  answer.runId = 'run1';
   for (const event of events) answer.push(event as SessionEvent);
   return answer.text();
 }
@@ -55,6 +56,37 @@ describe('the text of an answer', () => {
         completed('c', 'two!'),
       ]),
     ).toBe('one two!');
+  });
+
+  it('is of the run that gets the input, and ends with it', () => {
+    const answer = createAnswer('in1');
+    const other = (itemId: string): NewSessionEvent => ({
+      type: 'item.started',
+      item: { ...item(itemId, ''), runId: 'run2' },
+    });
+    const finished = (runId: string) => ({ type: 'run.finished', runId }) as NewSessionEvent;
+    const delivered = (inputId: string, runId: string): NewSessionEvent => ({
+      type: 'input.delivered',
+      inputId,
+      runId,
+    });
+    const events: Array<[NewSessionEvent, boolean]> = [
+      [started('early'), false],
+      [delivered('in2', 'run2'), false],
+      [delivered('in1', 'run1'), true],
+      [started('a'), true],
+      [other('b'), false],
+      [delta('a', 'mine'), true],
+      [delta('b', 'not mine'), false],
+      [discarded('b'), false],
+      [finished('run2'), false],
+      [{ type: 'input.cancelled', inputId: 'in2' }, false],
+      [finished('run1'), true],
+    ];
+    expect(events.map(([event]) => answer.push(event))).toEqual(events.map(([, isOfIt]) => isOfIt));
+    expect(answer.text()).toBe('mine');
+    expect(answer.runId).toBe('run1');
+    expect(createAnswer('in1').push({ type: 'input.cancelled', inputId: 'in1' })).toBe(true);
   });
 });
 

@@ -1,34 +1,57 @@
 import type { NewSessionEvent } from './event.ts';
 
-/** The text that an agent answers, of the mended events of one run. */
-export interface AnswerText {
-  push(event: NewSessionEvent): void;
-  /** Everything said so far that has not been taken back. */
+/** Follows the answer to one input through the mended events of its session. */
+export interface Answer {
+  /** Returns true for an event of the answer, whose last is `run.finished`, or `input.cancelled` where no run got the input. */
+  push(event: NewSessionEvent): boolean;
+  /** The run that answers: set by `input.delivered`, or by who knows it earlier. */
+  runId: string | undefined;
+  /** Returns everything said so far that has not been taken back. */
   text(): string;
 }
 
-export function createAnswerText(): AnswerText {
-  const said = new Map<string, string>();
-  return {
+export function createAnswer(inputId: string): Answer {
+  /** The items of the run, in their order. Only messages say something. */
+  const items = new Map<string, { isSaid: boolean; text: string }>();
+  const answer: Answer = {
+    runId: undefined,
     push(event) {
       switch (event.type) {
+        case 'input.cancelled':
+          return event.inputId === inputId;
+        case 'input.delivered':
+          if (event.inputId !== inputId) return false;
+          answer.runId = event.runId;
+          return true;
         case 'item.started':
-          if (event.item.kind === 'assistant_message') said.set(event.item.itemId, '');
-          break;
-        case 'item.delta': {
-          const before = said.get(event.itemId);
-          if (before !== undefined) said.set(event.itemId, before + event.text);
-          break;
+        case 'item.completed': {
+          const { itemId, kind, text, runId } = event.item;
+          if (runId !== answer.runId) return false;
+          items.set(itemId, {
+            isSaid: kind === 'assistant_message',
+            text: event.type === 'item.completed' ? text : '',
+          });
+          return true;
         }
-        case 'item.completed':
-          if (event.item.kind === 'assistant_message') said.set(event.item.itemId, event.item.text);
-          break;
+        case 'item.delta': {
+          const item = items.get(event.itemId);
+          if (item?.isSaid) item.text += event.text;
+          return item !== undefined;
+        }
         case 'item.discarded':
-          said.delete(event.itemId);
+          return items.delete(event.itemId);
+        case 'run.started':
+        case 'run.finished':
+        case 'step.started':
+        case 'step.finished':
+          return event.runId === answer.runId;
+        default:
+          return false;
       }
     },
-    text: () => [...said.values()].join(''),
+    text: () => [...items.values()].map(({ isSaid, text }) => (isSaid ? text : '')).join(''),
   };
+  return answer;
 }
 
 /** Streams the answer of one run, of whose mended events it is made, to a reader that can't take anything back. */

@@ -10,7 +10,7 @@ export type RuleEffect = z.infer<typeof RuleEffect>;
 
 const Glob = z.string().min(1).max(MAX_GLOB_LENGTH);
 
-/** What may be done without asking, and what not at all. PROTOCOL.md §10. */
+/** Says what may be done without asking, and what not at all. PROTOCOL.md §10. */
 export const Rule = z.object({
   tool: Glob.describe("A tool's name; `*` stands for any run of characters."),
   resource: Glob.default('**').describe(
@@ -55,7 +55,7 @@ const TOO_DEEP = `arguments must not be nested more than ${MAX_VALUE_DEPTH} deep
 
 const DecisionScope = z.enum(['once', 'session', 'project']);
 
-/** What the person may choose, and what would be remembered: there is no `session` and no `project` where a yes can only be for once. */
+/** The choices of the person, and what each would remember: there is no `session` and no `project` where a yes can only be for once. */
 const ApprovalOption = z.object({ scope: DecisionScope, resource: z.string().optional() });
 
 export const Approval = z

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { JsonObject } from './json-object.ts';
-import { EventError, Usage } from './run.ts';
+import { Usage } from './run.ts';
 import { ModelName } from './session.ts';
+import { WireError } from './wire-error.ts';
 
 const Text = z.object({ type: z.literal('text'), text: z.string() });
 const MessageContent = z.union(
@@ -31,7 +32,7 @@ const Message = z.discriminatedUnion(
       role: z.literal('assistant'),
       content: MessageContent.nullish(),
       tool_calls: z.array(ToolCall).nullish(),
-      /** What `thinking` chunks of this answer had: models of Anthropic's wire want it back before their tool calls. */
+      /** The `thinking` chunks of this answer: models of Anthropic's wire want them back before their tool calls. */
       thinking_blocks: z.array(ThinkingBlock).nullish(),
     }),
     z.looseObject({ role: z.literal('tool'), content: MessageContent, tool_call_id: z.string() }),
@@ -66,7 +67,7 @@ export type CompletionRequest = z.infer<typeof CompletionRequest>;
 export const FinishReason = z.enum(['stop', 'length', 'tool_calls', 'content_filter']);
 export type FinishReason = z.infer<typeof FinishReason>;
 
-/** What llm-proxy streams. Ends with exactly one `finish` or `error`. PROTOCOL.md §9. */
+/** A part of a streamed completion. A stream ends with exactly one `finish` or `error`. PROTOCOL.md §9. */
 export const CompletionChunk = z.discriminatedUnion('type', [
   z.object({ type: z.literal('start'), model: z.string(), provider: z.string() }),
   z.object({ type: z.literal('text'), text: z.string() }),
@@ -84,6 +85,6 @@ export const CompletionChunk = z.discriminatedUnion('type', [
   /** `costUsd`: of models that have a price. US dollars. */
   z.object({ type: z.literal('usage'), usage: Usage, costUsd: z.number().nonnegative().optional() }),
   z.object({ type: z.literal('finish'), finishReason: FinishReason }),
-  z.object({ type: z.literal('error'), error: EventError }),
+  z.object({ type: z.literal('error'), error: WireError }),
 ]);
 export type CompletionChunk = z.infer<typeof CompletionChunk>;

@@ -1,11 +1,13 @@
+import type { WireError } from './wire-error.ts';
+
 interface CatalogueEntry {
   /** HTTP status. */
   status: number;
   /** JSON-RPC code. Only `INTERNAL` may be -32603: tRPC's clients take that one as worth a reconnect. */
   rpc: number;
-  /** Whether the same call may succeed later. */
+  /** True where the same call may succeed later. */
   retryable: boolean;
-  /** What a person is told when the thrower has nothing better to say. */
+  /** The default message, for a person. */
   message: string;
 }
 
@@ -120,18 +122,6 @@ export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === 'string' && Object.hasOwn(errorCatalogue, value);
 }
 
-/** An error as every wire carries it. */
-export interface WireError {
-  code: ErrorCode;
-  message: string;
-  retryable: boolean;
-  requestId: string;
-  /** Wait at least so long before the next try. Milliseconds. */
-  retryAfterMs?: number;
-  /** For `VALIDATION`: a list of `{path, message}`. */
-  details?: unknown;
-}
-
 export interface CodelabErrorOptions {
   requestId?: string | undefined;
   retryAfterMs?: number | undefined;
@@ -143,7 +133,7 @@ export interface CodelabErrorOptions {
 export class CodelabError extends Error {
   override readonly name = 'CodelabError';
   readonly code: ErrorCode;
-  /** Whether the same call may succeed later. */
+  /** True where the same call may succeed later. */
   readonly retryable: boolean;
   /** The call's id in the services' logs; empty where none was assigned. */
   readonly requestId: string;
@@ -172,7 +162,7 @@ export function toWireError(error: CodelabError, requestId: string): WireError {
   };
 }
 
-/** What came over a wire as an error, or undefined if it isn't one of ours. */
+/** Returns the error that came over a wire, or undefined if it isn't one of ours. */
 export function fromWireError(value: unknown, cause?: unknown): CodelabError | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const wire = value as Partial<WireError>;

@@ -4,9 +4,10 @@ import { CallId, ClientId, InputId, ItemId, RunId, SessionId } from './ids.ts';
 import { Input } from './input.ts';
 import { Item } from './item.ts';
 import { JsonObject } from './json-object.ts';
-import { EventError, RunEnd, Usage } from './run.ts';
+import { RunEnd, Usage } from './run.ts';
 import { Session, SessionState } from './session.ts';
 import { ApprovalOutcome, ToolOutcome, ToolTarget } from './tool.ts';
+import { WireError } from './wire-error.ts';
 
 function event<const T extends string, S extends z.ZodRawShape>(type: T, shape: S, description?: string) {
   const schema = z.object({
@@ -91,7 +92,7 @@ export const SessionEvent = z
       status: RunEnd,
       usage: Usage,
       costUsd: z.number().optional().describe('Of models that have a price. US dollars.'),
-      error: EventError.optional(),
+      error: WireError.optional(),
     }),
     event('stream.synced', SessionState.shape, 'Later events are live.'),
     event(

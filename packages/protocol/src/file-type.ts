@@ -1,7 +1,7 @@
 /** Of base64, a multiple of 4. A PDF may begin with something else, for 1,024 bytes. */
 const LOOKED_AT = 1368;
 
-/** How files of a type begin, as Latin-1: what makes them files of that type. */
+/** The first bytes of each type's files, as Latin-1. */
 const beginnings: Record<string, (bytes: string) => boolean> = {
   'image/png': (bytes) => bytes.startsWith('\x89PNG\r\n\x1a\n'),
   'image/jpeg': (bytes) => bytes.startsWith('\xff\xd8\xff'),
@@ -10,7 +10,7 @@ const beginnings: Record<string, (bytes: string) => boolean> = {
   'application/pdf': (bytes) => bytes.includes('%PDF-'),
 };
 
-/** Whether the beginning of `data` (base64) is that of a file of this type; false for types that we know nothing of. */
+/** True where `data` (base64) begins like a file of this type; false for a type that is not known. */
 export function beginsAs(mimeType: string, data: string): boolean {
   const isOne = Object.hasOwn(beginnings, mimeType) ? beginnings[mimeType] : undefined;
   return isOne?.(atob(data.slice(0, LOOKED_AT))) ?? false;

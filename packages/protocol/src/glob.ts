@@ -13,7 +13,7 @@ export interface GlobOptions {
   ignoreCase?: boolean;
 }
 
-/** Whether a text is one of the glob's; undefined where that can't be told, because the glob is too long or `work` is used up. */
+/** Matches a text; undefined where that can't be told, because the glob is too long or `work` is used up. */
 export type GlobTest = (text: string, work: GlobWork) => boolean | undefined;
 
 /**
@@ -42,7 +42,7 @@ export function escapeGlob(text: string): string {
   return text.replace(/[\\*?[\]{}()!+@]/g, '\\$&');
 }
 
-/** What two names have in common that some disk takes for the same. */
+/** Returns one form for all names that some disk takes for the same. */
 export function foldCase(text: string): string {
   return text.normalize('NFC').toLowerCase();
 }
@@ -158,7 +158,7 @@ const noneOf =
     return before;
   };
 
-/** Whether anything was added. */
+/** Returns true where anything was added. */
 function union(to: Uint8Array, from: Uint8Array, work: GlobWork): boolean {
   spend(work, to.length);
   let hasGrown = false;
@@ -195,7 +195,7 @@ function parse(written: string, isPath: boolean, ignoreCase: boolean): Part {
   const ends = pairs(glob, isPath);
   const one = isPath ? inSegment : any;
 
-  /** What is between two positions: `isStart` and `isEnd` tell whether a segment begins and ends there. */
+  /** Reads what is between two positions; `isStart` and `isEnd` say that a segment begins and ends there. */
   const between = (from: number, to: number, isStart: boolean, isEnd: boolean): Part => {
     const parts: Part[] = [];
     let plain = '';
@@ -293,7 +293,7 @@ function isNumber(text: string): boolean {
   return text.length <= MAX_DIGITS && /^\d+$/.test(text);
 }
 
-/** Where each bracket, brace and group ends. One that has no end, or says nothing, stands for itself. */
+/** Finds the end of each bracket, brace and group. One without an end, or with nothing in it, stands for itself. */
 function pairs(glob: string, isPath: boolean): Map<number, number> {
   const ends = new Map<number, number>();
   const open: Array<{ at: number; close: string; isWorth: boolean }> = [];

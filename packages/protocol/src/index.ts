@@ -1,5 +1,5 @@
 export type { AgentInfo, AgentList, AgentSwitch } from './agent.ts';
-export { type AnswerStream, createAnswerStream, createAnswerText } from './answer.ts';
+export { type AnswerStream, createAnswer, createAnswerStream } from './answer.ts';
 export {
   Approval,
   ApprovalDecide,
@@ -10,6 +10,7 @@ export {
   type RuleEffect,
   RuleRef,
 } from './approval.ts';
+export { BoundedMap } from './bounded-map.ts';
 export {
   CompletionChunk,
   type CompletionMessage,
@@ -26,10 +27,9 @@ export {
   fromWireError,
   isErrorCode,
   toWireError,
-  type WireError,
 } from './errors.ts';
 export { type NewSessionEvent, SessionEvent, type TrackedEvent } from './event.ts';
-export { eventBytes, itemBytes, waitingBytes } from './event-bytes.ts';
+export { eventBytes, itemBytes, waitingBytes } from './event-size.ts';
 export { compileGlob, escapeGlob, type GlobWork, MAX_GLOB_LENGTH } from './glob.ts';
 export { AgentName, InputId, RequestId, SessionId } from './ids.ts';
 export { Attachment, Content, Input, InputRef, InputSend, type InputSent } from './input.ts';
@@ -77,10 +77,10 @@ export {
   type RestRoute,
   subscription,
 } from './procedure.ts';
+export { backoff, pause, retry } from './retry.ts';
 export { compileRuleGlob, isFromTop } from './rule-globs.ts';
 export { Run, RunCancel, RunRef, Usage, UsageGet, type UsageReport } from './run.ts';
 export { eventSchemas, schemas } from './schemas.ts';
-export { sendNow } from './send-now.ts';
 export {
   ModelName,
   Session,
@@ -95,8 +95,8 @@ export {
   Traced,
 } from './session.ts';
 export { standardTools } from './standard-tools.ts';
-export { createStreamQueue, type StreamQueue } from './stream-queue.ts';
-export { createSurrogateJoiner, utf8Length } from './text.ts';
+export { createSurrogateJoiner, utf8Length, wholeEnd, wholePart } from './text.ts';
+export { CHARACTERS_PER_TOKEN, estimateTextTokens, IMAGE_TOKENS } from './token-estimate.ts';
 export {
   type ApprovalOutcome,
   MAX_TOOLS,
@@ -114,7 +114,9 @@ export {
   type ToolTarget,
   toolBytes,
 } from './tool.ts';
-export { transformer } from './transformer.ts';
+export { flushTrpcBatch } from './trpc/flush-trpc-batch.ts';
+export { fromRpcError, type RpcStreamOptions, readRpcStream, type StreamObserver } from './trpc/rpc-stream.ts';
+export { transformer } from './trpc/transformer.ts';
 export { addUsage, noUsage } from './usage.ts';
 export {
   OLDEST_PROTOCOL_VERSION,
@@ -123,3 +125,4 @@ export {
   PROTOCOL_VERSION_PARAMETER,
   protocolRefusal,
 } from './version.ts';
+export type { WireError } from './wire-error.ts';

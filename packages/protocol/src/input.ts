@@ -48,7 +48,7 @@ export const Attachment = z
   );
 export type Attachment = z.infer<typeof Attachment>;
 
-/** What to do with an input while a run is active. */
+/** Says what happens to an input while a run is active. */
 const WhenBusy = z.enum(['queue', 'steer', 'interrupt', 'reject']);
 
 const InputStatus = z.enum(['queued', 'delivered', 'cancelled']);

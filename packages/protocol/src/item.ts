@@ -9,7 +9,7 @@ export const PlanEntry = z.object({
 });
 export type PlanEntry = z.infer<typeof PlanEntry>;
 
-/** What an input's attachment is, without what is in it. */
+/** Describes an input's attachment, without its content. */
 export const AttachmentInfo = z.object({ name: z.string(), mimeType: z.string(), bytes: z.int() });
 
 export const ItemKind = z.enum([

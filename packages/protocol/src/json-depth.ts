@@ -1,7 +1,7 @@
 /** Arguments and results of tools are nested at most so deep. */
 export const MAX_VALUE_DEPTH = 200;
 
-/** Whether objects and arrays are nested in each other more than `depth` times. */
+/** True where objects and arrays are nested in each other more than `depth` times. */
 export function isDeeperThan(depth: number, value: unknown): boolean {
   let level = isNested(value) ? [value] : [];
   for (let at = 0; level.length > 0; at++) {

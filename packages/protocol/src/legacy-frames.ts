@@ -1,4 +1,5 @@
 import { type AnswerStream, createAnswerStream } from './answer.ts';
+import { BoundedMap } from './bounded-map.ts';
 import { CodelabError, fromWireError, toWireError } from './errors.ts';
 import type { NewSessionEvent } from './event.ts';
 import type { LegacyAgentFrame, LegacyErrorFrame, LegacyTokenFrame, LegacyToolCallFrame } from './legacy.ts';
@@ -23,13 +24,13 @@ export function toErrorFrame(error: CodelabError, requestId: string): LegacyErro
   return { type: 'error', content: message, ...rest };
 }
 
-/** How many runs are known to be over. */
+/** The most runs that are known to be over. */
 const MAX_OVER = 1_000;
 
 export interface LegacyFramesOptions {
-  /** Asks for the answer to this input alone. Default: every answer. */
+  /** Asks for the answer to this input alone. @default every answer */
   inputId?: string;
-  /** Whether the reader waits for what becomes of an input. Default: only for `inputId`. */
+  /** True for an input whose end the reader waits for. @default only `inputId` */
   isOwn?: (inputId: string) => boolean;
 }
 
@@ -40,13 +41,12 @@ export function createLegacyFrames(options: LegacyFramesOptions = {}): LegacyFra
   /** The answers that are being said, by their run. */
   const answers = new Map<string, AnswerStream>();
   /** The runs whose end has been said. */
-  const over = new Set<string>();
+  const over = new BoundedMap<string, true>(MAX_OVER);
 
   const wants = (runId: string) => !over.has(runId) && (options.inputId === undefined || runId === wantedRun);
   const end = (runId: string) => {
     answers.delete(runId);
-    over.add(runId);
-    if (over.size > MAX_OVER) over.delete(over.values().next().value as string);
+    over.set(runId, true);
   };
   const replaced = (runId: string) =>
     toErrorFrame(new CodelabError('ANSWER_REPLACED', undefined, { details: { runId } }), '');

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { AgentName, CallId, InputId, SessionId } from './ids.ts';
 import { Content } from './input.ts';
 import { JsonObject } from './json-object.ts';
-import { JsonValue } from './json-value.ts';
 import { RunEnd, Usage } from './run.ts';
+import { WireError } from './wire-error.ts';
 
 /** The two documented bodies of `POST /agent/message/stream`. PROTOCOL.md §8. */
 export const MessageStreamBody = z
@@ -103,7 +103,7 @@ export interface LegacyToolCallFrame {
   tool_name: string;
   arguments: Record<string, unknown>;
   requires_approval: boolean;
-  /** Where it runs, if that is not the IDE: then a decision is all that is wanted. */
+  /** The place where it runs, if that is not the IDE: then only a decision is wanted. */
   target?: 'server' | 'mcp';
 }
 
@@ -119,11 +119,7 @@ export interface LegacyAgentFrame {
 export const LegacyErrorFrame = z.object({
   type: z.literal('error'),
   content: z.string(),
-  code: z.string(),
-  retryable: z.boolean(),
-  requestId: z.string(),
-  retryAfterMs: z.number().exactOptional(),
-  details: JsonValue.optional(),
+  ...WireError.omit({ message: true }).shape,
   message_id: z
     .string()
     .exactOptional()

@@ -3,7 +3,7 @@ import type { Input } from './input.ts';
 import type { Item, ItemPage } from './item.ts';
 import type { Run } from './run.ts';
 
-/** How many pages of history are looked through for one run. */
+/** The most pages of history that are read for one run. */
 const MAX_PAGES = 200;
 
 type Page = Pick<ItemPage, 'items'> & { nextCursor?: string | undefined };
@@ -170,7 +170,7 @@ export function createEventMender<E extends SessionEvent>(
     return [at, ...made.map((event) => make(at, event))];
   };
 
-  /** How a run ended, with all that it said, if it is over. */
+  /** Returns the end of a run, with all that it said, if it is over. */
   const endOf = async (run: ShownRun): Promise<NewSessionEvent[]> => {
     const { runId } = run;
     const { status, usage, costUsd, error } = await history.run(runId);

@@ -1,7 +1,7 @@
 const MAX_LENGTH = 4 * 1024 * 1024;
 const MAX_HUNKS = 5_000;
 
-/** Why a patch is too large to be read in one go; undefined where it is not. */
+/** Says why a patch is too large to be read in one go; undefined where it is not. */
 export function patchExcess(patch: string): string | undefined {
   if (patch.length > MAX_LENGTH)
     return `The patch has ${patch.length} characters, and may have ${MAX_LENGTH}: do it in parts.`;

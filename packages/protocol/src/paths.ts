@@ -14,12 +14,12 @@ export function normalizePath(path: string, root?: string): string {
   return full.startsWith(inside) ? full.slice(inside.length) : meant;
 }
 
-/** Whether a normalized path leads out of the workspace, as far as its spelling tells. */
+/** True where a normalized path leads out of the workspace, as far as its spelling tells. */
 export function isOutside(path: string): boolean {
   return path === '..' || path.startsWith('../') || path.startsWith('~') || /^file:/i.test(path) || isAbsolute(path);
 }
 
-/** Whether a normalized path is from the top: of the disk, or of a drive. */
+/** True for a normalized path from the top: of the disk, or of a drive. */
 export function isAbsolute(path: string): boolean {
   return path.startsWith('/') || /^[A-Za-z]:/.test(path);
 }
@@ -45,7 +45,7 @@ function resolveDots(path: string): string {
   return `${drive.toUpperCase()}${top}${names.join('/')}` || '.';
 }
 
-/** Whether a normalized path is one of a glob's; undefined where that can't be told. */
+/** Matches a normalized path; undefined where that can't be told. */
 export type PathTest = (path: string, work: GlobWork) => boolean | undefined;
 
 /**

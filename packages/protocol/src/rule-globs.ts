@@ -4,7 +4,7 @@ import { compilePathGlob, isAbsolute, normalizePath, type PathTest, withoutEscap
 export interface RuleGlobOptions {
   /** Also takes what may be meant: another case, dots and spaces at the end of a name, backslashes between names. */
   isWide: boolean;
-  /** Where relative paths may be. Those that are not from the top say nothing. */
+  /** Folders that relative paths may be in. One that is not from the top is ignored. */
   roots?: string[];
   /** Returns where a path from the top, or one with `~` in front, really leads. */
   realPath?: ((path: string) => string) | undefined;
@@ -50,7 +50,7 @@ export function compileRuleGlob(glob: string, options: RuleGlobOptions): PathTes
   };
 }
 
-/** Whether a rule's glob, which may be turned round, is of paths from the top. */
+/** True where a rule's glob, which may be negated, is of paths from the top. */
 export function isFromTop(glob: string): boolean {
   const text = glob.replace(/^!(?!\()/, '');
   if (/^(?:[\\/~]|[A-Za-z]:|file:)/i.test(text)) return true;

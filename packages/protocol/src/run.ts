@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { InputId, RunId, SessionId } from './ids.ts';
-import { JsonValue } from './json-value.ts';
 import { ModelName } from './session.ts';
+import { WireError } from './wire-error.ts';
 
 export const Usage = z
   .object({
@@ -12,17 +12,6 @@ export const Usage = z
   })
   .describe('Tokens. `cachedTokens` are part of `inputTokens`, `reasoningTokens` of `outputTokens`.');
 export type Usage = z.infer<typeof Usage>;
-
-export const EventError = z
-  .object({
-    code: z.string(),
-    message: z.string(),
-    retryable: z.boolean(),
-    requestId: z.string(),
-    retryAfterMs: z.number().optional().describe('Milliseconds.'),
-    details: JsonValue.optional(),
-  })
-  .describe('An error inside an event; its `code` is one of the catalogue.');
 
 const RunStatus = z.enum(['running', 'completed', 'cancelled', 'failed', 'limit']);
 
@@ -41,7 +30,7 @@ export const Run = z
     steps: z.int().nonnegative(),
     usage: Usage,
     costUsd: z.number().nonnegative().optional().describe('Of models that have a price. US dollars.'),
-    error: EventError.optional(),
+    error: WireError.optional(),
     startedAt: z.date(),
     finishedAt: z.date().optional(),
   })

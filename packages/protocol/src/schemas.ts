@@ -14,7 +14,7 @@ import { AttachmentInfo, Item, ItemPage, PlanEntry } from './item.ts';
 import { JsonValue } from './json-value.ts';
 import { LegacyErrorFrame, LegacyTokenFrame, MessageAnswer } from './legacy.ts';
 import { Model, ModelList } from './model.ts';
-import { EventError, Run, RunCancelled, RunEnd, Usage, UsageReport } from './run.ts';
+import { Run, RunCancelled, RunEnd, Usage, UsageReport } from './run.ts';
 import { Deleted, Session, SessionCreate, SessionMade, SessionPage } from './session.ts';
 import {
   ApprovalOutcome,
@@ -31,6 +31,7 @@ import {
   ToolsAnnounced,
   ToolTarget,
 } from './tool.ts';
+import { WireError } from './wire-error.ts';
 
 /** Names the schemas that have a name for clients too: components of `/openapi.json`, types of the SDK. */
 export const schemas = {
@@ -56,7 +57,7 @@ export const schemas = {
   Model,
   UsageReport,
   RunEnd,
-  EventError,
+  WireError,
   Run,
   ToolSpec,
   SessionTool,

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { AgentName, InputId, ItemId, RequestId, RunId, SessionId } from './ids.ts';
 import { isPlainObject } from './plain-json.ts';
 
-/** What each procedure's input may carry besides its own fields. */
+/** Fields that every procedure's input may have besides its own. */
 export const Traced = z.object({ requestId: RequestId.optional() });
 
 /** A model's name: `provider/model`, a bare model name, or `default`. */
@@ -32,7 +32,7 @@ const Metadata = z
     additionalProperties: { type: 'string', maxLength: 1000 },
   });
 
-/** What sessions share their remembered rules by: a folder, a repository's name. Up to 500 characters. */
+/** The project whose remembered rules sessions share: a folder, a repository's name. Up to 500 characters. */
 const Project = z.string().max(500, 'project must have at most 500 characters');
 
 export const Session = z
@@ -53,7 +53,7 @@ export const Session = z
   .describe('One conversation.');
 export type Session = z.infer<typeof Session>;
 
-/** Whether the agent is at work (`waiting`: for a person's decision), and how many inputs wait behind it. */
+/** The agent's state (`waiting`: for a person's decision), and the number of inputs that wait behind it. */
 export const SessionState = z.object({
   state: z.enum(['idle', 'running', 'waiting']).describe("`waiting`: for a person's decision."),
   runId: RunId.optional(),

@@ -1,4 +1,4 @@
-/** A queue between one writer that doesn't wait and one reader. */
+/** A queue between one writer that doesn't wait and one reader. llm-proxy's push-to-pull.ts is another thing: its writer waits. */
 export interface StreamQueue<T> extends AsyncIterable<T> {
   push(value: T): void;
   /** Ends the stream after what was pushed. */
@@ -8,13 +8,13 @@ export interface StreamQueue<T> extends AsyncIterable<T> {
 }
 
 export interface StreamQueueOptions<T> {
-  /** What a value weighs, in bytes. */
+  /** Returns the size of a value, in bytes. */
   size: (value: T) => number;
-  /** How much may wait. */
+  /** The most that may wait, in bytes. */
   limitBytes: number;
   /** Called when the writer goes over the limit: what waits is dropped, and the reader gets the result as its error. */
   onOverflow: () => unknown;
-  /** Two neighbours as one, or undefined where they don't merge. */
+  /** Returns two neighbours as one, or undefined where they don't merge. */
   merge?: (earlier: T, later: T) => T | undefined;
 }
 

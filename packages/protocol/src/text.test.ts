@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createSurrogateJoiner, utf8Length } from './text.ts';
+import { createSurrogateJoiner, utf8Length, wholeEnd, wholePart } from './text.ts';
 
 it.each(['', 'abc', 'Привет', '你好', '👩‍🚀', 'a\ud83d', '\ude00b', '\ud83d\ud83d\ude00', 'mixed é ж 你 😀'])(
   'utf8Length(%j) is what UTF-8 takes',
@@ -21,4 +21,13 @@ it('puts every text together again, however it is split, without ever showing ha
       expect(shown.every((part) => part.isWellFormed())).toBe(true);
     }
   }
+});
+
+it('parts no character', () => {
+  const text = 'a😀b\ud83d';
+  expect([0, 1, 2, 3, 4, 5].map((end) => wholeEnd(text, end))).toEqual([0, 1, 1, 3, 4, 5]);
+  expect(wholePart(text, 0, 2)).toBe('a😀');
+  expect(wholePart(text, 2)).toBe('😀b\ud83d');
+  expect(wholePart(text, 2, 2)).toBe('😀');
+  expect(wholePart(text, 3, 4)).toBe('b');
 });

@@ -64,7 +64,7 @@ export const ToolSpec = z
   .describe('A tool as the model and the rules see it.');
 export type ToolSpec = z.infer<typeof ToolSpec>;
 
-/** What a tool counts for in `MAX_TOOLS_BYTES`. */
+/** Returns the size of a tool as `MAX_TOOLS_BYTES` counts it. */
 export function toolBytes({ description, inputSchema }: ToolSpec): number {
   return utf8Length(description) + utf8Length(JSON.stringify(inputSchema));
 }

@@ -1,27 +1,23 @@
 import type { GatewayRouter } from '@codelab/gateway/router';
 import {
+  backoff,
   CodelabError,
-  createStreamQueue,
-  fromWireError,
+  flushTrpcBatch,
+  fromRpcError,
   mergeDeltas,
   PROTOCOL_VERSION,
   PROTOCOL_VERSION_PARAMETER,
-  sendNow,
+  pause,
+  readRpcStream,
+  retry,
   transformer,
   waitingBytes,
 } from '@codelab/protocol';
-import {
-  createTRPCClient,
-  createWSClient,
-  getUntypedClient,
-  type TRPCClient,
-  TRPCClientError,
-  wsLink,
-} from '@trpc/client';
+import { createTRPCClient, createWSClient, getUntypedClient, type TRPCClient, wsLink } from '@trpc/client';
 import { type Procedures, procedureTypes, type SessionEvent, type TrackedSessionEvent } from './types.ts';
 import { WebSocketClass } from './websocket.ts';
 
-const QUEUE_BYTES = 4 * 1024 * 1024;
+const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 2_000;
 
 export interface ConnectionOptions {
@@ -63,7 +59,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     url: `${options.url.replace(/^http/, 'ws').replace(/\/+$/, '')}/trpc?${PROTOCOL_VERSION_PARAMETER}=${PROTOCOL_VERSION}`,
     WebSocket: options.WebSocket ?? WebSocketClass,
     ...(token === undefined ? {} : { connectionParams: () => ({ token }) }),
-    retryDelayMs: (attempt) => Math.min(50 * 2 ** attempt, MAX_BACKOFF_MS),
+    retryDelayMs: (attempt) => backoff(attempt, 50, MAX_BACKOFF_MS),
     keepAlive: { enabled: true, intervalMs: 10_000, pongTimeoutMs: 5_000 },
     lazy: { enabled: true, closeMs: 30_000 },
   });
@@ -73,23 +69,48 @@ export function createConnection(options: ConnectionOptions): Connection {
     new CodelabError('OVERLOADED', `The service cannot be reached at ${options.url}. Is it running?`, { cause });
 
   const call: Connection['call'] = async (run) => {
-    const deadline = AbortSignal.any([AbortSignal.timeout(timeoutMs), closed.signal]);
-    for (let attempt = 0; ; attempt++) {
-      if (closed.signal.aborted) throw closedError();
-      try {
-        const answer = run(trpc, { signal: deadline });
-        sendNow(socket);
-        return await answer;
-      } catch (error) {
-        const known = fromRpcError(error);
-        if (known !== undefined && !isForLater(known)) throw known;
-        if (closed.signal.aborted) throw closedError();
-        if (deadline.aborted) throw known ?? unreachable(error);
-        await pause(known?.retryAfterMs ?? backoff(attempt), deadline);
-        if (deadline.aborted && known !== undefined) throw known;
-      }
+    if (closed.signal.aborted) throw closedError();
+    const signal = AbortSignal.any([AbortSignal.timeout(timeoutMs), closed.signal]);
+    const ask = () => {
+      const answer = run(trpc, { signal });
+      flushTrpcBatch(socket);
+      return answer;
+    };
+    try {
+      return await retry(ask, {
+        signal,
+        delayMs: (error, attempt) => {
+          const known = fromRpcError(error);
+          if (known !== undefined && !isForLater(known)) return undefined;
+          return known?.retryAfterMs ?? backoff(attempt, FIRST_BACKOFF_MS, MAX_BACKOFF_MS);
+        },
+      });
+    } catch (error) {
+      const known = fromRpcError(error);
+      if (closed.signal.aborted && (known === undefined || isForLater(known))) throw closedError();
+      throw known ?? unreachable(error);
     }
   };
+
+  const subscribe = (input: Parameters<typeof trpc.session.events.subscribe>[0], signal: AbortSignal) =>
+    readRpcStream<Tracked>(
+      (observer) => {
+        const subscription = trpc.session.events.subscribe(input, observer);
+        flushTrpcBatch(socket);
+        return subscription;
+      },
+      {
+        signal,
+        lostAfterMs: timeoutMs,
+        unreachable,
+        size: ({ data }) => waitingBytes(data),
+        merge: (earlier, later) => {
+          const data = mergeDeltas(earlier.data, later.data);
+          return data === undefined ? undefined : { id: later.id, data };
+        },
+        onOverflow: () => overflow,
+      },
+    );
 
   return {
     call,
@@ -104,14 +125,7 @@ export function createConnection(options: ConnectionOptions): Connection {
       let failingSince = 0;
       while (!stop.aborted) {
         try {
-          for await (const { id, data } of subscribe(
-            trpc,
-            () => sendNow(socket),
-            { sessionId, lastEventId, from: from ?? 'now', inputId },
-            stop,
-            timeoutMs,
-            unreachable,
-          )) {
+          for await (const { id, data } of subscribe({ sessionId, lastEventId, from: from ?? 'now', inputId }, stop)) {
             lastEventId = id;
             failures = 0;
             yield { ...data, id };
@@ -124,7 +138,7 @@ export function createConnection(options: ConnectionOptions): Connection {
           if (Date.now() - failingSince >= timeoutMs) throw known;
         }
         // The service stops, or has cut us off: it is asked again.
-        if (!stop.aborted) await pause(backoff(failures), stop);
+        if (!stop.aborted) await pause(backoff(failures, FIRST_BACKOFF_MS, MAX_BACKOFF_MS), stop);
       }
     },
 
@@ -135,78 +149,11 @@ export function createConnection(options: ConnectionOptions): Connection {
   };
 }
 
-/** Reads one subscription, until it ends, fails, or overflows. */
-async function* subscribe(
-  trpc: TRPCClient<GatewayRouter>,
-  flush: () => void,
-  input: { sessionId: string; lastEventId: string | undefined; from: 'now' | 'start'; inputId: string | undefined },
-  stop: AbortSignal,
-  lostAfterMs: number,
-  unreachable: () => CodelabError,
-): AsyncGenerator<Tracked, void, undefined> {
-  const queue = createStreamQueue<Tracked>({
-    size: ({ data }) => waitingBytes(data),
-    limitBytes: QUEUE_BYTES,
-    merge: (earlier, later) => {
-      const data = mergeDeltas(earlier.data, later.data);
-      return data === undefined ? undefined : { id: later.id, data };
-    },
-    onOverflow: () => overflow,
-  });
-  let lost: ReturnType<typeof setTimeout> | undefined;
-  const subscription = trpc.session.events.subscribe(input, {
-    onData: (tracked) => queue.push(tracked),
-    onError: (error) => queue.fail(fromRpcError(error) ?? unreachable()),
-    onComplete: () => queue.end(),
-    onConnectionStateChange: ({ state }) => {
-      if (state === 'pending') {
-        clearTimeout(lost);
-        lost = undefined;
-      } else lost ??= setTimeout(() => queue.fail(unreachable()), lostAfterMs);
-    },
-  });
-  flush();
-  const end = () => queue.end();
-  stop.addEventListener('abort', end);
-  try {
-    yield* queue;
-  } finally {
-    clearTimeout(lost);
-    stop.removeEventListener('abort', end);
-    subscription.unsubscribe();
-  }
-}
-
-function fromRpcError(error: unknown): CodelabError | undefined {
-  if (error instanceof CodelabError) return error;
-  if (!(error instanceof TRPCClientError)) return undefined;
-  const known = fromWireError(error.data, error);
-  if (known !== undefined) return known;
-  return error.data == null ? undefined : new CodelabError('INTERNAL', error.message, { cause: error });
-}
-
-/** True where the service is away, full, or asks this client to wait. */
+/** The service is away, full, or asks this client to wait. */
 function isForLater({ code }: CodelabError): boolean {
   return code === 'OVERLOADED' || code === 'RATE_LIMITED';
 }
 
 function closedError(): CodelabError {
   return new CodelabError('OVERLOADED', 'The client is closed.');
-}
-
-function backoff(attempt: number): number {
-  return Math.min(100 * 2 ** attempt, MAX_BACKOFF_MS);
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-    if (signal.aborted) done();
-  });
 }

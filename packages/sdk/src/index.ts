@@ -18,7 +18,6 @@ export type {
   AttachmentInfo,
   CreateSessionOptions,
   ErrorCode,
-  EventError,
   FileChange,
   Input,
   Item,
@@ -38,5 +37,6 @@ export type {
   TrackedSessionEvent,
   Usage,
   UsageReport,
+  WireError,
 } from './types.ts';
 export type { ApprovalHandler, Decision } from './worker.ts';

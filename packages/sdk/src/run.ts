@@ -1,7 +1,7 @@
 import {
   CodelabError,
+  createAnswer,
   createAnswerStream,
-  createAnswerText,
   fromWireError,
   type History,
   mendEvents,
@@ -74,25 +74,20 @@ export function createRun({ connection, sessionId, inputId, accepted }: RunOptio
       refusal = error;
       stop.abort();
     });
-    const items = new Set<string>();
-    const answer = createAnswerText();
+    const answer = createAnswer(inputId);
     try {
       const events = connection.watch({ sessionId, ...cursor, signal: stop.signal });
       for await (const event of mendEvents(events, history, inputId)) {
         // Where the message was refused, these events are of another message with the same id.
         if (!isAccepted) await accepted;
-        if (event.type === 'input.cancelled' && event.inputId === inputId) {
-          result ??= { runId: '', status: 'cancelled', text: '', usage: noUsage };
-          yield event;
-          return;
-        }
-        if (event.type === 'input.delivered' && event.inputId === inputId) runId = event.runId;
         if (event.type === 'stream.reset' || event.type === 'stream.synced') yield event;
-        if (runId === undefined || !belongs(event, runId, inputId, items)) continue;
-        answer.push(event);
+        answer.runId ??= runId;
+        if (!answer.push(event)) continue;
+        runId = answer.runId;
+        if (event.type === 'input.cancelled') result ??= { runId: '', status: 'cancelled', text: '', usage: noUsage };
         if (event.type === 'run.finished') result ??= toResult(event, answer.text());
         yield event;
-        if (event.type === 'run.finished') return;
+        if (event.type === 'run.finished' || event.type === 'input.cancelled') return;
       }
       if (refusal !== undefined) throw refusal;
       throw new CodelabError('OVERLOADED', 'The client was closed before the run was over. The run goes on.');
@@ -135,29 +130,6 @@ export function createRun({ connection, sessionId, inputId, accepted }: RunOptio
       }
     },
   };
-}
-
-function belongs(event: TrackedSessionEvent, runId: string, inputId: string, items: Set<string>): boolean {
-  switch (event.type) {
-    case 'item.started':
-      if (event.item.runId === runId) items.add(event.item.itemId);
-      return event.item.runId === runId;
-    case 'item.delta':
-      return items.has(event.itemId);
-    case 'item.discarded':
-      return items.delete(event.itemId);
-    case 'item.completed':
-      return event.item.runId === runId;
-    case 'input.delivered':
-      return event.inputId === inputId;
-    case 'run.started':
-    case 'run.finished':
-    case 'step.started':
-    case 'step.finished':
-      return event.runId === runId;
-    default:
-      return false;
-  }
 }
 
 type RunFinished = Extract<TrackedSessionEvent, { type: 'run.finished' }>;

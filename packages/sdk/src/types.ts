@@ -224,7 +224,7 @@ export interface RunInfo {
   usage: Usage;
   /** Of models that have a price. US dollars. */
   costUsd?: number | undefined;
-  error?: EventError | undefined;
+  error?: WireError | undefined;
   startedAt: Date;
   finishedAt?: Date | undefined;
 }
@@ -237,8 +237,8 @@ export interface Usage {
   reasoningTokens: number;
 }
 
-/** An error inside an event; its `code` is one of the catalogue. */
-export interface EventError {
+/** An error as it crosses a wire; its `code` is one of the catalogue. */
+export interface WireError {
   code: string;
   message: string;
   retryable: boolean;
@@ -624,7 +624,7 @@ export type SessionEvent =
       usage: Usage;
       /** Of models that have a price. US dollars. */
       costUsd?: number | undefined;
-      error?: EventError | undefined;
+      error?: WireError | undefined;
     }
   /** Later events are live. */
   | {

@@ -1,4 +1,4 @@
-import { CodelabError } from '@codelab/protocol';
+import { BoundedMap, CodelabError } from '@codelab/protocol';
 import type { Connection } from './connection.ts';
 import type { Tool } from './tools.ts';
 import type { Approval, TrackedSessionEvent } from './types.ts';
@@ -61,8 +61,8 @@ export interface WorkerOptions {
 
 export function createWorker({ connection, sessionId, clientId, tools, onError }: WorkerOptions): Worker {
   const stopped = new AbortController();
-  /** The calls that run here, or did, with their outcomes. */
-  const taken = new Map<string, { abort: AbortController; outcome?: Outcome }>();
+  /** Calls that run here, or did, and what came of them. */
+  const taken = new BoundedMap<string, { abort: AbortController; outcome?: Outcome }>(MAX_REMEMBERED);
   const waiting = new Map<string, { approval: Approval; decided: AbortController }>();
   const handlers = new Set<ApprovalHandler>();
   let isWatching = false;
@@ -127,7 +127,6 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
     }
     const call: { abort: AbortController; outcome?: Outcome } = { abort: new AbortController() };
     taken.set(callId, call);
-    if (taken.size > MAX_REMEMBERED) taken.delete(taken.keys().next().value as string);
     call.outcome = await execute(request, call.abort.signal);
     if (!call.abort.signal.aborted) await deliver(callId, call.outcome);
   };

@@ -1,31 +1,31 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { CodelabError } from '@codelab/protocol';
+import { BoundedMap, CodelabError } from '@codelab/protocol';
 
-/** So many wrong keys are answered at once, so many at all; one of them is forgotten each second. */
+/** Wrong keys that are answered at once, and in all; one is forgotten each second. */
 const FREE = 10;
 const MOST = 100;
 const FORGOTTEN_PER_MS = 1 / 1000;
 const DELAY_MS = 10;
 const MAX_DELAY_MS = 1_000;
-/** What is remembered, and what waits, at a time. */
+/** The most addresses that are remembered, and the most callers that wait. */
 const MAX_ADDRESSES = 10_000;
 const MAX_WAITING = 512;
 
-/** Makes guessing keys slow: each address has its own count, and whoever has the right key never meets it. */
+/** Makes guessing keys slow: each address has its own count, and the right key is never delayed. */
 export interface Attempts {
-  /** A wrong key came from `address`. Resolves, after a pause that grows, with what it is told in place of `refusal` where there were too many. */
+  /** Counts a wrong key from `address`. Resolves, after a pause that grows, with `refusal`, or with another error where there were too many. */
   failed(address: string, refusal: CodelabError): Promise<CodelabError>;
 }
 
 export interface AttemptsOptions {
-  /** Milliseconds. Default: the clock. */
+  /** Returns the time in milliseconds. @default performance.now */
   now?: () => number;
   sleep?: (ms: number) => Promise<unknown>;
 }
 
 export function createAttempts({ now = () => performance.now(), sleep = pause }: AttemptsOptions = {}): Attempts {
   /** In order of use. */
-  const counts = new Map<string, { count: number; at: number }>();
+  const counts = new BoundedMap<string, { count: number; at: number }>(MAX_ADDRESSES);
   let waiting = 0;
   return {
     async failed(address, refusal) {
@@ -36,7 +36,6 @@ export function createAttempts({ now = () => performance.now(), sleep = pause }:
       const count = Math.min(left + 1, MOST * 1.5);
       counts.delete(name);
       counts.set(name, { count, at });
-      if (counts.size > MAX_ADDRESSES) counts.delete(counts.keys().next().value as string);
 
       const isOver = count > MOST || waiting >= MAX_WAITING;
       const delayMs = Math.min(MAX_DELAY_MS, Math.max(0, Math.floor(count - FREE)) * DELAY_MS);

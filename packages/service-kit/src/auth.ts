@@ -1,8 +1,9 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { CodelabError, PROTOCOL_VERSION_HEADER, protocolRefusal } from '@codelab/protocol';
+import { sha256 } from './sha256.ts';
 
-/** What a caller shows of itself. */
+/** A caller's credentials. */
 export interface Credentials {
   headers: IncomingHttpHeaders;
   /** From tRPC's `connectionParams` or from `?token=`, where a browser can't send headers. */
@@ -11,13 +12,13 @@ export interface Credentials {
   protocolVersion?: unknown;
 }
 
-/** Says why a caller is turned away, or undefined if it may pass. */
+/** Returns why a caller is turned away, or undefined if it may pass. */
 export type Authorize = (credentials: Credentials) => CodelabError | undefined;
 
-/** Whether a page of `origin` may come without a token, or show it late. `host` is whom it asked for. */
+/** True where a page of `origin` may come without a token, or show it late. `host` is the host that it asked for. */
 export type AllowOrigin = (origin: string, host: string | undefined) => boolean;
 
-/** Stands for a token that is none: no key is empty. */
+/** Stands for something that is no token: no key is empty. */
 const NO_KEY = '';
 
 /** Returns a token of a query or of JSON as one; undefined where none is shown. What is no text is a token all the same: a wrong one. */
@@ -33,7 +34,7 @@ export function tokenOfParams(params: unknown): string | undefined {
   return toToken((params as { token?: unknown }).token);
 }
 
-/** The token that a caller sent: `X-Internal-Auth`, then `Authorization: Bearer`, then `token`. */
+/** Returns the token that a caller sent: `X-Internal-Auth`, then `Authorization: Bearer`, then `token`. */
 export function tokenOf({ headers, token }: Credentials): string | undefined {
   const internal = headers['x-internal-auth'];
   if (typeof internal === 'string') return internal;
@@ -45,11 +46,10 @@ export function tokenOf({ headers, token }: Credentials): string | undefined {
 
 /** Compares in constant time, whatever the lengths. */
 export function isSameKey(given: string, expected: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(given), digest(expected));
+  return timingSafeEqual(sha256(given), sha256(expected));
 }
 
-/** Lets those pass who have the service's own key. `variable` is where a person finds it. */
+/** Lets callers pass that have the service's own key. `variable` is the setting that has it. */
 export function requireKey(key: string, variable: string): Authorize {
   return (credentials) => {
     const token = tokenOf(credentials);

@@ -3,20 +3,20 @@ import { createAttempts } from './attempts.ts';
 import { type Credentials, tokenOf } from './auth.ts';
 import type { Logger } from './logger.ts';
 
-/** How often the log is told that somebody guesses keys. Milliseconds. */
+/** Milliseconds between two log lines about guessed keys. */
 const LOG_EVERY_MS = 10_000;
 
-/** Refusals that would fill the log. */
+/** Refusals that are not logged one by one. */
 const countless = new WeakSet<CodelabError>();
 
-/** Whether an error is one of so many that a line for each would be no help. */
+/** True for an error of which there are too many to log each. */
 export function isCountless(error: CodelabError): boolean {
   return countless.has(error);
 }
 
-/** What a caller is told who is turned away. */
+/** Answers callers that are turned away. */
 export interface Doorkeeper {
-  /** `refusal`, or that there were too many of them. Whoever shows a wrong key waits for it, longer each time. */
+  /** Resolves with `refusal`, or with an error that says there were too many; after a wrong key later each time. */
   told(refusal: CodelabError, credentials: Credentials, address: string | undefined): Promise<CodelabError>;
 }
 
@@ -32,14 +32,17 @@ export function createDoorkeeper(log: Logger): Doorkeeper {
       countless.add(told);
       if (performance.now() - loggedAt > LOG_EVERY_MS) {
         loggedAt = performance.now();
-        log.warn({ address, event: 'keys.guessed' }, 'too many wrong keys come from an address: not each is logged');
+        log.warn(
+          { address, event: 'keys.guessed' },
+          'too many wrong keys from one address, not all of them are logged',
+        );
       }
       return told;
     },
   };
 }
 
-/** Whether a key was shown, wherever any of our services takes one. */
+/** True where a key was shown, in any place in which one of our services takes one. */
 function hasKey(credentials: Credentials): boolean {
   const { headers } = credentials;
   return tokenOf(credentials) !== undefined || headers['x-api-key'] !== undefined || headers['api-key'] !== undefined;

@@ -1,26 +1,19 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parse } from 'dotenv';
 import { z } from 'zod';
+import { findUp, repositoryRoot } from './find-up.ts';
 
 /** Values by full variable name, `GATEWAY__PORT`. */
 export type Variables = Record<string, string | undefined>;
 
-/** The environment as it is now, over the nearest `.env` from `cwd` up to the repository's root. */
+/** Returns the environment as it is now, over the nearest `.env` from `cwd` up to the repository's root. */
 export function readVariables(cwd = process.cwd()): Variables {
-  const file = findEnvFile(cwd);
+  const file = findUp('.env', cwd);
   return { ...(file === undefined ? {} : parse(readFileSync(file))), ...process.env };
 }
 
-function findEnvFile(from: string): string | undefined {
-  for (let folder = from; ; folder = dirname(folder)) {
-    const file = join(folder, '.env');
-    if (existsSync(file)) return file;
-    if (existsSync(join(folder, 'turbo.json')) || dirname(folder) === folder) return undefined;
-  }
-}
-
-/** A setting's mistakes, all of them, as the person who made them should read them. */
+/** Lists all mistakes in the settings, for the person who made them. */
 export class SettingsError extends Error {
   override readonly name = 'SettingsError';
   constructor(readonly mistakes: string[]) {
@@ -56,12 +49,12 @@ export function loadSettings<S extends z.ZodRawShape>(
   );
 }
 
-/** A value as it may be shown: what stands before an @ may be a password, and so may a parameter that says so. */
+/** Returns a value as it may be shown: what stands before an @ may be a password, and so may a parameter that says so. */
 function withoutPassword(value: string): string {
   return value.replace(/^([\w+.-]*:\/\/)?.*@/s, '$1…@').replace(/(passw\w*|pwd|secret|token|key)=[^&]*/gi, '$1=…');
 }
 
-/** Names with this prefix that no setting has: most likely misspelt. */
+/** Returns the names with this prefix that no setting has: most likely misspelt. */
 export function unknownSettings(variables: Variables, prefix: string, shape: z.ZodRawShape): string[] {
   return Object.keys(variables).filter(
     (name) => name.startsWith(prefix) && !Object.hasOwn(shape, name.slice(prefix.length)),
@@ -85,7 +78,7 @@ export const milliseconds = z.coerce
   .max(MAX_TIMER_MS, `must be at most ${MAX_TIMER_MS} (about 24.8 days)`)
   .meta({ title: 'milliseconds' });
 
-/** What can be sent as a header: printable ASCII. Messages have none of it, as it is often a key. */
+/** A value that can be sent as a header: printable ASCII. Messages never show it, as it is often a key. */
 export const headerValue = z
   .string()
   .regex(
@@ -145,12 +138,9 @@ export function requiredKey(variable: string, what: string) {
   });
 }
 
-/** The `.env` that a service started in `cwd` would read, whether there is one or not. */
+/** Returns the `.env` that a service started in `cwd` would read, whether there is one or not. */
 function envFileOf(cwd: string): string {
-  for (let folder = cwd; ; folder = dirname(folder)) {
-    if (existsSync(join(folder, '.env')) || existsSync(join(folder, 'turbo.json'))) return join(folder, '.env');
-    if (dirname(folder) === folder) return join(cwd, '.env');
-  }
+  return findUp('.env', cwd) ?? join(repositoryRoot(cwd) ?? cwd, '.env');
 }
 
 /** One `.env` serves all: where a service is given no key of another one's of its own, it takes that one's. */
@@ -161,19 +151,19 @@ export function withPeerKey(variables: Variables, variable: string, peer: string
 const PLACEHOLDERS = ['your-internal-key', 'change-me', 'changeme', 'secret', 'password'];
 const RUNS = ['0123456789', 'abcdefghijklmnopqrstuvwxyz', 'qwertyuiop', 'asdfghjkl', 'zxcvbnm'];
 
-/** Whether a key keeps anybody out: it is long, no placeholder, and neither a few characters again and again nor a run of them. */
+/** True for a key that keeps anybody out: long, no placeholder, neither a few characters again and again nor a run of them. */
 export function isRealKey(key: string): boolean {
   const plain = key.toLowerCase();
   if (key.length < 16 || PLACEHOLDERS.some((placeholder) => plain.replaceAll(placeholder, '') === '')) return false;
   return new Set(plain).size >= 6 && !isRepeated(plain) && !isRun(plain);
 }
 
-/** Whether a text is a shorter one, at least twice. */
+/** True for a text that is a shorter one, repeated. */
 function isRepeated(text: string): boolean {
   return (text + text).indexOf(text, 1) <= text.length / 2;
 }
 
-/** Whether most of a text goes along the alphabet, the digits, or the keyboard. */
+/** True where most of a text goes along the alphabet, the digits, or the keyboard. */
 function isRun(text: string): boolean {
   let steps = 0;
   for (let i = 1; i < text.length; i++) {

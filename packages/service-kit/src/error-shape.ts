@@ -15,7 +15,7 @@ const BY_TRPC_CODE: Partial<Record<TRPCError['code'], ErrorCode>> = {
   TOO_MANY_REQUESTS: 'RATE_LIMITED',
 };
 
-/** A request that does not fit its schema, with where and why. */
+/** Returns the error of a request that does not fit its schema, with each place and reason. */
 export function toValidationError(error: ZodError): CodelabError {
   const details = error.issues.slice(0, 20).map((issue) => ({ path: issue.path.join('.'), message: issue.message }));
   const message = details
@@ -24,7 +24,7 @@ export function toValidationError(error: ZodError): CodelabError {
   return new CodelabError('VALIDATION', message, { details, cause: error });
 }
 
-/** Whatever was thrown, as an error of the catalogue. What we did not expect is `INTERNAL` and says nothing of itself. */
+/** Returns anything thrown as an error of the catalogue. The unexpected is `INTERNAL`, and says nothing of itself. */
 export function toCodelabError(thrown: unknown): CodelabError {
   if (thrown instanceof CodelabError) return thrown;
   if (thrown instanceof ZodError) return toValidationError(thrown);
@@ -37,7 +37,7 @@ export function toCodelabError(thrown: unknown): CodelabError {
   return new CodelabError('INTERNAL', undefined, { cause: thrown });
 }
 
-/** The body of a failed HTTP request. */
+/** Returns the body of a failed HTTP request. */
 export function toErrorBody(error: CodelabError, requestId: string): { error: WireError } {
   return { error: toWireError(error, requestId) };
 }
@@ -46,7 +46,7 @@ export function statusOf(error: CodelabError): number {
   return errorCatalogue[error.code].status;
 }
 
-/** tRPC's error shape: our fields in `data`, and a `code` that clients don't take as a reason to reconnect. */
+/** Returns tRPC's error shape: our fields in `data`, and a `code` that clients don't take as a reason to reconnect. */
 export function toTrpcShape(error: CodelabError, requestId: string) {
   return {
     message: error.message,

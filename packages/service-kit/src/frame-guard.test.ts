@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { createFrameGuard } from './frame-guard.ts';
-import { CLIENT_LIMITS, SERVICE_LIMITS } from './limits.ts';
+import { CLIENT_LIMITS, SERVICE_LIMITS } from './socket-limits.ts';
 
 const limits = { ...CLIENT_LIMITS, burst: 100, perSecond: 10 };
 

@@ -1,5 +1,5 @@
 import { CodelabError } from '@codelab/protocol';
-import type { SocketLimits } from './limits.ts';
+import type { SocketLimits } from './socket-limits.ts';
 
 /** A message that says nothing costs as much as so many others: answering it is all that it is for. */
 const SENSELESS_COST = 16;
@@ -7,7 +7,7 @@ const SENSELESS_COST = 16;
 const REFUSED_COST = 0.5;
 const LEAST_WAIT_MS = 1_000;
 
-/** What a socket is closed with that does not stop. */
+/** The error that closes a socket which goes on after it was refused. */
 export const flooded = new CodelabError(
   'RATE_LIMITED',
   'Far too many messages came: send fewer, and wait where one is refused.',
@@ -15,11 +15,11 @@ export const flooded = new CodelabError(
 
 /** Counts what comes over one socket: a bucket that fills again with time. */
 export interface FrameGuard {
-  /** Why `count` messages are not taken now, if they are not. */
+  /** Takes `count` messages, or returns why they are not taken now. */
   take(count?: number): CodelabError | undefined;
   /** A message made no sense. */
   senseless(): void;
-  /** Whether what comes is more than is worth an answer: the socket is to be closed. */
+  /** True once more comes than is worth an answer: the socket is to be closed. */
   readonly isFlooded: boolean;
 }
 

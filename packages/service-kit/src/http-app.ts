@@ -16,17 +16,17 @@ import type { Doorkeeper } from './doorkeeper.ts';
 import { statusOf, toCodelabError, toErrorBody, toTrpcShape } from './error-shape.ts';
 import { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import { HEAD_MS, MAX_BATCH, MAX_BODY_BYTES, REQUEST_MS } from './limits.ts';
 import type { Logger } from './logger.ts';
-import { logFailure, type ServiceContext } from './trpc.ts';
+import { HEAD_MS, MAX_BATCH, MAX_BODY_BYTES, REQUEST_MS } from './socket-limits.ts';
+import { logFailure, type ServiceContext } from './trpc/procedure.ts';
 
 const TRPC_ROUTE = '/trpc/*';
-/** Who has been refused while still sending is cut off after so long. Milliseconds. */
+/** Milliseconds until a refused caller that goes on sending is cut off. */
 const LINGER_MS = 2_000;
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Who may ask for a route: anybody, or whoever may read the metrics. Default: whoever may use the service. */
+    /** Lets anybody ask for a route, or who may read the metrics. @default who may use the service */
     access?: 'anybody' | 'metrics';
   }
 }
@@ -109,7 +109,7 @@ export interface AdmissionOptions {
   authorize: Authorize;
   authorizeMetrics: Authorize;
   doorkeeper: Doorkeeper;
-  /** Whether `?token=` counts on every route. On `/trpc`, connectionParams count in any case. */
+  /** Takes `?token=` on every route. On `/trpc`, connectionParams count in any case. */
   takesTokenInUrl: boolean;
 }
 
@@ -234,7 +234,7 @@ const BY_FASTIFY_CODE: Record<string, CodelabError> = {
   FST_ERR_BAD_URL: new CodelabError('VALIDATION', 'The URL is not valid.'),
 };
 
-/** What a route or Fastify itself threw. */
+/** Returns what a route or Fastify itself threw, as one of our errors. */
 export function toHttpError(thrown: unknown): CodelabError {
   const code = (thrown as { code?: unknown } | null)?.code;
   return (typeof code === 'string' ? BY_FASTIFY_CODE[code] : undefined) ?? toCodelabError(thrown);

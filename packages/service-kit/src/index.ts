@@ -1,4 +1,3 @@
-export { answerMessages, historyOf, readAnswer, untracked } from './answer-stream.ts';
 export { type AllowOrigin, type Authorize, type Credentials, isSameKey, requireKey, tokenOf } from './auth.ts';
 export {
   collectMistakes,
@@ -20,19 +19,23 @@ export {
   withPeerKey,
 } from './env.ts';
 export { statusOf, toCodelabError, toErrorBody, toValidationError } from './error-shape.ts';
-export type { Flow } from './flow.ts';
-export { createFilter } from './globs.ts';
+export { findUp, repositoryRoot } from './find-up.ts';
 export { parseJsonBody, toHttpError } from './http-app.ts';
-export { type Handlers, implement } from './implement.ts';
 export { toInputId } from './input-id.ts';
 export { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
+export { answerMessages, historyOf, readAnswer, untracked } from './legacy-answer.ts';
 export { createLifecycle, type Lifecycle } from './lifecycle.ts';
 export { createLogger, type Logger } from './logger.ts';
 export { createMetrics } from './metrics.ts';
-export { createRpcClient, type RpcClient } from './rpc-client.ts';
+export { createCensor, createRedactor, SHORTEST_SECRET } from './redact.ts';
 export { runService } from './run-service.ts';
 export { type RunningService, serve } from './serve.ts';
-export type { SocketConnection, SocketDoor } from './sockets.ts';
+export { fingerprint, sha256 } from './sha256.ts';
+export type { SocketConnection, SocketEndpoint } from './sockets.ts';
 export { clientGone, openEventStream, type SseMessage, sendEventStream, whenGone } from './sse.ts';
-export { logFailure, procedure, router, type ServiceContext } from './trpc.ts';
-export { watchSaves } from './watch-saves.ts';
+export type { Backpressure } from './trpc/backpressure.ts';
+export { type Handlers, implement } from './trpc/implement.ts';
+export { logFailure, procedure, router, type ServiceContext } from './trpc/procedure.ts';
+export { createRpcClient, type RpcClient } from './trpc/rpc-client.ts';
+export { watchConfig } from './watch-file.ts';
+export { createFilter } from './wildcard.ts';

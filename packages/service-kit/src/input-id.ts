@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
+import { sha256 } from './sha256.ts';
 
-/** The input id of a message that an older client named `messageId`, which may be any text; `scope` is what the name is unique in. */
+/** Returns the input id of a message that an older client named `messageId`, which may be any text and is unique within `scope`. */
 export function toInputId(scope: string, messageId: string): string {
-  return `msg_${createHash('sha256').update(`${scope}\n${messageId}`).digest('hex').slice(0, 40)}`;
+  return `msg_${sha256(`${scope}\n${messageId}`).toString('hex').slice(0, 40)}`;
 }

@@ -3,7 +3,7 @@ const BACKSLASH = 92;
 const SHORT = 48;
 const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [91, 93, 123, 125];
 
-/** How deep the JSON that a service is sent may be nested. */
+/** The deepest nesting of JSON that a service takes. */
 export const MAX_JSON_DEPTH = 512;
 
 /**

@@ -1,10 +1,10 @@
 import { setMaxListeners } from 'node:events';
 
-/** What a service is doing, so that it can stop without breaking it. */
+/** Counts what a service is doing, so that it can stop without breaking it. */
 export interface Lifecycle {
   /** Aborted when the service begins to stop: finish what runs, begin nothing. */
   readonly draining: AbortSignal;
-  /** How many pieces of work there are. */
+  /** The number of pieces of work. */
   readonly active: number;
   /** Counts a piece of work that stopping waits for. Call the result when it is done; calling it twice is harmless. */
   begin(): () => void;

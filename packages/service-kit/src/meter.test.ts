@@ -1,7 +1,7 @@
 import { CodelabError } from '@codelab/protocol';
 import { expect, it } from 'vitest';
-import { ADDRESS_LIMITS, CLIENT_LIMITS, UNKNOWN_SOCKETS } from './limits.ts';
 import { createMeters, type Place } from './meter.ts';
+import { ADDRESS_LIMITS, CLIENT_LIMITS, UNKNOWN_SOCKETS } from './socket-limits.ts';
 
 const limited = (message: RegExp) =>
   expect.objectContaining({ code: 'RATE_LIMITED', message: expect.stringMatching(message) });

@@ -1,13 +1,13 @@
 import { CodelabError } from '@codelab/protocol';
-import { ADDRESS_LIMITS, type SocketLimits, UNKNOWN_SOCKETS } from './limits.ts';
+import { ADDRESS_LIMITS, type SocketLimits, UNKNOWN_SOCKETS } from './socket-limits.ts';
 
-/** What one socket has open. */
+/** Counts what one socket has open. */
 export interface Meter {
   /** Takes a place for a call; whoever took it gives it back. Throws `RATE_LIMITED` where there is none left. */
   enter(type: 'query' | 'mutation' | 'subscription'): () => void;
   /** Counts bytes that came, until `whole` or `close`. False where the caller holds too many. */
   bytes(count: number): boolean;
-  /** What came is a whole message now; or so much of it was a ping, and is gone. */
+  /** Says that what came is a whole message now, or that so much of it was a ping. */
   whole(count?: number): void;
   close(): void;
 }

@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Lifecycle } from './lifecycle.ts';
 
-/** A service's metrics: the process's own, how much is being worked on, and what the service adds. */
+/** Creates a service's metrics, with those of the process in it. */
 export function createMetrics(service: string): Registry {
   const registry = new Registry();
   registry.setDefaultLabels({ service });
@@ -9,7 +9,7 @@ export function createMetrics(service: string): Registry {
   return registry;
 }
 
-/** Adds what the serving itself has to tell. */
+/** Adds the metrics of serving: work and sockets. */
 export function addServingMetrics(registry: Registry, lifecycle: Lifecycle, openSockets: () => number): void {
   new Gauge({
     name: 'codelab_active_work',

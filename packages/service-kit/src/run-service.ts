@@ -26,7 +26,7 @@ export async function runService(name: string, create: () => ServiceProcess): Pr
   const stop = async (reason: string) => {
     if (stopping) return;
     stopping = true;
-    log.info({ reason }, `${name} stops`);
+    log.info({ reason, event: 'service.stopping' }, `${name} stops`);
     // Closing is bounded in itself; this is for what nobody foresaw.
     setTimeout(() => process.exit(1), shutdownTimeoutMs + 5000).unref();
     await running.close(shutdownTimeoutMs);

@@ -4,13 +4,13 @@ import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
 import { type AllowOrigin, type Authorize, type Credentials, requireServedVersion } from './auth.ts';
 import { createDoorkeeper } from './doorkeeper.ts';
-import { type Flow, freeFlow } from './flow.ts';
 import { addAdmission, createHttpApp, trpcRoutes } from './http-app.ts';
 import { createLifecycle, type Lifecycle } from './lifecycle.ts';
 import type { Logger } from './logger.ts';
 import { addServingMetrics, createMetrics } from './metrics.ts';
-import { createSocketServer, type SocketDoor } from './sockets.ts';
-import type { ServiceContext } from './trpc.ts';
+import { createSocketServer, type SocketEndpoint } from './sockets.ts';
+import { type Backpressure, noBackpressure } from './trpc/backpressure.ts';
+import type { ServiceContext } from './trpc/procedure.ts';
 
 export interface ServeOptions {
   name: string;
@@ -20,24 +20,24 @@ export interface ServeOptions {
   log: Logger;
   router: AnyRouter;
   authorize: Authorize;
-  /** Who may read `/metrics`. Default: as `authorize`. */
+  /** Authorizes readers of `/metrics`. @default authorize */
   authorizeMetrics?: Authorize;
-  /** Pages that may open a WebSocket without a token, or show it afterwards. Default: none. */
+  /** Allows pages to open a WebSocket without a token, or to show it afterwards. @default none */
   allowsOrigin?: AllowOrigin;
-  /** Callers that are services of ours, whose one socket carries many people's work. Default: none. */
+  /** True for a service of ours, whose one socket carries many people's work. @default none */
   isService?: (credentials: Credentials) => boolean;
-  /** Whether `?token=` counts on every route, as it does on WebSockets. Default: false. */
+  /** Takes `?token=` on every route, as on WebSockets. @default false */
   takesTokenInUrl?: boolean;
   /** Adds the service's own routes. */
   routes?: (
     app: FastifyInstance,
-    makeContext: (request: Credentials, requestId: string, flow?: Flow) => ServiceContext,
+    makeContext: (request: Credentials, requestId: string, backpressure?: Backpressure) => ServiceContext,
     lifecycle: Lifecycle,
   ) => void;
-  door?: SocketDoor;
-  /** Where the service's own work counts as well. Default: one of its own. */
+  door?: SocketEndpoint;
+  /** Counts the service's own work as well. @default a new one */
   lifecycle?: Lifecycle;
-  /** What `/metrics` shows. Default: the process's own metrics. */
+  /** The metrics of `/metrics`. @default those of the process */
   metrics?: Registry;
   /** Ends what still runs when its time is over. */
   onTimeout?: () => Promise<void>;
@@ -58,13 +58,17 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
   const app = createHttpApp({ name, version, log, lifecycle });
   const doorkeeper = createDoorkeeper(log);
 
-  const makeContext = (credentials: Credentials, requestId: string, flow: Flow = freeFlow): ServiceContext => ({
+  const makeContext = (
+    credentials: Credentials,
+    requestId: string,
+    backpressure: Backpressure = noBackpressure,
+  ): ServiceContext => ({
     requestId,
     refusal: isAdmitted(credentials) ? undefined : authorize(credentials),
     credentials,
     log,
     lifecycle,
-    flow,
+    backpressure,
   });
 
   options.routes?.(app, makeContext, lifecycle);
@@ -84,7 +88,7 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
   const address = app.server.address() as AddressInfo;
   const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
   const url = `http://${host}:${address.port}`;
-  log.info({ url }, `${name} listens on ${url}`);
+  log.info({ url, event: 'service.listening' }, `${name} listens on ${url}`);
 
   let closing: Promise<void> | undefined;
   return {

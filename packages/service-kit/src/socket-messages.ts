@@ -1,14 +1,14 @@
 import { isUtf8 } from 'node:buffer';
 import { CodelabError } from '@codelab/protocol';
 import type { RawData, WebSocket } from 'ws';
-import { MAX_BODY_BYTES } from './limits.ts';
+import { MAX_BODY_BYTES } from './socket-limits.ts';
 
 /** WebSocket close code: what came is against the rules. */
 const POLICY = 1008;
 const CLOSE_MS = 1_000;
 const MAX_REASON_BYTES = 123;
 
-/** Why a message can't be taken, if it can't. */
+/** Returns why a message can't be taken, if it can't. */
 export function refusalOfMessage(data: RawData, isBinary: boolean): CodelabError | undefined {
   if (isBinary) return new CodelabError('VALIDATION', 'Binary frames are not accepted: send JSON as a text frame.');
   const buffer = data as Buffer;

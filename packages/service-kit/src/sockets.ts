@@ -12,25 +12,26 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { type AllowOrigin, type Authorize, type Credentials, isAccessRefusal, tokenOf, toToken } from './auth.ts';
 import type { Doorkeeper } from './doorkeeper.ts';
 import { statusOf, toErrorBody } from './error-shape.ts';
-import { createSocketFlow, type Flow } from './flow.ts';
 import { createFrameGuard, flooded } from './frame-guard.ts';
 import { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import { CLIENT_LIMITS, MAX_FRAME_BYTES, SERVICE_LIMITS } from './limits.ts';
 import type { Logger } from './logger.ts';
 import { createMeters, type Meter, type Place } from './meter.ts';
+import { CLIENT_LIMITS, MAX_FRAME_BYTES, SERVICE_LIMITS } from './socket-limits.ts';
 import { closeFor, refusalOfMessage } from './socket-messages.ts';
-import type { ServiceContext } from './trpc.ts';
-import { createTrpcSockets } from './trpc-socket.ts';
+import { type Backpressure, createSocketBackpressure } from './trpc/backpressure.ts';
+import { corkWrites } from './trpc/cork-writes.ts';
+import type { ServiceContext } from './trpc/procedure.ts';
+import { createTrpcSockets } from './trpc/trpc-sockets.ts';
 import { boundUnknown, onConnectionParams } from './unknown-socket.ts';
 
 const HEARTBEAT_MS = 15_000;
 /** WebSocket close code: the service restarts. */
 const SERVICE_RESTART = 1012;
 
-/** A raw WebSocket door beside `/trpc`. */
-export interface SocketDoor {
-  /** Whether this door takes upgrades of `path`. */
+/** A raw WebSocket endpoint beside `/trpc`. */
+export interface SocketEndpoint {
+  /** True for a path whose upgrades this endpoint takes. */
   matches(path: string): boolean;
   /** Serves one connection. `receive` gets each text message that is valid UTF-8, not too large and not too deep. */
   open(connection: SocketConnection): { receive(text: string): void; refuse(error: CodelabError): void };
@@ -47,18 +48,18 @@ export interface SocketConnection {
 export interface SocketServerOptions {
   log: Logger;
   router: AnyRouter;
-  door?: SocketDoor | undefined;
+  door?: SocketEndpoint | undefined;
   lifecycle: Lifecycle;
   authorize: Authorize;
   doorkeeper: Doorkeeper;
-  /** Pages that may come without a token, or show it after the upgrade. Default: none. */
+  /** Allows pages to come without a token, or to show it after the upgrade. @default none */
   allowsOrigin?: AllowOrigin | undefined;
-  /** Whether a caller is one of our own services, whose one socket carries many people's work. Default: nobody is. */
+  /** True for one of our own services, whose one socket carries many people's work. @default nobody */
   isService?: ((credentials: Credentials) => boolean) | undefined;
-  makeContext: (credentials: Credentials, requestId: string, flow: Flow) => ServiceContext;
+  makeContext: (credentials: Credentials, requestId: string, backpressure: Backpressure) => ServiceContext;
 }
 
-/** The WebSockets of a service: tRPC at `/trpc`, and its door. */
+/** Serves the WebSockets of a service: tRPC at `/trpc`, and its endpoint. */
 export function createSocketServer(options: SocketServerOptions) {
   const { log, router, door, lifecycle, authorize, doorkeeper, makeContext } = options;
   const { allowsOrigin = () => false, isService = () => false } = options;
@@ -72,7 +73,7 @@ export function createSocketServer(options: SocketServerOptions) {
   const trpc = createTrpcSockets(router, server);
   const meters = createMeters();
 
-  const openDoor = (openable: SocketDoor, socket: WebSocket, url: URL, context: ServiceContext) => {
+  const openDoor = (openable: SocketEndpoint, socket: WebSocket, url: URL, context: ServiceContext) => {
     const closed = new AbortController();
     socket.once('close', () => closed.abort());
     const { receive, refuse } = openable.open({ socket, url, context, closed: closed.signal });
@@ -89,13 +90,13 @@ export function createSocketServer(options: SocketServerOptions) {
     });
   };
 
-  /** Lets a caller in who may come in. */
+  /** Serves an authorized caller. */
   const admit = (socket: WebSocket, raw: Duplex, request: IncomingMessage, credentials: Credentials): void => {
     const isOurs = isService(credentials);
     const limits = isOurs ? SERVICE_LIMITS : CLIENT_LIMITS;
     const meter = meters.open(isOurs ? undefined : request.socket.remoteAddress, limits);
     measure(socket, raw, meter);
-    const context = { ...makeContext(credentials, newId('con'), createSocketFlow(socket)), meter };
+    const context = { ...makeContext(credentials, newId('con'), createSocketBackpressure(socket)), meter };
     const url = urlOf(request);
     if (url.pathname === '/trpc') trpc.open(socket, request, context, limits);
     else if (door !== undefined) openDoor(door, socket, url, context);
@@ -154,9 +155,9 @@ export function createSocketServer(options: SocketServerOptions) {
     if (place instanceof CodelabError) return refuseUpgrade(raw, place);
     server.handleUpgrade(request, raw, head, (socket) => {
       socket.once('close', () => place?.leave());
-      socket.on('error', (error) => log.info({ reason: error.message }, 'a socket failed'));
+      socket.on('error', (error) => log.info({ reason: error.message, event: 'socket.failed' }, 'a socket failed'));
       keepAlive(socket);
-      sendTogether(socket, raw);
+      corkWrites(socket, raw);
       if (isPending) admitLater(socket, raw, request, credentials, place);
       else if (refusal !== undefined) {
         // tRPC's clients take a refused upgrade for a service that is away, and come again for ever.
@@ -170,7 +171,7 @@ export function createSocketServer(options: SocketServerOptions) {
   return {
     upgrade: (request: IncomingMessage, raw: Duplex, head: Buffer) => {
       upgrade(request, raw, head).catch((err) => {
-        log.error({ err }, 'an upgrade failed');
+        log.error({ err, event: 'upgrade.failed' }, 'an upgrade failed');
         raw.destroy();
       });
     },
@@ -209,7 +210,7 @@ function foreignOrigin(origin: string, refusal: CodelabError): CodelabError {
   );
 }
 
-/** Why this can't be a frame of the older wire, whatever is in it. */
+/** Returns why this can't be a frame of the older wire, whatever is in it. */
 function noFrame(data: Buffer): CodelabError | undefined {
   if (!/^\s*\{/.test(data.toString('latin1', 0, 100)))
     return new CodelabError('VALIDATION', 'The frame is not a JSON object.');
@@ -239,27 +240,7 @@ function measure(socket: WebSocket, raw: Duplex, meter: Meter): void {
   });
 }
 
-/**
- * What is sent within one turn of the event loop leaves in one write: many streams share a socket, and a write for each of their tokens
- * would cost more than all else that is done for it.
- */
-function sendTogether(socket: WebSocket, raw: Duplex): void {
-  const send = socket.send.bind(socket) as (...args: unknown[]) => void;
-  let isCorked = false;
-  socket.send = ((...args: unknown[]) => {
-    if (!isCorked) {
-      isCorked = true;
-      raw.cork();
-      setImmediate(() => {
-        isCorked = false;
-        raw.uncork();
-      });
-    }
-    send(...args);
-  }) as typeof socket.send;
-}
-
-/** Ends a connection whose other end has vanished without a word. */
+/** Ends a connection whose other end has vanished. */
 function keepAlive(socket: WebSocket): void {
   let alive = true;
   socket.on('pong', () => {

@@ -29,11 +29,11 @@ export function clientGone(response: ServerResponse): AbortSignal {
 
 export interface EventStreamOptions {
   headers?: Record<string, string>;
-  /** How long the head waits for the first message, so that a failure before it can have a status. Milliseconds, default 10,000. */
+  /** Milliseconds that the head waits for the first message, so that a failure before it can have a status. @default 10_000 */
   headAfterMs?: number;
-  /** How often a comment is sent. Milliseconds, default 15,000. */
+  /** Milliseconds between two comments. @default 15_000 */
   commentMs?: number;
-  /** What is sent last when the messages fail after the head. Without it the stream just ends. */
+  /** Returns the last message of a stream that fails after the head. Without it the stream just ends. */
   onFailure?: (thrown: unknown) => SseMessage | string;
 }
 

@@ -2,11 +2,11 @@ import type { Duplex } from 'node:stream';
 import { CodelabError } from '@codelab/protocol';
 import type { RawData, WebSocket } from 'ws';
 import { tokenOfParams } from './auth.ts';
-import { UNKNOWN_BYTES, UNKNOWN_MS } from './limits.ts';
+import { UNKNOWN_BYTES, UNKNOWN_MS } from './socket-limits.ts';
 import { closeFor } from './socket-messages.ts';
 
 /**
- * Bounds a socket whose caller is not known yet: so many bytes, unfinished messages included, and so much time. Returns what lifts the bounds.
+ * Limits a socket whose caller is not known yet: its bytes, unfinished messages included, and its time. Call the result to lift the limits.
  */
 export function boundUnknown(socket: WebSocket, raw: Duplex): () => void {
   let bytes = 0;
@@ -28,7 +28,7 @@ export function boundUnknown(socket: WebSocket, raw: Duplex): () => void {
   return lift;
 }
 
-/** The token of tRPC's connectionParams, which come as the first message. Calls back once; with undefined where there is none. */
+/** Reads the token of tRPC's connectionParams, which come as the first message. Calls back once; with undefined where there is none. */
 export function onConnectionParams(socket: WebSocket, take: (token: string | undefined) => void): void {
   socket.once('message', (data: RawData, isBinary: boolean) => {
     let params: unknown;

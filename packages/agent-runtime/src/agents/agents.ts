@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type AgentList, AgentName, CodelabError, Rule } from '@codelab/protocol';
-import { type Logger, SettingsError, watchSaves } from '@codelab/service-kit';
+import { type Logger, SettingsError, watchConfig } from '@codelab/service-kit';
 import { parse } from 'yaml';
 import { z } from 'zod';
 
@@ -61,23 +61,16 @@ export function loadAgents({ builtinFolder, folder: named, defaultAgent, log }: 
     if (mistakes.length > 0) throw new SettingsError(mistakes);
     return agents;
   };
-  let agents = read();
-
-  const reload = () => {
-    try {
-      agents = read();
-      log.info({ folder, agents: [...agents.keys()], event: 'agents.reload' }, 'the agents were reloaded');
-    } catch (error) {
-      if (error instanceof SettingsError)
-        log.error(
-          { mistakes: error.mistakes, event: 'agents.reload_failed' },
-          'the agents are invalid, keeping the old ones',
-        );
-      else
-        log.warn({ err: error, event: 'agents.reload_failed' }, 'the agents could not be read, keeping the old ones');
-    }
-  };
-  const watcher = folder === undefined ? undefined : watchSaves(folder, reload);
+  let agents = new Map<string, Agent>();
+  const watcher = watchConfig(folder, {
+    name: 'the agents',
+    read,
+    apply(now) {
+      agents = now;
+      return { agents: [...now.keys()] };
+    },
+    log,
+  });
 
   return {
     list: () => ({
@@ -95,7 +88,7 @@ export function loadAgents({ builtinFolder, folder: named, defaultAgent, log }: 
       throw new CodelabError('VALIDATION', `There is no agent "${name}", only ${[...agents.keys()].join(', ')}.`);
     },
     find: (name) => agents.get(name) ?? (agents.get(defaultAgent) as Agent),
-    close: () => watcher?.close(),
+    close: () => watcher.close(),
   };
 }
 

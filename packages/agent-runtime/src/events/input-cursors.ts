@@ -1,4 +1,7 @@
 /** The newest inputs that are known without asking the store. */
+import { BoundedMap } from '@codelab/protocol';
+
+/** How many of the newest are known without asking the store. */
 const MAX_RECENT = 100;
 
 /** Remembers the cursors at which inputs were accepted, for readers of their answers. */
@@ -11,12 +14,11 @@ export interface InputCursors {
 }
 
 export function createInputCursors(): InputCursors {
-  const recent = new Map<string, string>();
+  const recent = new BoundedMap<string, string>(MAX_RECENT);
   const waiters = new Set<{ inputId: string; done: (cursor?: string) => void }>();
   return {
     accepted(inputId, cursor) {
       recent.set(inputId, cursor);
-      if (recent.size > MAX_RECENT) recent.delete(recent.keys().next().value as string);
       for (const waiter of waiters) if (waiter.inputId === inputId) waiter.done(cursor);
     },
     recent: (inputId) => recent.get(inputId),

@@ -6,6 +6,7 @@ import {
   type SessionEvent,
   type SessionState,
   type TrackedEvent,
+  wholeEnd,
 } from '@codelab/protocol';
 import type { LiveItem, LiveStep } from './live-step.ts';
 import type { LogBudget } from './log-budget.ts';
@@ -188,7 +189,7 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
           });
         if (!isStreamed(kind)) return;
         for (let offset = Math.min(read?.length ?? 0, text.length); offset < text.length; ) {
-          const part = text.slice(offset, wholeCharacters(text, offset + MERGED_LENGTH));
+          const part = text.slice(offset, wholeEnd(text, offset + MERGED_LENGTH));
           yield tracked({ type: 'item.delta', itemId, text: part, offset });
           offset += part.length;
         }
@@ -346,12 +347,6 @@ function isStreamed(kind: Item['kind']): boolean {
 
 function hasMore(step: LiveStep, shown: ReadonlyMap<string, ShownItem>): boolean {
   return step.items.some(({ item, length }) => (shown.get(item.itemId)?.length ?? -1) < length);
-}
-
-/** Returns `end`, or one less where it would part two halves of a character. */
-function wholeCharacters(text: string, end: number): number {
-  const last = text.charCodeAt(end - 1);
-  return end < text.length && last >= 0xd800 && last < 0xdc00 ? end - 1 : end;
 }
 
 /** Returns the next pieces as one text, and moves behind them. */

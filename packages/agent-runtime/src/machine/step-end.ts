@@ -1,4 +1,4 @@
-import { CodelabError, type Item } from '@codelab/protocol';
+import { CodelabError, type Item, isErrorCode } from '@codelab/protocol';
 import type { ModelStep } from '../model/accumulate-step.ts';
 import type { StoredItem } from '../store/store.ts';
 import type { PreparedCall } from '../tools/tool-call.ts';
@@ -85,7 +85,7 @@ function endOf(draft: Draft, step: ModelStep, calls: Item[], isCancelled: boolea
 }
 
 function toCodelabError({ code, message, details, retryAfterMs }: NonNullable<ModelStep['error']>): CodelabError {
-  return new CodelabError(code, message, {
+  return new CodelabError(isErrorCode(code) ? code : 'INTERNAL', message, {
     ...(details === undefined ? {} : { details }),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });

@@ -93,7 +93,7 @@ export async function accumulateStep({ model, chunks, live }: AccumulateStepOpti
         step.finishReason = chunk.finishReason;
         break;
       case 'error':
-        step.error = chunk.error as WireError;
+        step.error = chunk.error;
     }
   }
   const last = current?.index;

@@ -1,11 +1,15 @@
-import type { Attachment, CompletionMessage, Item } from '@codelab/protocol';
+import {
+  type Attachment,
+  type CompletionMessage,
+  estimateTextTokens,
+  IMAGE_TOKENS,
+  type Item,
+} from '@codelab/protocol';
 import { jsonDepthExceeds, MAX_JSON_DEPTH } from '@codelab/service-kit';
 import type { StoredItem } from '../store/store.ts';
 
-/** An estimate: providers differ, and their own count is used where it is known. */
-const CHARACTERS_PER_TOKEN = 4;
-/** The estimate of an image or a file. */
-const IMAGE_TOKENS = 1_600;
+/** Tokens of a message beside its texts. */
+const MESSAGE_TOKENS = 4;
 
 /** The conversation as the model is given it. */
 export interface ModelContext {
@@ -139,18 +143,12 @@ function toContent(item: Item, attachments: Attachment[] | undefined): Role<'use
 
 /** Estimates the tokens of messages. */
 export function estimateTokens(messages: CompletionMessage[]): number {
-  let characters = 0;
-  let images = 0;
+  let tokens = messages.length * MESSAGE_TOKENS;
   const count = (value: unknown): void => {
-    if (typeof value === 'string') {
-      if (value.startsWith('data:')) images++;
-      else characters += value.length;
-    } else if (Array.isArray(value)) value.forEach(count);
+    if (typeof value === 'string') tokens += value.startsWith('data:') ? IMAGE_TOKENS : estimateTextTokens(value);
+    else if (Array.isArray(value)) value.forEach(count);
     else if (typeof value === 'object' && value !== null) Object.values(value).forEach(count);
   };
-  for (const message of messages) {
-    characters += 16;
-    count(message);
-  }
-  return Math.ceil(characters / CHARACTERS_PER_TOKEN) + images * IMAGE_TOKENS;
+  messages.forEach(count);
+  return Math.ceil(tokens);
 }

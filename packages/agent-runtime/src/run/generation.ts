@@ -1,4 +1,11 @@
-import { addUsage, type CompletionChunk, type CompletionMessage, newId, noUsage } from '@codelab/protocol';
+import {
+  addUsage,
+  type CompletionChunk,
+  type CompletionMessage,
+  estimateTextTokens,
+  newId,
+  noUsage,
+} from '@codelab/protocol';
 import type { Logger } from '@codelab/service-kit';
 import type { Agents } from '../agents/agents.ts';
 import { createLiveStep, type LiveStep } from '../events/live-step.ts';
@@ -90,7 +97,7 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
     const agent = agents.find(of.stored.session.agent);
     const system: CompletionMessage[] = agent.prompt === '' ? [] : [{ role: 'system', content: agent.prompt }];
     const tools = withoutTools ? [] : toCompletionTools(registry.toolsOf(of.stored.tools, agent).values());
-    overhead = estimateTokens(system) + Math.ceil(JSON.stringify(tools).length / 4);
+    overhead = estimateTokens(system) + Math.ceil(estimateTextTokens(JSON.stringify(tools)));
     return { system, tools };
   };
   const windowNow = () =>

@@ -9,7 +9,7 @@ import {
   type RuleAdd,
   type Session,
 } from '@codelab/protocol';
-import { fingerprint } from '../lib/fingerprint.ts';
+import { fingerprint } from '@codelab/service-kit';
 import type { Inputs } from '../machine/session-machine.ts';
 import type { CallState, SessionState } from '../machine/state.ts';
 import { withoutHunks } from '../policy/patch.ts';

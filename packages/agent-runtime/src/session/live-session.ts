@@ -1,5 +1,5 @@
 import { type Attachment, CodelabError, type Input as Message } from '@codelab/protocol';
-import { fingerprint } from '../lib/fingerprint.ts';
+import { fingerprint } from '@codelab/service-kit';
 import { withTimeout } from '../lib/with-timeout.ts';
 import { isSameResult } from '../machine/session-machine.ts';
 import type { StoredInput, StoredSession } from '../store/store.ts';

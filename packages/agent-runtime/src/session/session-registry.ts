@@ -17,8 +17,8 @@ import {
   type SessionList,
   type TrackedEvent,
 } from '@codelab/protocol';
+import { fingerprint } from '@codelab/service-kit';
 import { createLogBudget } from '../events/log-budget.ts';
-import { fingerprint } from '../lib/fingerprint.ts';
 import { createMutex, type Mutex } from '../lib/mutex.ts';
 import { parsePageCursor, toPageCursor } from '../lib/page-cursor.ts';
 import { Conflict } from '../store/commit-queue.ts';

@@ -1,6 +1,14 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { CodelabError, MAX_TOOLS, MAX_TOOLS_BYTES, type ToolKind, ToolSpec, toolBytes } from '@codelab/protocol';
-import { type Logger, SettingsError, watchSaves } from '@codelab/service-kit';
+import {
+  CodelabError,
+  MAX_TOOLS,
+  MAX_TOOLS_BYTES,
+  type ToolKind,
+  ToolSpec,
+  toolBytes,
+  wholePart,
+} from '@codelab/protocol';
+import { type Logger, SettingsError, watchConfig } from '@codelab/service-kit';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -13,7 +21,6 @@ import {
 } from '@modelcontextprotocol/sdk/types.js';
 import type { JsonSchemaValidator } from '@modelcontextprotocol/sdk/validation/types.js';
 import { z } from 'zod';
-import { wholePart } from '../lib/whole-part.ts';
 import { withTimeout } from '../lib/with-timeout.ts';
 import { createMcpRedactor, failureOf } from './mcp-secrets.ts';
 import type { SchemaChecker } from './schema-checker.ts';
@@ -69,8 +76,7 @@ export function startMcpServers(file: string | undefined, schemas: SchemaChecker
   if (!existsSync(file)) throw new SettingsError([`AGENT_RUNTIME__MCP_CONFIG=${file}: there is no such file`]);
   const servers = new Map<string, { config: string; server: McpServer }>();
 
-  const apply = () => {
-    const { mcpServers } = readConfig(file);
+  const apply = ({ mcpServers }: z.infer<typeof McpConfig>) => {
     for (const [name, { config, server }] of servers) {
       if (JSON.stringify(mcpServers[name]) === config) continue;
       servers.delete(name);
@@ -80,19 +86,14 @@ export function startMcpServers(file: string | undefined, schemas: SchemaChecker
       if (servers.has(name) || config.disabled) continue;
       servers.set(name, { config: JSON.stringify(config), server: startServer(name, config, schemas, log) });
     }
+    return { servers: [...servers.keys()] };
   };
-  apply();
-  const watcher = watchSaves(file, () => {
-    try {
-      apply();
-      log.info({ file, servers: [...servers.keys()], event: 'mcp.reload' }, 'the list of MCP servers was reloaded');
-    } catch (error) {
-      const mistakes = error instanceof SettingsError ? error.mistakes : undefined;
-      log.error(
-        { file, ...(mistakes === undefined ? failureOf(error) : { mistakes }), event: 'mcp.reload_failed' },
-        'the list of MCP servers is invalid, keeping the old one',
-      );
-    }
+  const watcher = watchConfig(file, {
+    name: 'the list of MCP servers',
+    read: () => readConfig(file),
+    apply,
+    toLogFields: failureOf,
+    log,
   });
   return {
     tools: () => [...servers.values()].flatMap(({ server }) => server.tools()),

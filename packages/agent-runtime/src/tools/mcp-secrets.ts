@@ -1,8 +1,5 @@
 import { isOutside, normalizePath } from '@codelab/protocol';
-
-/** Shorter values are not redacted: they would be found in ordinary words. */
-const SHORTEST = 8;
-const CENSOR = '[redacted]';
+import { createRedactor } from '@codelab/service-kit';
 
 /** The parts of a server's configuration that may hold secrets. */
 export interface Secretive {
@@ -13,22 +10,14 @@ export interface Secretive {
 
 /** Returns a function that redacts the configured headers, environment variables and credentials of URLs in a text. */
 export function createMcpRedactor({ url, headers = {}, env = {} }: Secretive): (text: string) => string {
-  const known = new Set<string>();
-  const add = (secret: string) => {
-    // Of `Bearer <key>` the key alone is one.
-    for (const part of [secret, ...secret.split(/\s+/)])
-      if (part.length >= SHORTEST)
-        for (const form of [part, JSON.stringify(part).slice(1, -1), encodeURIComponent(part)]) known.add(form);
-  };
-  for (const value of Object.values(headers)) add(value);
+  const secrets = Object.values(headers);
   for (const value of Object.values(env)) {
-    // A path is no secret, and tools name paths all the time.
-    if (!isOutside(normalizePath(value))) add(value);
-    for (const secret of credentialsOf(value)) add(secret);
+    // Tools tell paths, and are nothing without them.
+    if (!isOutside(normalizePath(value))) secrets.push(value);
+    secrets.push(...credentialsOf(value));
   }
-  if (url !== undefined) for (const secret of credentialsOf(url)) add(secret);
-  const longestFirst = [...known].sort((a, b) => b.length - a.length);
-  return (text) => longestFirst.reduce((rest, secret) => rest.replaceAll(secret, CENSOR), text);
+  if (url !== undefined) secrets.push(...credentialsOf(url));
+  return createRedactor(secrets, { cutOff: false });
 }
 
 function credentialsOf(url: string): string[] {

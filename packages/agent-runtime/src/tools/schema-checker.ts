@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { CodelabError, type ToolSpec } from '@codelab/protocol';
+import { BoundedMap, CodelabError, type ToolSpec } from '@codelab/protocol';
 
 type Schema = ToolSpec['inputSchema'];
 
@@ -54,15 +54,14 @@ export function createSchemaChecker(options: SchemaCheckerOptions = {}): SchemaC
   const calls = createLane({ compileMs, checkMs });
   /** Runs schemas that have taken too long before, so that they hold up only each other. */
   const slow = createLane({ compileMs, checkMs });
-  const suspects = new Set<string>();
+  const suspects = new BoundedMap<string, true>(MAX_SUSPECTS);
 
   const ask = async (schema: Schema, args: unknown, isUrgent: boolean, signal?: AbortSignal): Promise<Answer> => {
     const text = JSON.stringify(schema);
     const lane = suspects.has(text) ? slow : calls;
     const answer = await lane.run({ schema: text, args, waitMs: isUrgent ? waitMs : 2 * waitMs, signal }, isUrgent);
     if (answer.isLate === 'ran') {
-      suspects.add(text);
-      if (suspects.size > MAX_SUSPECTS) suspects.delete(suspects.values().next().value as string);
+      suspects.set(text, true);
     }
     return answer;
   };

@@ -1,7 +1,6 @@
-import { PlanEntry } from '@codelab/protocol';
+import { PlanEntry, wholePart } from '@codelab/protocol';
 import { z } from 'zod';
 import type { Agents } from '../agents/agents.ts';
-import { wholePart } from '../lib/whole-part.ts';
 import type { Store } from '../store/store.ts';
 import { calculator } from './calculator.ts';
 import { type ServerTool, serverTool } from './server-tool.ts';

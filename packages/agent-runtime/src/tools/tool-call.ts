@@ -7,10 +7,10 @@ import {
   type Resolution,
   type Rule,
   type ToolOutcome,
+  wholePart,
 } from '@codelab/protocol';
 import { jsonDepthExceeds } from '@codelab/service-kit';
 import type { Agent } from '../agents/agents.ts';
-import { wholePart } from '../lib/whole-part.ts';
 import { changesOf } from '../policy/patch.ts';
 import { deniedPaths, evaluate, rememberedResource, rootsOf, type ToolAction } from '../policy/policy.ts';
 import type { Tool, ToolRegistry } from './tool-registry.ts';

@@ -1,4 +1,5 @@
 import {
+  BoundedMap,
   CodelabError,
   createEventMender,
   createLegacyFrames,
@@ -17,7 +18,7 @@ import {
   historyOf,
   logFailure,
   type SocketConnection,
-  type SocketDoor,
+  type SocketEndpoint,
   toCodelabError,
   toInputId,
   toValidationError,
@@ -34,7 +35,7 @@ const MAX_KNOWN = 1_000;
 const CLIENT_ID = 'ide';
 
 /** `/ws/{session_id}`: the raw WebSocket of older IDE clients. PROTOCOL.md §8. */
-export function createLegacyDoor(router: ReturnType<typeof createRouter>): SocketDoor {
+export function createLegacyDoor(router: ReturnType<typeof createRouter>): SocketEndpoint {
   return {
     matches: (path) => PATH.test(path),
     open: (connection) => openConnection(router, connection),
@@ -58,8 +59,8 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
   /** Resolves once this connection reads the session's events: then a message may be sent. */
   let watching: Promise<void> | undefined;
   const tools = createLegacyToolFrames();
-  /** The inputs that this connection has sent, with its own ids for them: one that is sent again has been shown, or will be. */
-  const known = new Map<string, string | undefined>();
+  /** Inputs that this connection has sent, and what it calls them: one that is sent again has been shown, or will be. */
+  const known = new BoundedMap<string, string | undefined>(MAX_KNOWN);
   const frames = createLegacyFrames({ isOwn: (inputId) => known.has(inputId) });
   const history = historyOf(caller, sessionId);
   const sending = new Set<string>();
@@ -96,7 +97,7 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
         for await (const event of untracked<SessionEvent>(events)) {
           ready();
           await show(() => mender.push(event));
-          await context.flow.writable(closed);
+          await context.backpressure.writable(closed);
         }
       };
       follow()
@@ -143,7 +144,6 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
     const isNew = !known.has(inputId);
     if (isNew) {
       known.set(inputId, messageId);
-      if (known.size > MAX_KNOWN) known.delete(known.keys().next().value as string);
       mender.expect(inputId);
     }
     sending.add(inputId);

@@ -1,6 +1,5 @@
-import { hash } from 'node:crypto';
 import { CodelabError, newId, noUsage } from '@codelab/protocol';
-import { type Credentials, isRealKey, type Logger, tokenOf } from '@codelab/service-kit';
+import { type Credentials, isRealKey, type Logger, sha256, tokenOf } from '@codelab/service-kit';
 import type { Config, VirtualKey } from '../config/config.ts';
 import { createNameFilter } from '../config/name-filter.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -67,11 +66,11 @@ export function createVirtualKeys({
     const digest = digestOf(name, key, variables, log);
     if (digest !== undefined) callers.set(digest, createCaller(name, key, { counters, costOf, clock, log }));
   }
-  callers.set(sha256(internalKey), internal);
+  callers.set(sha256(internalKey).toString('hex'), internal);
   return {
     find(credentials) {
       const token = credentialOf(credentials);
-      return token === undefined ? undefined : callers.get(sha256(token));
+      return token === undefined ? undefined : callers.get(sha256(token).toString('hex'));
     },
     refusalOf: unknownKey,
     usage: (caller) =>
@@ -103,10 +102,6 @@ function unknownKey(credentials: Credentials): CodelabError {
   );
 }
 
-function sha256(text: string): string {
-  return hash('sha256', text, 'hex');
-}
-
 function digestOf(
   name: string,
   { key_env: variable, key_sha256: digest }: VirtualKey,
@@ -115,7 +110,7 @@ function digestOf(
 ): string | undefined {
   if (variable === undefined) return digest?.toLowerCase();
   const key = variables[variable];
-  if (key !== undefined && isRealKey(key)) return sha256(key);
+  if (key !== undefined && isRealKey(key)) return sha256(key).toString('hex');
   const why = key ? 'is no key of at least 16 characters, not the same few again and again' : 'is not set';
   log.warn({ keyName: name, event: 'key.disabled' }, `the virtual key ${name} is disabled: ${variable} ${why}`);
   return undefined;

@@ -63,7 +63,7 @@ export function createCompletionProcedures({ services, keys }: CompletionOptions
           for (const chunk of chunks) {
             if (chunk.type === 'start' && isOpen) continue;
             isOpen = true;
-            await ctx.flow.writable(signal);
+            await ctx.backpressure.writable(signal);
             yield tracked(String(number++), chunk as CompletionChunk);
           }
         }

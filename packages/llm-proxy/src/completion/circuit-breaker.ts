@@ -1,3 +1,4 @@
+import { BoundedMap } from '@codelab/protocol';
 import type { Logger } from '@codelab/service-kit';
 import type { Route } from '../routing/model-router.ts';
 
@@ -41,7 +42,7 @@ interface Breaker {
 const MAX_ROUTES = 1_000;
 
 export function createBreakers({ failures, cooldownMs, now, log }: BreakerOptions): Breakers {
-  const breakers = new Map<string, Breaker>();
+  const breakers = new BoundedMap<string, Breaker>(MAX_ROUTES);
   const find = (route: Route) => breakers.get(keyOf(route));
   return {
     admit(route) {
@@ -79,7 +80,6 @@ export function createBreakers({ failures, cooldownMs, now, log }: BreakerOption
         const { provider, model } = breaker;
         log.warn({ provider, model, failures, cooldownMs, event: 'circuit_breaker.opened' }, 'circuit breaker opened');
       }
-      if (!breakers.has(key) && breakers.size >= MAX_ROUTES) breakers.delete(breakers.keys().next().value as string);
       breakers.set(key, breaker);
     },
     released(route) {

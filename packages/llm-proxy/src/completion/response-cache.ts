@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { sha256 } from '@codelab/service-kit';
 import { LRUCache } from 'lru-cache';
 import type { Config } from '../config/config.ts';
 
@@ -56,5 +56,5 @@ function sizeOf(part: unknown): number {
 
 /** Returns the cache key of a request to an endpoint. */
 export function cacheKeyOf(endpoint: string, body: Buffer | string): string {
-  return createHash('sha256').update(endpoint).update('\0').update(body).digest('base64');
+  return sha256(endpoint, '\0', body).toString('base64');
 }

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
-import { type Logger, SettingsError, watchSaves } from '@codelab/service-kit';
-import { Config, ConfigError, parseConfig } from './config.ts';
+import { basename, resolve } from 'node:path';
+import { findUp, type Logger, SettingsError, watchConfig } from '@codelab/service-kit';
+import { Config, parseConfig } from './config.ts';
 
 const DEFAULT_NAME = 'llm-proxy.config.yaml';
 
@@ -12,11 +12,7 @@ export function findConfigFile(named: string | undefined, cwd = process.cwd()): 
     if (existsSync(file)) return file;
     throw new SettingsError([`LLM_PROXY__CONFIG=${named}: there is no such file`]);
   }
-  for (let folder = cwd; ; folder = dirname(folder)) {
-    const file = join(folder, DEFAULT_NAME);
-    if (existsSync(file)) return file;
-    if (existsSync(join(folder, 'turbo.json')) || dirname(folder) === folder) return undefined;
-  }
+  return findUp(DEFAULT_NAME, cwd);
 }
 
 /**
@@ -28,34 +24,19 @@ export function followConfigFile(
   log: Logger,
   onChange: (config: Config) => void,
 ): { close(): void } {
-  if (file === undefined) {
-    onChange(Config.parse({}));
-    return { close: () => {} };
-  }
-  let text = readFileSync(file, 'utf8');
-  try {
-    onChange(parseConfig(text, basename(file)));
-  } catch (error) {
-    throw error instanceof ConfigError ? new SettingsError(error.mistakes) : error;
-  }
-  const reload = () => {
-    try {
-      const now = readFileSync(file, 'utf8');
-      if (now === text) return;
-      text = now;
-      onChange(parseConfig(now, basename(file)));
-      log.info({ file, event: 'config.reloaded' }, 'configuration reloaded');
-    } catch (error) {
-      if (!(error instanceof ConfigError))
-        return log.warn(
-          { file, err: error, event: 'config.unreadable' },
-          'configuration could not be read, the one before stays',
-        );
-      log.error(
-        { file, mistakes: error.mistakes, event: 'config.invalid' },
-        `configuration is invalid, the one before stays: ${error.message}`,
-      );
-    }
-  };
-  return watchSaves(file, reload);
+  let text: string | undefined;
+  return watchConfig(file, {
+    name: 'the configuration',
+    read() {
+      if (file === undefined) return Config.parse({});
+      const before = text;
+      text = readFileSync(file, 'utf8');
+      return text === before ? undefined : parseConfig(text, basename(file));
+    },
+    apply(config) {
+      onChange(config);
+      return {};
+    },
+    log,
+  });
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
+import type { SettingsError } from '@codelab/service-kit';
 import { expect, it } from 'vitest';
-import { type ConfigError, parseConfig } from './config.ts';
+import { parseConfig } from './config.ts';
 
 it('reads providers and aliases; an empty file is none', () => {
   const text = `
@@ -60,7 +61,7 @@ it.each([
     parseConfig(text, 'c.yaml');
     expect.unreachable();
   } catch (error) {
-    expect((error as ConfigError).mistakes[0]).toMatch(mistake);
+    expect((error as SettingsError).mistakes[0]).toMatch(mistake);
   }
 });
 

@@ -1,4 +1,4 @@
-import { headerValue, MAX_TIMER_MS } from '@codelab/service-kit';
+import { headerValue, MAX_TIMER_MS, SettingsError } from '@codelab/service-kit';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 
@@ -115,25 +115,17 @@ export const Config = z.strictObject({
 });
 export type Config = z.infer<typeof Config>;
 
-/** Thrown for an invalid configuration file: has all mistakes, each with its line. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-  constructor(readonly mistakes: string[]) {
-    super(mistakes.join('\n'));
-  }
-}
-
-/** Parses a configuration file. Throws `ConfigError`. */
+/** Throws `SettingsError`. */
 export function parseConfig(text: string, file: string): Config {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines });
   const at = (offset: number | undefined) => `${file}:${offset === undefined ? 1 : lines.linePos(offset).line}`;
   if (document.errors.length > 0) {
-    throw new ConfigError(document.errors.map((error) => `${at(error.pos[0])}: ${error.message.split('\n')[0]}`));
+    throw new SettingsError(document.errors.map((error) => `${at(error.pos[0])}: ${error.message.split('\n')[0]}`));
   }
   const result = Config.safeParse(document.toJS() ?? {});
   if (result.success) return result.data;
-  throw new ConfigError(
+  throw new SettingsError(
     result.error.issues.map(
       ({ path, message }) => `${at(offsetOf(document, path))}: ${path.join('.') || 'the file'}: ${message}`,
     ),

@@ -1,7 +1,6 @@
-/** Average of English text. */
-export const CHARACTERS_A_TOKEN = 4;
+import { CHARACTERS_PER_TOKEN } from '@codelab/protocol';
 
-/** Estimates the tokens of a text that has so many characters. */
+/** Estimates the tokens of an answer that is only counted, not read: in any script. */
 export function tokensOf(characters: number): number {
-  return Math.ceil(characters / CHARACTERS_A_TOKEN);
+  return Math.ceil(characters / CHARACTERS_PER_TOKEN);
 }

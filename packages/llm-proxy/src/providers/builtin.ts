@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CodelabError, type CompletionMessage, type CompletionRequest } from '@codelab/protocol';
+import { CodelabError, type CompletionMessage, type CompletionRequest, estimateTextTokens } from '@codelab/protocol';
 import { toAbortSignal } from '../lib/cancel-token.ts';
-import { tokensOf } from '../lib/token-length.ts';
 import type { BuiltinProvider, ProviderChunk } from './provider.ts';
 
 /** Upper bound for all pauses of an answer together. */
@@ -23,8 +22,8 @@ export function createBuiltinProvider(options: BuiltinOptions): BuiltinProvider 
     async *stream(request, signal) {
       yield { type: 'start', model: `builtin/${request.model}`, provider: 'builtin' };
       const answer = answerOf(request, options);
-      const inputTokens = tokensOf(request.messages.map((message) => textOf(message)).join(' ').length);
-      const outputTokens = tokensOf((answer.text + answer.calls.map((call) => call.arguments).join(' ')).length);
+      const inputTokens = countTokens(request.messages.map((message) => textOf(message)).join(' '));
+      const outputTokens = countTokens(answer.text + answer.calls.map((call) => call.arguments).join(' '));
       yield* speak(answer.text, options.delayMs, toAbortSignal(signal));
       for (const [index, call] of answer.calls.entries()) yield { type: 'tool_call', index, ...call };
       yield { type: 'usage', usage: { inputTokens, outputTokens, cachedTokens: 0, reasoningTokens: 0 } };
@@ -130,4 +129,8 @@ function lastUserText(messages: CompletionMessage[]): string {
 function trailingResults(messages: CompletionMessage[]): string[] {
   const last = messages.findLastIndex(({ role }) => role !== 'tool');
   return messages.slice(last + 1).map(textOf);
+}
+
+function countTokens(text: string): number {
+  return Math.ceil(estimateTextTokens(text));
 }

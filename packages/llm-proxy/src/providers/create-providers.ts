@@ -1,7 +1,6 @@
-import { headerValue } from '@codelab/service-kit';
-import { type Config, ConfigError } from '../config/config.ts';
+import { createCensor, createRedactor, headerValue, SettingsError } from '@codelab/service-kit';
+import type { Config } from '../config/config.ts';
 import type { ProviderNames } from '../errors/provider-error.ts';
-import { createCensor, createRedactor } from '../errors/redact.ts';
 import type { HttpClient } from '../http-client/http-client.ts';
 import { createHttpProvider } from './http-provider.ts';
 import type { Provider } from './provider.ts';
@@ -23,7 +22,7 @@ export type ProviderSettings = {
   [K in `${Uppercase<KnownId>}_${'API_KEY' | 'BASE_URL'}`]?: string | undefined;
 } & { variables: Readonly<Record<string, string | undefined>> };
 
-/** Creates the configured providers, and those that may be discovered on default ports. Throws `ConfigError` where a key cannot be sent. */
+/** Creates the configured providers, and those that may be discovered on default ports. Throws `SettingsError` where a key cannot be sent. */
 export function createProviders(
   settings: ProviderSettings,
   config: Config,
@@ -35,7 +34,7 @@ export function createProviders(
     const prefix = `LLM_PROXY__${id.toUpperCase()}` as `LLM_PROXY__${Uppercase<typeof id>}`;
     const apiKey = settings[`${id.toUpperCase() as Uppercase<typeof id>}_API_KEY`];
     const baseUrl = settings[`${id.toUpperCase() as Uppercase<typeof id>}_BASE_URL`];
-    const secrets = { redact: createRedactor([apiKey]), censor: createCensor(apiKey, {}) };
+    const secrets = { redact: createRedactor([apiKey], { cutOff: true }), censor: createCensor(apiKey, {}) };
     const names = { name, keyVariable: `${prefix}_API_KEY`, urlVariable: `${prefix}_BASE_URL`, ...secrets };
     const isWanted = apiKey !== undefined || baseUrl !== undefined;
     if (!isWanted && (id === 'openai' || id === 'anthropic')) return;
@@ -52,12 +51,12 @@ export function createProviders(
     const apiKey = variable === undefined ? undefined : settings.variables[variable]?.trim();
     const checked = headerValue.optional().safeParse(apiKey);
     if (!checked.success)
-      throw new ConfigError([`providers.${id}.api_key_env: ${variable}=…: ${checked.error.issues[0]?.message}`]);
+      throw new SettingsError([`providers.${id}.api_key_env: ${variable}=…: ${checked.error.issues[0]?.message}`]);
     const names = {
       name: id,
       keyVariable: variable ?? `providers.${id}.api_key_env`,
       urlVariable: `providers.${id}.base_url`,
-      redact: createRedactor([apiKey, ...Object.values(headers)]),
+      redact: createRedactor([apiKey, ...Object.values(headers)], { cutOff: true }),
       censor: createCensor(apiKey, headers),
     };
     const wanted = { id, names, apiKey, baseUrl, headers, httpClient, hasStreamUsage: provider.stream_usage };

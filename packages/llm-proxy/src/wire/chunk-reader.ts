@@ -1,7 +1,6 @@
-import { CodelabError, type FinishReason, type Usage } from '@codelab/protocol';
+import { CodelabError, estimateTextTokens, type FinishReason, type Usage } from '@codelab/protocol';
 import { type ProviderNames, toCutError, toStreamFault, toUnreadableError } from '../errors/provider-error.ts';
 import { type ProviderFault, toFault } from '../errors/provider-fault.ts';
-import { tokensOf } from '../lib/token-length.ts';
 import {
   type AnswerReader,
   type CountedUsage,
@@ -34,7 +33,7 @@ export function createChunkReader(
   const framer = createSseFramer();
   let hasBegun = false;
   let isComplete = false;
-  let characters = 0;
+  let tokens = 0;
   let failure: unknown;
   let opened = noChoices;
 
@@ -75,8 +74,8 @@ export function createChunkReader(
     for (const chunk of out) {
       if (!isAnswer(chunk)) continue;
       hasBegun = true;
-      if ('text' in chunk) characters += chunk.text.length;
-      else if (chunk.type === 'tool_call') characters += chunk.arguments.length;
+      if ('text' in chunk) tokens += estimateTextTokens(chunk.text);
+      else if (chunk.type === 'tool_call') tokens += estimateTextTokens(chunk.arguments);
     }
     return out;
   };
@@ -110,7 +109,7 @@ export function createChunkReader(
     usage(inputTokens) {
       const usage = decoder.usage();
       if (usage !== undefined && isComplete) return usage;
-      return estimateUsage(usage, { inputTokens, outputTokens: tokensOf(characters) });
+      return estimateUsage(usage, { inputTokens, outputTokens: Math.ceil(tokens) });
     },
   };
 }

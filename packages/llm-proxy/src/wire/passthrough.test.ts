@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
+import { createCensor } from '@codelab/service-kit';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { anthropicAnswers } from '../../../../tests/support/answers/anthropic.ts';
 import { openAiAnswers } from '../../../../tests/support/answers/openai.ts';
 import { holds } from '../../../../tests/support/answers/property.ts';
 import { cuts, inPackets, type SseEvent, styles, writeEvents } from '../../../../tests/support/answers/sse.ts';
-import { createCensor } from '../errors/redact.ts';
 import { anthropicPassthroughRules } from './anthropic/passthrough-rules.ts';
 import { type OpenAiPassthroughOptions, openAiPassthroughRules } from './openai/passthrough-rules.ts';
 import { createPassthrough } from './passthrough.ts';

@@ -1,5 +1,5 @@
+import { SHORTEST_SECRET } from '@codelab/service-kit';
 import { type ProviderNames, toCutError, toStreamFault } from '../errors/provider-error.ts';
-import { SHORTEST_SECRET } from '../errors/redact.ts';
 import { tokensOf } from '../lib/token-length.ts';
 import type { AnswerReader, CountedUsage, OpenedChoices } from '../providers/provider.ts';
 import { failedEndIn, faultIn, isDone, parse } from './chunk-reader.ts';

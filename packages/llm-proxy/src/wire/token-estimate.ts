@@ -1,8 +1,5 @@
-import { CHARACTERS_A_TOKEN, tokensOf } from '../lib/token-length.ts';
+import { estimateTextTokens, IMAGE_TOKENS } from '@codelab/protocol';
 import type { CountedUsage } from '../providers/provider.ts';
-
-/** Estimated tokens of an image. */
-const IMAGE_TOKENS = 1_000;
 
 /** Converts a provider's count to a whole number; 0 if it is no positive number. */
 export function toCount(value: unknown): number {
@@ -19,25 +16,24 @@ export function estimateInputTokens(body: unknown): number {
 /** Estimates the tokens of values, names of members included. Without recursion: bodies may be nested deep. */
 function tokensIn(values: unknown[], hasImages: boolean): number {
   const left = [...values];
-  let characters = 0;
-  let images = 0;
+  let tokens = 0;
   while (left.length > 0) {
     const value = left.pop();
-    if (typeof value === 'string') characters += value.length;
+    if (typeof value === 'string') tokens += estimateTextTokens(value);
     // A number or a word: in embeddings, a token of its own.
-    else if (typeof value !== 'object') characters += value === undefined ? 0 : CHARACTERS_A_TOKEN;
+    else if (typeof value !== 'object') tokens += value === undefined ? 0 : 1;
     else if (Array.isArray(value)) for (const item of value) left.push(item);
     else if (value !== null) {
       const { type } = value as { type?: unknown };
       const isImage = hasImages && (type === 'image' || type === 'image_url');
-      if (isImage) images++;
+      if (isImage) tokens += IMAGE_TOKENS;
       for (const [name, member] of Object.entries(value)) {
-        characters += name.length;
+        tokens += estimateTextTokens(name);
         left.push(isImage && (name === 'source' || name === 'image_url') ? withoutData(member) : member);
       }
     }
   }
-  return tokensOf(characters) + images * IMAGE_TOKENS;
+  return Math.ceil(tokens);
 }
 
 /** Returns the members of an image's source other than its bytes or its URL. */

@@ -5,19 +5,19 @@ export const MAX_FRAME_BYTES = 64 * 1024 * 1024;
 /** Calls in one tRPC batch over HTTP; over WebSocket each call counts as a message. */
 export const MAX_BATCH = 1000;
 
-/** A socket that has shown no token yet may send so much, and take so long. */
+/** Bytes and milliseconds of a socket that has shown no token yet. */
 export const UNKNOWN_BYTES = 64 * 1024;
 export const UNKNOWN_MS = 5_000;
-/** So many of one address at a time. */
+/** Sockets of one address at a time that have shown no token yet. */
 export const UNKNOWN_SOCKETS = 1_024;
 
-/** A request's head, and all of it, must have come by then. Milliseconds. */
+/** Milliseconds until a request's head, and all of it, must have come. */
 export const HEAD_MS = 15_000;
 export const REQUEST_MS = 60_000;
 
-/** What one socket may do. */
+/** Limits of one socket. */
 export interface SocketLimits {
-  /** Messages at once (each call of a batch is one), and how many more each second brings. */
+  /** Messages at once (each call of a batch is one), and as many more each second. */
   burst: number;
   perSecond: number;
   /** Open at a time. */
@@ -42,7 +42,7 @@ export const SERVICE_LIMITS: SocketLimits = {
   calls: 65_536,
 };
 
-/** What all sockets of one address may do together, those of our own services left out. */
+/** Limits of all sockets of one address together, those of our own services left out. */
 export const ADDRESS_LIMITS = {
   sockets: 5_000,
   subscriptions: 20_000,

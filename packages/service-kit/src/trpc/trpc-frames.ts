@@ -1,7 +1,7 @@
 import { CodelabError, transformer } from '@codelab/protocol';
-import { toCodelabError } from './error-shape.ts';
-import type { FrameGuard } from './frame-guard.ts';
-import { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
+import { toCodelabError } from '../error-shape.ts';
+import type { FrameGuard } from '../frame-guard.ts';
+import { jsonDepthExceeds, MAX_JSON_DEPTH } from '../json-depth.ts';
 
 type CallId = string | number;
 /** So many calls of a message that is not parsed are answered. */
@@ -15,7 +15,7 @@ interface Call {
   params: { path: string; input?: unknown; lastEventId?: string };
 }
 
-/** What of a message may go on, and what is answered right here. `id` is null where the call has none. */
+/** The calls of a message that go on, and those that are answered right here. `id` is null where the call has none. */
 export interface Sorted {
   taken: Call[];
   refused: Array<{ id: CallId | null; jsonrpc?: unknown; error: CodelabError }>;
@@ -57,7 +57,7 @@ export function sortFrame(frame: Buffer, guard: FrameGuard): Sorted {
   return sorted;
 }
 
-/** Why tRPC would not take this call, if it would not. Its input is deserialised here, where it can still be answered. */
+/** Returns why tRPC would not take this call, if it would not. Deserialises its input, while it can still be answered. */
 function mistakeOf(call: unknown): CodelabError | undefined {
   if (!isObject(call)) return wrong('a call is an object');
   const { id, jsonrpc, method, params } = call;
@@ -81,7 +81,7 @@ function wrong(what: string): CodelabError {
   return new CodelabError('VALIDATION', `This is no call of tRPC's: ${what}.`);
 }
 
-/** The id of each call of a message, parsed or not as far as it is one. */
+/** Returns the id of each call of a message, as far as it is one. */
 export function idsOf(json: unknown): Array<{ id: CallId | null; jsonrpc?: unknown }> {
   return (Array.isArray(json) ? json : [json])
     .filter((call) => isObject(call) && 'id' in call && !isStop(call))
@@ -105,7 +105,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The ids of the calls in a message that is not parsed: `"id": …` where a call has it, and nowhere deeper. */
+/** Finds the ids of the calls in a message that is not parsed: `"id": …` where a call has it, and nowhere deeper. */
 function idsIn(frame: Buffer): CallId[] {
   const ids: CallId[] = [];
   const [first] = /[[{]/.exec(frame.toString('latin1', 0, 100)) ?? [];

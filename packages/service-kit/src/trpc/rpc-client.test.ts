@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, it, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
-import { createLogger } from './logger.ts';
+import { createLogger } from '../logger.ts';
 import { createRpcClient } from './rpc-client.ts';
 
 let close = () => {};

@@ -1,5 +1,5 @@
-import { CodelabError } from './errors.ts';
-import { isPlainJson, isPlainObject } from './plain-json.ts';
+import { CodelabError } from '../errors.ts';
+import { isPlainJson, isPlainObject } from '../plain-json.ts';
 
 /** Format: superjson 2.2, https://github.com/flightcontrolhq/superjson */
 interface Envelope {
@@ -9,7 +9,7 @@ interface Envelope {
 
 type Annotation = ['Date'] | ['undefined'];
 
-/** What one message may say of its values, and how long the path to one may be. */
+/** The most annotations of one message, and the longest path of one. */
 const MAX_NOTES = 10_000;
 const MAX_PATH = 1_000;
 

@@ -8,7 +8,7 @@ import {
   tracked,
 } from '@trpc/server';
 import type { z } from 'zod';
-import { procedure, type RootTypes, router, type ServiceContext, streamFailed } from './trpc.ts';
+import { procedure, type RootTypes, router, type ServiceContext, streamFailed } from './procedure.ts';
 
 type Flat<T> = { [K in keyof T]: T[K] };
 type RequestIdField = z.input<typeof Traced>;
@@ -99,7 +99,7 @@ function build({ type, input: schema }: Procedure, handler: AnyHandler) {
     const done = ctx.lifecycle.begin();
     try {
       for await (const { id, event } of events) {
-        await ctx.flow.writable(signal);
+        await ctx.backpressure.writable(signal);
         yield tracked(id, event);
       }
     } catch (thrown) {

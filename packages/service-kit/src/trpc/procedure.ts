@@ -1,29 +1,29 @@
 import { CodelabError, newId, RequestId, Traced, transformer } from '@codelab/protocol';
 import { initTRPC } from '@trpc/server';
-import type { Credentials } from './auth.ts';
-import { isCountless } from './doorkeeper.ts';
-import { toCodelabError, toTrpcShape } from './error-shape.ts';
-import type { Flow } from './flow.ts';
-import type { Lifecycle } from './lifecycle.ts';
-import type { Logger } from './logger.ts';
-import type { Meter } from './meter.ts';
+import type { Credentials } from '../auth.ts';
+import { isCountless } from '../doorkeeper.ts';
+import { toCodelabError, toTrpcShape } from '../error-shape.ts';
+import type { Lifecycle } from '../lifecycle.ts';
+import type { Logger } from '../logger.ts';
+import type { Meter } from '../meter.ts';
+import type { Backpressure } from './backpressure.ts';
 
-/** What every procedure of every service gets. */
+/** The context of every procedure of every service. */
 export interface ServiceContext {
   /** The call's id, or the connection's until a call brings its own. */
   requestId: string;
-  /** Why the caller is turned away, if it is. tRPC can't say so from createContext. */
+  /** The reason why the caller is turned away, if it is. tRPC can't say so from createContext. */
   refusal: CodelabError | undefined;
-  /** What the caller has shown of itself. */
+  /** The caller's credentials. */
   credentials: Credentials;
   log: Logger;
   lifecycle: Lifecycle;
-  flow: Flow;
-  /** Of a WebSocket: what it has open. */
+  backpressure: Backpressure;
+  /** Counts what a WebSocket has open. */
   meter?: Meter | undefined;
 }
 
-/** The ids under which failures are in the log. */
+/** The request ids under which failures were logged. */
 const logged = new WeakMap<object, string>();
 
 function requestIdOf(input: unknown): string | undefined {
@@ -49,10 +49,10 @@ const t = initTRPC.context<ServiceContext>().create({
 
 export const router = t.router;
 
-/** What tRPC knows of our routers: their context, errors and transformer. */
+/** The types of our routers: their context, errors and transformer. */
 export type RootTypes = (typeof t)['_config']['$types'];
 
-/** A procedure for callers who may: authorised, traced, refused while the service stops, its failures logged. */
+/** A procedure: authorised, traced, refused while the service stops, its failures logged. */
 export const procedure = t.procedure
   .use(({ ctx, type, next }) => {
     if (ctx.refusal !== undefined) throw ctx.refusal;
@@ -79,7 +79,7 @@ export const procedure = t.procedure
     return result;
   });
 
-/** The stream of a subscription, with what is to be done when tRPC disposes of it, as it does in the end of each. */
+/** Calls `onEnd` when tRPC disposes of a subscription's stream, as it does at the end of each. */
 function untilEnd(stream: unknown, onEnd: () => void): AsyncIterable<unknown> {
   const iterator = (stream as AsyncIterable<unknown>)[Symbol.asyncIterator]();
   const ending: AsyncIterator<unknown> = {
@@ -103,6 +103,6 @@ export function streamFailed({ log, requestId }: ServiceContext, thrown: unknown
 /** Our bugs with their stack, everything else in a line. */
 export function logFailure(log: Logger, error: CodelabError, path: string): void {
   if (isCountless(error)) return;
-  if (error.code === 'INTERNAL') log.error({ path, err: error.cause ?? error }, `${path} failed`);
-  else log.info({ path, code: error.code }, `${path} refused`);
+  if (error.code === 'INTERNAL') log.error({ path, err: error.cause ?? error, event: 'call.failed' }, `${path} failed`);
+  else log.info({ path, code: error.code, event: 'call.refused' }, `${path} refused`);
 }

@@ -3,20 +3,21 @@ import { type CodelabError, newId } from '@codelab/protocol';
 import type { AnyRouter } from '@trpc/server';
 import { getWSConnectionHandler } from '@trpc/server/adapters/ws';
 import type { RawData, WebSocket, WebSocketServer } from 'ws';
-import { toTrpcShape } from './error-shape.ts';
-import { createFrameGuard, flooded } from './frame-guard.ts';
-import type { SocketLimits } from './limits.ts';
-import { closeFor, refusalOfMessage } from './socket-messages.ts';
-import type { ServiceContext } from './trpc.ts';
+import { toTrpcShape } from '../error-shape.ts';
+import { createFrameGuard, flooded } from '../frame-guard.ts';
+import type { SocketLimits } from '../socket-limits.ts';
+import { closeFor, refusalOfMessage } from '../socket-messages.ts';
+import { interceptMessages, type PassMessage } from './intercept-messages.ts';
+import type { ServiceContext } from './procedure.ts';
 import { idsOf, sortFrame } from './trpc-frames.ts';
 
-/** Calls that follow the first refused one are answered too, for so long. */
+/** Milliseconds in which calls after the first refused one are answered too. */
 const LAST_ANSWERS_MS = 100;
-/** Stands for a message that has been read already. */
+/** Stands for a message that has been parsed already. */
 const READ = Buffer.from('{}');
 
 export interface TrpcSockets {
-  /** Serves the calls of a caller who may. `request` names no connectionParams. */
+  /** Serves an authorized caller. `request` names no connectionParams. */
   open(socket: WebSocket, request: IncomingMessage, context: ServiceContext, limits: SocketLimits): void;
   /** Answers each call with `error`, as soon as it is there, then closes. */
   refuse(socket: WebSocket, error: Promise<CodelabError>): void;
@@ -44,7 +45,7 @@ export function createTrpcSockets(router: AnyRouter, wss: WebSocketServer): Trpc
     open(socket, request, context, limits) {
       const guard = createFrameGuard(limits);
       let isOver = false;
-      const take = (data: RawData, isBinary: boolean, pass: (data: Buffer, isBinary: boolean) => void) => {
+      const take = (data: RawData, isBinary: boolean, pass: PassMessage) => {
         if (isOver) return;
         const unreadable = refusalOfMessage(data, isBinary);
         if (unreadable !== undefined) {
@@ -65,12 +66,7 @@ export function createTrpcSockets(router: AnyRouter, wss: WebSocketServer): Trpc
         isOver = true;
         closeFor(socket, flooded);
       };
-      const on = socket.on.bind(socket);
-      socket.on = ((event: string, listener: (...args: unknown[]) => void) =>
-        on(
-          event,
-          event === 'message' ? (data, isBinary) => take(data, isBinary, listener) : listener,
-        )) as typeof socket.on;
+      interceptMessages(socket, take);
       contexts.set(socket, context);
       connect(socket, request);
     },
@@ -92,7 +88,7 @@ export function createTrpcSockets(router: AnyRouter, wss: WebSocketServer): Trpc
   };
 }
 
-/** tRPC's own, beside the ones of WebSocket. */
+/** True for tRPC's own ping or pong, beside those of WebSocket. */
 function isPing(data: Buffer): boolean {
   return data.length === 4 && (data.equals(PING) || data.equals(PONG));
 }

@@ -1,13 +1,21 @@
-import { isRealKey } from '@codelab/service-kit';
+import { isRealKey } from './env.ts';
 
-/** Characters of a secret's beginning that are recognised even if the rest is cut off. */
+/** Characters of a secret's beginning that are recognised where the rest is cut off. */
 const BEGINNING = 12;
-/** Length of the shortest secret: shorter ones would be found in ordinary words. */
+/** The shortest secret: shorter ones would be found in ordinary words. */
 export const SHORTEST_SECRET = 8;
 const CENSOR = '[redacted]';
 
-/** Creates a function that removes `secrets` from a text: whole, cut off, or escaped as in JSON and in URLs. */
-export function createRedactor(secrets: Array<string | undefined>): (text: string) => string {
+export interface RedactorOptions {
+  /** Finds a secret by its beginning too, where the rest is cut off. */
+  cutOff: boolean;
+}
+
+/** Returns a function that takes `secrets` out of a text: as they are, or escaped as in JSON and in URLs. */
+export function createRedactor(
+  secrets: Array<string | undefined>,
+  { cutOff }: RedactorOptions,
+): (text: string) => string {
   const known = new Set<string>();
   for (const secret of secrets) {
     // Of `Bearer <key>` the key alone is one.
@@ -15,7 +23,8 @@ export function createRedactor(secrets: Array<string | undefined>): (text: strin
       if (part.length >= SHORTEST_SECRET) for (const form of formsOf(part)) known.add(form);
   }
   const longestFirst = [...known].sort((a, b) => b.length - a.length);
-  return (text) => longestFirst.reduce(censorSecret, text);
+  const take = cutOff ? censorSecret : (text: string, secret: string) => text.replaceAll(secret, CENSOR);
+  return (text) => longestFirst.reduce(take, text);
 }
 
 /** Headers without secrets, though their values may look like one. */

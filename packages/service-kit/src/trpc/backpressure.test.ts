@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { WebSocket } from 'ws';
-import { createSocketFlow } from './flow.ts';
+import { createSocketBackpressure } from './backpressure.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -22,12 +22,12 @@ function fakeSocket(bufferedAmount: number) {
 const MiB = 1024 * 1024;
 
 it('does not wait for a reader that keeps up', () => {
-  expect(createSocketFlow(fakeSocket(MiB) as unknown as WebSocket).writable()).toBeUndefined();
+  expect(createSocketBackpressure(fakeSocket(MiB) as unknown as WebSocket).writable()).toBeUndefined();
 });
 
 it('waits until less than 1 MiB is waiting', async () => {
   const socket = fakeSocket(3 * MiB);
-  const waiting = createSocketFlow(socket as unknown as WebSocket).writable();
+  const waiting = createSocketBackpressure(socket as unknown as WebSocket).writable();
   const settled = vi.fn();
   waiting?.then(settled);
   await vi.advanceTimersByTimeAsync(1000);
@@ -41,11 +41,11 @@ it('cuts off a reader that takes nothing for 30 s, and not one that takes little
   const slow = fakeSocket(10 * MiB);
   const dead = fakeSocket(10 * MiB);
   const refused = vi.fn();
-  createSocketFlow(slow as unknown as WebSocket)
+  createSocketBackpressure(slow as unknown as WebSocket)
     .writable()
     ?.catch(refused);
   const gaveUp = vi.fn();
-  createSocketFlow(dead as unknown as WebSocket)
+  createSocketBackpressure(dead as unknown as WebSocket)
     .writable()
     ?.catch(gaveUp);
   for (let seconds = 0; seconds < 60; seconds += 10) {
@@ -60,7 +60,7 @@ it('cuts off a reader that takes nothing for 30 s, and not one that takes little
 
 it('stops waiting when the reader is gone', async () => {
   const socket = fakeSocket(3 * MiB);
-  const waiting = createSocketFlow(socket as unknown as WebSocket).writable();
+  const waiting = createSocketBackpressure(socket as unknown as WebSocket).writable();
   socket.readyState = 3;
   await vi.advanceTimersByTimeAsync(100);
   await waiting;

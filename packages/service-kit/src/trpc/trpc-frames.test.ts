@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { createFrameGuard } from './frame-guard.ts';
-import { CLIENT_LIMITS } from './limits.ts';
+import { createFrameGuard } from '../frame-guard.ts';
+import { CLIENT_LIMITS } from '../socket-limits.ts';
 import { sortFrame } from './trpc-frames.ts';
 
 const sort = (text: string) =>

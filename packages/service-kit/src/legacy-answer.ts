@@ -1,6 +1,6 @@
 import {
   CodelabError,
-  createAnswerText,
+  createAnswer,
   createLegacyFrames,
   fromWireError,
   type History,
@@ -8,22 +8,23 @@ import {
   isLastFrame,
   type LegacyFrame,
   mendEvents,
+  retry,
   type SessionEvent,
   toErrorFrame,
 } from '@codelab/protocol';
 import { toCodelabError } from './error-shape.ts';
 import type { SseMessage } from './sse.ts';
 
-/** How long agent-runtime may be out of reach, as long as for events. */
+/** Milliseconds that agent-runtime may be out of reach, as for events. */
 const LOST_AFTER_MS = 30_000;
 const ASK_AGAIN_MS = 200;
 
-/** What a caller's subscription yields, without the ids that tRPC's clients get. `T` is what the procedure tracks. */
+/** Yields the values of a caller's subscription, without the ids that tRPC's clients get. `T` is what the procedure tracks. */
 export async function* untracked<T>(tracked: AsyncIterable<unknown>): AsyncGenerator<T> {
   for await (const [, value] of tracked as AsyncIterable<[string, T]>) yield value;
 }
 
-/** The procedures that a session's history is read by, of a router's caller. */
+/** The procedures of a router's caller that read a session's history. */
 export interface HistoryCaller {
   session: {
     items(input: {
@@ -36,7 +37,7 @@ export interface HistoryCaller {
   input: { get(input: { sessionId: string; inputId: string }): ReturnType<History['input']> };
 }
 
-/** A session's history. Where it is out of reach it is asked again for as long as the events are waited for. */
+/** Reads a session's history, and tries again while agent-runtime is out of reach, for up to 30 s. */
 export function historyOf(caller: HistoryCaller, sessionId: string): History {
   return {
     items: (cursor) =>
@@ -46,26 +47,20 @@ export function historyOf(caller: HistoryCaller, sessionId: string): History {
   };
 }
 
-async function patiently<T>(ask: () => Promise<T>): Promise<T> {
+function patiently<T>(ask: () => Promise<T>): Promise<T> {
   const until = Date.now() + LOST_AFTER_MS;
-  for (;;) {
-    try {
-      return await ask();
-    } catch (error) {
-      if (toCodelabError(error).code !== 'OVERLOADED' || Date.now() > until) throw error;
-      await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
-    }
-  }
+  const isWorthIt = (error: unknown) => toCodelabError(error).code === 'OVERLOADED' && Date.now() <= until;
+  return retry(ask, { delayMs: (error) => (isWorthIt(error) ? ASK_AGAIN_MS : undefined) });
 }
 
-/** One input, and where its answer is read from. */
+/** An input, and the sources of its answer. */
 export interface AnswerOptions {
   events: AsyncIterable<SessionEvent>;
   history: History;
   inputId: string;
 }
 
-/** The answer to one input, up to where its text has come. */
+/** The answer to one input, as far as it has come. */
 export interface Answer {
   text(): string;
   /** Resolves with the run's end. Throws its error, or `OVERLOADED` where the service stops before. */
@@ -74,15 +69,13 @@ export interface Answer {
 
 /** Reads the answer to one input. */
 export function readAnswer({ events, history, inputId }: AnswerOptions): Answer {
-  const answer = createAnswerText();
+  const answer = createAnswer(inputId);
   const read = async () => {
-    let runId: string | undefined;
     for await (const event of mendEvents(events, history, inputId)) {
-      if (event.type === 'input.delivered' && event.inputId === inputId) runId = event.runId;
-      if (event.type === 'input.cancelled' && event.inputId === inputId)
+      if (!answer.push(event)) continue;
+      if (event.type === 'input.cancelled')
         throw new CodelabError('NOT_FOUND', 'The message was cancelled before the agent got it.');
-      if ('item' in event ? event.item.runId === runId : true) answer.push(event);
-      if (event.type !== 'run.finished' || event.runId !== runId) continue;
+      if (event.type !== 'run.finished') continue;
       const error = fromWireError(event.error);
       if (error !== undefined) throw error;
       return event;
@@ -92,7 +85,7 @@ export function readAnswer({ events, history, inputId }: AnswerOptions): Answer 
   return { text: answer.text, finished: read() };
 }
 
-/** The frames of one input's answer, up to its end. Throws `OVERLOADED` where the service stops before. */
+/** Yields the frames of one input's answer, up to its end. Throws `OVERLOADED` where the service stops before. */
 async function* answerFrames({ events, history, inputId }: AnswerOptions): AsyncGenerator<LegacyFrame> {
   const frames = createLegacyFrames({ inputId });
   for await (const event of mendEvents(events, history, inputId)) {
@@ -112,7 +105,7 @@ function stopped(): CodelabError {
   );
 }
 
-/** One input's answer as the older event stream: its frames, or the failure as one, then `[DONE]`. PROTOCOL.md §8. */
+/** Yields one input's answer as the older event stream: its frames, or the failure as one, then `[DONE]`. PROTOCOL.md §8. */
 export async function* answerMessages(answer: AnswerOptions, requestId: string): AsyncGenerator<SseMessage> {
   try {
     for await (const frame of answerFrames(answer)) yield { data: frame };

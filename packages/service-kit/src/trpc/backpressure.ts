@@ -7,15 +7,18 @@ const POLL_MS = 10;
 const SLOW_READER = 1013;
 
 /** Lets a stream wait for its reader. */
-export interface Flow {
+export interface Backpressure {
   /** Resolves when the reader can take more. Rejects, and the reader is cut off, if it takes nothing for 30 s. */
   writable(signal?: AbortSignal): Promise<void> | undefined;
   /** Cuts the reader off: it resumes from its cursor. */
   cut(): void;
 }
 
-/** The flow of a WebSocket: tRPC's adapter never looks at `bufferedAmount`, so whoever yields must. */
-export function createSocketFlow(socket: WebSocket, stallMs = STALL_MS): Flow {
+/**
+ * Creates the backpressure of a WebSocket. tRPC's adapter never looks at `bufferedAmount`, and `ws` has no event for it: it is polled.
+ * canary.test.ts notices when the adapter has backpressure of its own.
+ */
+export function createSocketBackpressure(socket: WebSocket, stallMs = STALL_MS): Backpressure {
   const cut = () => {
     socket.close(SLOW_READER, 'too slow: reconnect and resume');
     // A reader that doesn't read doesn't read the close frame either.
@@ -47,5 +50,5 @@ export function createSocketFlow(socket: WebSocket, stallMs = STALL_MS): Flow {
   };
 }
 
-/** The flow of a reader whose transport has backpressure of its own. */
-export const freeFlow: Flow = { writable: () => undefined, cut: () => {} };
+/** Does nothing, for a transport that has backpressure of its own. */
+export const noBackpressure: Backpressure = { writable: () => undefined, cut: () => {} };

@@ -1,0 +1,22 @@
+/**
+ * Characters per token of alphabets and code. Measured with OpenAI's o200k: English 4.9, code 4.2, Russian prose 4.0, Chinese 1.4.
+ */
+export const CHARACTERS_PER_TOKEN = 4;
+/** Measured for Chinese; Japanese and Korean are counted like it. */
+const IDEOGRAPHS_PER_TOKEN = 1.4;
+
+/** Tokens of an image, about: a large one at Anthropic (https://docs.anthropic.com/en/docs/build-with-claude/vision); OpenAI counts fewer. */
+export const IMAGE_TOKENS = 1_600;
+
+/** Estimates the tokens of a text. Not rounded, so that the estimates of its parts add up. */
+export function estimateTextTokens(text: string): number {
+  let ideographs = 0;
+  for (let i = 0; i < text.length; i++) if (isIdeograph(text.charCodeAt(i))) ideographs++;
+  return (text.length - ideographs) / CHARACTERS_PER_TOKEN + ideographs / IDEOGRAPHS_PER_TOKEN;
+}
+
+/** True for Chinese, Japanese and Korean writing: radicals to Hangul syllables, compatibility ideographs, full-width forms. */
+function isIdeograph(unit: number): boolean {
+  if (unit < 0x2e80) return false;
+  return unit <= 0xd7af || (unit >= 0xf900 && unit <= 0xfaff) || unit >= 0xff00;
+}
