@@ -69,7 +69,9 @@ const shape = {
   STORE_TIMEOUT_MS: milliseconds
     .min(1, 'must be at least 1')
     .default(30_000)
-    .describe('How long a run waits for a database that is gone.'),
+    .describe(
+      'How long one try of what a run stores may take. Until it is stored it is tried again, and logged each time.',
+    ),
   LIVE_SESSIONS: count.default(2_000).describe('How many idle sessions are kept in memory.'),
   EVENTS_MAX_AGE_HOURS: count
     .min(1, 'must be at least 1')

@@ -140,24 +140,6 @@ it('what was being said in another process is taken back before anything else is
   ]);
 });
 
-it('what could not be stored in time is shown once', async () => {
-  const { append, events, read } = useEvents();
-  append(started);
-  const reader = read();
-  await reader.until('stream.synced');
-  const end: NewSessionEvent = {
-    type: 'run.finished',
-    runId: 'run',
-    status: 'completed',
-    usage: { inputTokens: 0, outputTokens: 0, cachedTokens: 0, reasoningTokens: 0 },
-  };
-  events.appendEarly([{ ...end, seq: 2, ts: 0 } as SessionEvent]);
-  const [early] = await reader.until('run.finished');
-  expect([early?.id, early?.event.seq]).toEqual(['l-1', 2]);
-  append(end, started);
-  expect((await reader.until('step.started')).map(shortly)).toEqual(['step.started']);
-});
-
 it('events that are not in memory any more come from the store, and where they are gone the reader begins anew', async () => {
   const { append, forgetStored, read } = useEvents({ sessionBytes: 3_000 });
   for (let index = 0; index < 100; index++) append({ type: 'input.cancelled', inputId: `in${index}` });

@@ -25,8 +25,6 @@ export interface SessionEvents {
   positionAt(seq: number): string;
   /** Shows events that have been stored. */
   append(events: SessionEvent[]): void;
-  /** Shows events that could not be stored in time. They are not shown again once they are stored. */
-  appendEarly(events: SessionEvent[]): void;
   /** Shows the live step as it grows, until it is stored or given up. */
   setLive(step: LiveStep | undefined): void;
   /** Shows a volatile event to the current readers. */
@@ -74,7 +72,6 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
   let tail: Array<{ event: SessionEvent; bytes: number }> = [];
   let bytes = 0;
   let lastSeq = options.seq;
-  let early: SessionEvent[] = [];
   let live: LiveStep | undefined;
   let closed = false;
   let last: NewSessionEvent | undefined;
@@ -117,18 +114,12 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
         lastSeq = event.seq;
         budget.changed(self, entry.bytes);
       }
-      early = early.filter(({ seq }) => seq > lastSeq);
       if (bytes > sessionBytes) {
         let count = 0;
         for (let over = bytes - sessionBytes * 0.75; over > 0 && count < tail.length - 1; count++)
           over -= (tail[count] as { bytes: number }).bytes;
         evict(count);
       }
-      wake();
-    },
-
-    appendEarly(events) {
-      early = events;
       wake();
     },
 
@@ -156,7 +147,6 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
       let shown = new Map<string, ShownItem>();
       /** The live step that the unstored ones belong to. */
       let shownStep: string | undefined;
-      let shownEarly = 0;
       let reset: 'restarted' | 'cursor_expired' | undefined;
       let isNew = lastEventId == null && from === 'now';
       let synced = false;
@@ -273,18 +263,8 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
             const events = await eventsAfter(seq);
             if (events === undefined) reset = 'cursor_expired';
             for (const event of events ?? []) {
-              if (event.seq <= shownEarly) seq = event.seq;
-              else yield* expand(event);
+              yield* expand(event);
               if (signal?.aborted) return;
-            }
-          } else if (early.length > 0 && shownEarly < (early.at(-1)?.seq ?? 0)) {
-            // The position stays: a reader that comes back gets them once they are stored.
-            const at = seq;
-            for (const event of early.filter((each) => each.seq > shownEarly)) {
-              shownEarly = event.seq;
-              for (const { event: shownNow } of expand(event))
-                yield { id: formatPosition({ log, seq: at }), event: shownNow };
-              seq = at;
             }
           } else if (shownStep !== undefined && shownStep !== live?.id) {
             yield* discardOrphans();

@@ -27,8 +27,6 @@ import type { SessionDeps } from './session-types.ts';
 const RELOAD_MS = 1_000;
 /** How long the answer to a caller may wait for the database. */
 export const ANSWER_MS = 4_000;
-/** The end of a cancelled run is shown after so long, even where the database could not store it yet; it still will be. */
-const CANCELLED_SHOWN_MS = 4_000;
 const SUSPEND_MS = 2_000;
 const FAIL_AGAIN_MS = 5_000;
 
@@ -258,33 +256,18 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
     }
   };
 
-  /** Returns false where another commit came between. */
+  /** Tries a batch until it is stored: until then nothing is said to be final. Returns false where another commit came between. */
   const commitPatiently = async (batch: Batch<unknown>): Promise<boolean> => {
-    const end = batch.events.find((event) => event.type === 'run.finished');
-    const isCancelled = end?.type === 'run.finished' && end.status === 'cancelled';
-    const early = setTimeout(
-      () => {
-        if (end === undefined) return;
-        // Until it is stored the history has what was said from here.
-        events.appendEarly(batch.events);
-        events.setLive(undefined);
-      },
-      isCancelled ? CANCELLED_SHOWN_MS : settings.storeTimeoutMs,
-    );
-    try {
-      for (;;) {
-        if (isGone) throw new Error('the session has stopped');
-        try {
-          await store.commit(batch.writes, { deadlineMs: settings.storeTimeoutMs });
-          return true;
-        } catch (error) {
-          if (error instanceof Conflict) return false;
-          if (!(error instanceof CodelabError) || error.code !== 'OVERLOADED') throw error;
-          log.warn({ err: error.message, sessionId, event: 'commit.retry' }, 'a commit is tried again');
-        }
+    for (;;) {
+      if (isGone) throw new Error('the session has stopped');
+      try {
+        await store.commit(batch.writes, { deadlineMs: settings.storeTimeoutMs });
+        return true;
+      } catch (error) {
+        if (error instanceof Conflict) return false;
+        if (!(error instanceof CodelabError) || error.code !== 'OVERLOADED') throw error;
+        log.warn({ err: error.message, sessionId, event: 'commit.retry' }, 'a commit is tried again');
       }
-    } finally {
-      clearTimeout(early);
     }
   };
 

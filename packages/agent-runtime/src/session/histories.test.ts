@@ -230,7 +230,6 @@ function createWatcher() {
   const open = new Set<string>();
   const ended: string[] = [];
   let lastEventId: string | null = null;
-  let toldUpTo = 0;
   let stop = new AbortController();
   const show = (event: SessionEvent) => {
     switch (event.type) {
@@ -270,8 +269,6 @@ function createWatcher() {
     open,
     ended,
     failure: undefined as unknown,
-    /** It was told an end that could not be stored in time, and the process died before it was: the run goes on, PROTOCOL.md §4. */
-    wasToldEarly: false,
     follow(world: World) {
       stop.abort();
       stop = new AbortController();
@@ -284,7 +281,6 @@ function createWatcher() {
         for await (const { id, event } of events) {
           if (signal.aborted) return;
           lastEventId = id;
-          toldUpTo = Math.max(toldUpTo, event.seq);
           show(event);
         }
       };
@@ -294,7 +290,6 @@ function createWatcher() {
     },
     stop() {
       stop.abort();
-      if (toldUpTo > Number(/-(\d+)/.exec(lastEventId ?? '')?.[1] ?? 0)) this.wasToldEarly = true;
     },
   };
 }
@@ -434,7 +429,7 @@ it(
       fc.asyncProperty(steps, faults, async (actions, script) => {
         const { world, watcher, accepted, tried, results } = await play(actions as never, script);
         try {
-          if (watcher.failure !== undefined && !watcher.wasToldEarly) throw watcher.failure;
+          if (watcher.failure !== undefined) throw watcher.failure;
           const rows = <T>(sql: string) => world.rows<T>(sql);
           const inputs = rows<{ input_id: string; status: string; run_id: string | null }>('select * from inputs');
           const items = rows<{ item_id: string; data: string; open: number }>(
@@ -464,7 +459,6 @@ it(
             if (item.kind === 'tool_call') expect(item.toolCall?.outcome).toBeDefined();
           }
           for (const [callId, times] of results) expect([callId, times]).toEqual([callId, 1]);
-          if (watcher.wasToldEarly) return;
           // The watcher has been shown what is stored.
           expect([...watcher.open]).toEqual([]);
           expect(watcher.ended).toEqual(ends);
