@@ -9,7 +9,9 @@ const benchmarks = {
   against: () => import('./against.mjs'),
 };
 const root = fileURLToPath(new URL('..', import.meta.url));
-const [name = '', ...args] = process.argv.slice(2);
+let [name = '', ...args] = process.argv.slice(2);
+// `chain --against <commit>`: the whole chain beside another commit's.
+if (name === 'chain' && args[0] === '--against') [name, args] = ['against', args.slice(1)];
 const load = benchmarks[name];
 if (load === undefined) {
   process.stderr.write(`There is no benchmark "${name}". There are: ${Object.keys(benchmarks).join(', ')}\n`);

@@ -352,9 +352,9 @@ it('MCP servers that repeat all they know: nothing of it is logged, and the mode
       `{"mcpServers": {"a": {"url": ${KEY}}}}`,
       JSON.stringify({ mcpServers: { a: { [KEY]: 1 } }, [KEY]: 1 }),
     ]) {
-      own.logs.splice(0, own.logs.length, ...own.logs.filter(({ msg }) => !msg.includes('keeping the old one')));
+      own.logs.splice(0, own.logs.length, ...own.logs.filter(({ msg }) => !msg.includes('the old one stays')));
       writeFileSync(file, broken);
-      await logged('keeping the old one');
+      await logged('the old one stays');
       none(JSON.stringify(own.logs), [...SECRETS, TOKEN, ...WORDS]);
     }
     none(JSON.stringify(own.logs), [...SECRETS, TOKEN, ...WORDS]);
