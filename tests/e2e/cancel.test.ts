@@ -41,6 +41,31 @@ it('a cancel before the provider has said anything reaches it too', async () => 
   expect(await run.finished()).toMatchObject({ status: 'cancelled', text: '' });
 });
 
+it('a cancel that is sent again, as after a cut, does not stop the next run', async () => {
+  const session = await story.stack.client().sessions.create({ sessionId: 'cancelled-once' });
+  const run = session.send('first');
+  const next = session.send('second');
+  const call = await story.provider.next();
+  for await (const event of session.events({ from: 'start' }))
+    if (event.type === 'session.state' && event.queued === 1) break;
+  const cancel = async (requestId: string) => {
+    const response = await fetch(`${story.stack.gateway.url}/api/v1/sessions/cancelled-once/cancel`, {
+      method: 'POST',
+      headers: { 'x-internal-auth': keys.gateway, 'x-request-id': requestId },
+      body: '{}',
+    });
+    return response.json();
+  };
+  expect(await cancel('req_1')).toEqual({ status: 'cancelling' });
+  await call.aborted;
+  expect(await run.finished()).toMatchObject({ status: 'cancelled' });
+  const second = await story.provider.next();
+  expect(await cancel('req_1')).toEqual({ status: 'already_finished' });
+  await second.text('goes on');
+  await second.finish();
+  expect(await next.finished()).toMatchObject({ status: 'completed', text: 'goes on' });
+});
+
 it('a client that goes away cancels nothing: the run goes on and is there when it is back', async () => {
   const client = story.stack.client();
   const session = await client.sessions.create();

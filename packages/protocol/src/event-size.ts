@@ -41,7 +41,7 @@ function jsonLength(value: unknown): number {
 }
 
 /**
- * What an event counts for in a queue with a limit. A whole item may be larger than the limit and has to pass all the same;
+ * Returns the bytes that an event counts for in a queue with a limit. A whole item may be larger than the limit and has to pass all the same;
  * deltas count in full, because they merge and would grow without bound.
  */
 export function waitingBytes(event: NewSessionEvent): number {

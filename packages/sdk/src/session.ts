@@ -105,7 +105,9 @@ export function createSession({ connection, info, worker, close, open }: Session
     events: (options = {}) => ({ [Symbol.asyncIterator]: () => connection.watch({ sessionId, ...options }) }),
     items: (page = {}) => connection.call((trpc, options) => trpc.session.items.query({ sessionId, ...page }, options)),
     async cancel() {
-      await connection.call((trpc, options) => trpc.run.cancel.mutate({ sessionId }, options));
+      // Sent again after a cut, it must not stop the next run.
+      const requestId = newId('req');
+      await connection.call((trpc, options) => trpc.run.cancel.mutate({ sessionId, requestId }, options));
     },
     onApproval: (handler) => worker.onApproval(handler),
     async approvals() {

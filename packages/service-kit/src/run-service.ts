@@ -41,7 +41,7 @@ export async function runService(name: string, create: () => ServiceProcess): Pr
     process.send?.({ type: 'listening' }, () => {});
   }
   process.on('uncaughtException', (err) => {
-    log.fatal({ err }, 'uncaught exception');
+    log.fatal({ err, event: 'process.crashed' }, 'uncaught exception');
     process.exit(1);
   });
 }

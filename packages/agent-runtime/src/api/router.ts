@@ -33,7 +33,7 @@ export function createRouter({ sessions, store, agents, llm }: RouterOptions) {
     },
     run: {
       get: ({ input }) => sessions.run(input.sessionId, input.runId),
-      cancel: ({ input }) => use(input.sessionId, (session) => session.cancelRun(input.runId)),
+      cancel: ({ input, ctx }) => use(input.sessionId, (session) => session.cancelRun(input.runId, ctx.requestId)),
     },
     tool: {
       announce: ({ input }) => use(input.sessionId, (session) => session.announce(input)),

@@ -1,4 +1,4 @@
-import type { Item, ToolOutcome } from '@codelab/protocol';
+import type { Approval, Item, Resolution, ToolOutcome } from '@codelab/protocol';
 import { evaluate } from '../policy/policy.ts';
 import type { StoredItem } from '../store/store.ts';
 import type { ServerToolResult } from '../tools/server-tool.ts';
@@ -104,14 +104,7 @@ export function finishCall(
 ): void {
   const { sessionId, agent } = draft.state.stored.session;
   const { item, modelOnly: hidden } = call.stored;
-  if (call.is === 'settled' && call.approval !== undefined)
-    draft.put('approval', {
-      sessionId,
-      approval: call.approval,
-      pending: false,
-      decisionJson: JSON.stringify({ decision: 'cancelled' }),
-      resolution: resolutionOf('cancelled', 'service', draft.env.now),
-    });
+  if (call.is === 'settled' && call.approval !== undefined) cancelApproval(draft, call.approval);
   const { shown, isWhole } = shorten(end.text, call.callId);
   const finished: Item = {
     ...item,
@@ -179,22 +172,21 @@ export function resolveApproval(
   );
 }
 
+/** Ends an approval that nobody needs to decide any more. */
+function cancelApproval(draft: Draft, approval: Approval): Resolution {
+  const { sessionId } = draft.state.stored.session;
+  const resolution = resolutionOf('cancelled', 'service', draft.env.now);
+  const decisionJson = JSON.stringify({ decision: 'cancelled' });
+  draft.put('approval', { sessionId, approval, pending: false, decisionJson, resolution });
+  draft.emit({ type: 'approval.resolved', callId: approval.callId, decision: 'cancelled', by: 'service' });
+  return resolution;
+}
+
 /** Ends a call with its run: it gets a result that says so. */
 export function cancelCall(draft: Draft, call: CallState): void {
   const { sessionId } = draft.state.stored.session;
   let { item } = call.stored;
-  if (call.is === 'awaiting_approval') {
-    const resolution = resolutionOf('cancelled', 'service', draft.env.now);
-    item = withResolution(item, resolution);
-    draft.put('approval', {
-      sessionId,
-      approval: call.approval,
-      pending: false,
-      decisionJson: JSON.stringify({ decision: 'cancelled' }),
-      resolution,
-    });
-    draft.emit({ type: 'approval.resolved', callId: call.callId, decision: 'cancelled', by: 'service' });
-  }
+  if (call.is === 'awaiting_approval') item = withResolution(item, cancelApproval(draft, call.approval));
   item = cancelled(item);
   draft.put('item', sessionId, { ...call.stored, item });
   draft.emit({ type: 'tool.finished', callId: call.callId, outcome: 'cancelled' });

@@ -6,7 +6,7 @@ import { type RunState, type SessionState, toShownState } from './state.ts';
 /** A change of one row: the name of the statement, and what it takes. */
 export type Row = { [K in keyof Statements]: [statement: K, ...values: Parameters<Statements[K]>] }[keyof Statements];
 
-/** What a decision depends on besides the state and the input. */
+/** The parameters of a decision besides the state and the input. */
 export interface Env {
   now: number;
   newId(prefix: string): string;
@@ -18,7 +18,7 @@ export interface Env {
   settings: { model: string; maxSteps: number; toolTimeoutMs: number };
 }
 
-/** What an input comes to. It counts once it is committed: events and rows in one transaction, then `next` is the state. */
+/** The outcome of an input. It counts once it is committed: events and rows in one transaction, then `next` is the state. */
 export interface Decision<A = unknown> {
   next: SessionState;
   events: NewSessionEvent[];

@@ -12,7 +12,7 @@ export interface RunEnd {
   notice?: string | undefined;
 }
 
-/** What decides which model answers, besides the session and the input. */
+/** The parts of the environment that the choice of a model depends on. */
 export interface ModelChoice {
   agents: Pick<Env['agents'], 'find'>;
   settings: { model: string };

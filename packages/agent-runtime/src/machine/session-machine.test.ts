@@ -530,3 +530,20 @@ describe('a call', () => {
     expect(items.at(-1)?.modelOnly).toEqual({ isStarted: true });
   });
 });
+
+it('an approval of a call that cannot be made any more is told to be over, and so is the call', () => {
+  const table = createTable();
+  table.send('first');
+  table.call({ id: 'a', is: 'awaiting_approval' });
+  // As it is loaded where its tool has gone meanwhile.
+  const calls = (table.state.run?.calls ?? []).map((call) => ({
+    ...call,
+    is: 'settled',
+    tool: undefined,
+    end: { outcome: 'failed', text: 'There is no such tool.' },
+  }));
+  table.state = { ...table.state, run: { ...(table.state.run as never as object), calls, isHeld: true } as never };
+  const happened = table.apply({ type: 'resume', runId: table.runId, countsAttempt: false });
+  expect(types(happened).slice(0, 3)).toEqual(['approval.resolved', 'tool.finished', 'item.completed']);
+  expect(happened.events[0]).toMatchObject({ callId: 'a', decision: 'cancelled', by: 'service' });
+});

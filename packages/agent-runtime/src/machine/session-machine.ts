@@ -20,7 +20,7 @@ import type { CallState, RunState, SessionState } from './state.ts';
 import { endStep } from './step-end.ts';
 import { switchAgent } from './switch-agent.ts';
 
-/** A run that the process ended under so often, without getting on in between, brings it down: it is not tried again. */
+/** Restarts of the process that a run may survive without progress; then it fails. */
 const MAX_ATTEMPTS = 5;
 
 /** Everything that can happen to a session. */
@@ -62,7 +62,7 @@ export interface Inputs {
     view: NonNullable<ModelOnly['view']>;
   };
   spend: { runId: string; step: number; model: string; usage: Usage; costUsd: number | undefined };
-  /** A run that was loaded goes on. `settled`: its calls that came to an end with the process. */
+  /** A run that was loaded goes on, or ends where it was cancelled. `countsAttempt`: it may be what brings the process down. */
   resume: { runId: string; countsAttempt: boolean };
   progress: { runId: string };
   /** The run cannot go on. */
@@ -295,7 +295,7 @@ function awaiting(draft: Draft, callId: string): Extract<CallState, { is: 'await
   return call;
 }
 
-/** What the model is saying is stored with the end of the run, once it has been stopped; else the run ends here. */
+/** Cancels the run. Where the model is speaking it ends once that has been stopped and can be stored; else it ends here. */
 function stopRun(draft: Draft): void {
   const run = draft.state.run as RunState;
   if (run.isCancelled) return;
@@ -329,7 +329,7 @@ function applyRules(draft: Draft, added: RememberedRule): void {
   }
 }
 
-/** Whether a result is the one that the call has had. */
+/** True where a result is the one that the call has already had. */
 export function isSameResult(item: Item, end: CallEnd): boolean {
   const { outcome, result } = item.toolCall ?? {};
   return outcome === end.outcome && result === shorten(end.text, item.itemId).shown;

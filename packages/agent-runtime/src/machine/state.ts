@@ -51,7 +51,7 @@ export type CallState =
       readonly is: 'settled';
       readonly tool: Tool | undefined;
       readonly end: CallEnd;
-      /** Somebody is still asked, in vain. */
+      /** An approval that is still pending in the store; it is cancelled with the call's end. */
       readonly approval?: Approval;
     });
 

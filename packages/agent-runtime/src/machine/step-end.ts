@@ -7,7 +7,7 @@ import type { Draft } from './draft.ts';
 import { advance, endRun, type RunEnd, withUsage } from './run-machine.ts';
 import type { RunState } from './state.ts';
 
-/** The same calls are refused from so many times in a row on. */
+/** The same calls are refused from this time in a row on. */
 const REFUSED_AT = 4;
 /** The run ends when the same calls were made so many times in a row. */
 const STOPPED_AT = 7;

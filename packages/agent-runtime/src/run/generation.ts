@@ -91,7 +91,7 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
   let summaries = 0;
 
   const agentNow = () => agents.find(host.state.stored.session.agent);
-  /** What instructions and tools take of the window, in estimated tokens. */
+  /** Estimated tokens of instructions and tools. */
   let overhead = 0;
   const instructions = (of: SessionState) => {
     const agent = agents.find(of.stored.session.agent);
@@ -137,7 +137,7 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
       compaction: { tokensBefore, tokensAfter },
       view: { ...rest, ...(summary === undefined ? {} : { summary }) },
     });
-    log.info({ tokensBefore, tokensAfter }, 'the context was compacted');
+    log.info({ tokensBefore, tokensAfter, event: 'context.compacted' }, 'the context was compacted');
     return true;
   };
 
@@ -148,7 +148,8 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
     for await (const chunk of llm.stream({ model, messages }, { signal, requestId })) {
       if (chunk.type === 'text') text += chunk.text;
       if (chunk.type === 'finish') isWhole = true;
-      if (chunk.type === 'error') log.warn({ error: chunk.error }, 'the conversation could not be summarised');
+      if (chunk.type === 'error')
+        log.warn({ error: chunk.error, event: 'summary.failed' }, 'the conversation could not be summarised');
       if (chunk.type !== 'usage') continue;
       const { usage, costUsd } = chunk;
       // Steps of the model's answers count from 1.
@@ -235,7 +236,7 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
       project: session.project,
       approvalTimeoutMs: settings.approvalTimeoutMs,
       signal,
-      onError: (err: unknown) => log.error({ err }, 'a tool call could not be checked'),
+      onError: (err: unknown) => log.error({ err, event: 'call.unchecked' }, 'a tool call could not be checked'),
     };
     return Promise.all(calls.map((item) => prepareCall(item, options)));
   };
@@ -275,7 +276,7 @@ function lengthOf({ items }: ModelStep): number {
   return items.reduce((sum, { text }) => sum + text.length, 0);
 }
 
-/** What was spent on attempts that broke off was spent. */
+/** Adds the usage of attempts that broke off. */
 function addSpend(a: Pick<ModelStep, 'usage' | 'costUsd'>, b: Pick<ModelStep, 'usage' | 'costUsd'>) {
   const costUsd = a.costUsd === undefined ? b.costUsd : a.costUsd + (b.costUsd ?? 0);
   return { usage: addUsage(a.usage, b.usage), costUsd };

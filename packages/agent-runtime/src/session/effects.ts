@@ -17,7 +17,7 @@ export interface EffectsOptions {
   onOnlyWaiting(): void;
 }
 
-/** What the state of a session needs to be at work: the model's answer, tools, timers. */
+/** The work that a session's state needs: the model's answer, tools, timers. */
 export interface Effects {
   /** Starts what the state needs, and ends what it does not. */
   reconcile(): void;
@@ -116,7 +116,7 @@ export function createEffects({ sessionId, deps, host, log, onOnlyWaiting }: Eff
     const held = { runId, gotOn: createDeferred<void>(), stop: createDeferred<void>() };
     hold = held;
     // Waiting for a person brings nothing down, however often the service is started anew meanwhile.
-    const isHarmless = run.isCancelled || run.calls.some(({ is }) => is === 'awaiting_approval');
+    const isHarmless = run.calls.some(({ is }) => is === 'awaiting_approval');
     if (isHarmless) held.gotOn.resolve();
     const turn = isHarmless ? Promise.resolve() : probation.turn(run.attempts, held.gotOn.promise, held.stop.promise);
     void turn.then(() => {
@@ -149,8 +149,9 @@ export function createEffects({ sessionId, deps, host, log, onOnlyWaiting }: Eff
       return;
     }
     expireApprovals(run);
-    if (run.isHeld) takeTurn(run);
-    else if (run.isCancelled) end(run);
+    // What is to end needs no turn.
+    if (run.isCancelled) end(run);
+    else if (run.isHeld) takeTurn(run);
     else if (run.calls.length > 0) execute(run);
     else if (generation === undefined) {
       generation = startGeneration({ state: host.state, ahead: undefined, host, deps });

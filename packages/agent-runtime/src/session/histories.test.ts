@@ -378,7 +378,7 @@ async function play(
         break;
       }
       case 'cancel':
-        await settled(session().use(SESSION, (live) => live.cancelRun(undefined)));
+        await settled(session().use(SESSION, (live) => live.cancelRun(undefined, 'r')));
         break;
       case 'cancelInput':
         for (const inputId of tried) await settled(session().use(SESSION, (live) => live.cancelInput(inputId)));

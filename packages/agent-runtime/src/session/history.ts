@@ -8,7 +8,7 @@ const SNAPSHOT_ITEMS = 200;
 export interface HistoryOptions {
   store: Store;
   sessionId: string;
-  /** What is being said, and is not stored yet. */
+  /** Returns the live step, which is not stored yet. */
   live(): LiveStep | undefined;
   /** The place of the newest stored item. */
   position(): number;

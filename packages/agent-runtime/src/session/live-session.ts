@@ -1,4 +1,4 @@
-import { type Attachment, CodelabError, type Input as Message } from '@codelab/protocol';
+import { type Attachment, BoundedMap, CodelabError, type Input as Message } from '@codelab/protocol';
 import { fingerprint } from '@codelab/service-kit';
 import { withTimeout } from '../lib/with-timeout.ts';
 import { isSameResult } from '../machine/session-machine.ts';
@@ -9,6 +9,9 @@ import { ANSWER_MS, createSessionActor, type SessionActor } from './actor.ts';
 import { checkDecision, checkRule } from './approvals.ts';
 import type { LiveSession, SessionDeps } from './session-types.ts';
 
+/** Requests that are remembered: they are sent again within seconds. */
+const MAX_CANCELLED = 100;
+
 /** Loads a session, and takes what its callers want of it. */
 export async function createLiveSession(found: StoredSession, deps: SessionDeps): Promise<LiveSession> {
   const { store, agents, registry } = deps;
@@ -16,6 +19,8 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
   const actor = await createSessionActor(found, deps);
   const { command, perform, cursors, effects, events } = actor;
   const run = () => actor.state.run;
+  /** Runs that were cancelled without being named, by the request that did it. */
+  const cancelled = new BoundedMap<string, string>(MAX_CANCELLED);
 
   return {
     get session() {
@@ -81,7 +86,8 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
         return { status: 'cancelled' };
       }),
 
-    async cancelRun(runId) {
+    async cancelRun(named, requestId) {
+      const runId = named ?? cancelled.get(requestId);
       // What is being begun is stopped as well.
       if (run() === undefined) {
         effects.stop(runId);
@@ -89,6 +95,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
       }
       const active = run()?.run.runId;
       if (active !== undefined && (runId === undefined || runId === active)) {
+        cancelled.set(requestId, active);
         await stop(actor, active);
         return { status: 'cancelling' };
       }

@@ -65,7 +65,8 @@ async function loadCalls(
     project,
     approvalTimeoutMs: 0,
     signal: new AbortController().signal,
-    onError: (err: unknown) => log.error({ err, sessionId, runId }, 'a tool call could not be checked'),
+    onError: (err: unknown) =>
+      log.error({ err, sessionId, runId, event: 'call.unchecked' }, 'a tool call could not be checked'),
   };
   return Promise.all(open.map((stored) => loadCall(stored, sessionId, options, store)));
 }

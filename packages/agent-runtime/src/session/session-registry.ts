@@ -323,7 +323,10 @@ export async function createSessionRegistry(
           for (const sessionId of left) {
             if (lifecycle.draining.aborted) return;
             await get(sessionId).catch((err) => {
-              deps.log.error({ err, sessionId }, 'a session could not be taken up: trying again');
+              deps.log.error(
+                { err, sessionId, event: 'session.unloadable' },
+                'a session could not be loaded, trying again',
+              );
               failed.push(sessionId);
             });
           }

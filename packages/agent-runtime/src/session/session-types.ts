@@ -64,7 +64,8 @@ export interface LiveSession {
   /** The cursor from before an input, once it is accepted; undefined when `signal` aborts before. */
   cursorOf(inputId: string, signal: AbortSignal): Promise<string | undefined>;
   cancelInput(inputId: string): Promise<{ status: 'cancelled' }>;
-  cancelRun(runId: string | undefined): Promise<{ status: 'cancelling' | 'already_finished' }>;
+  /** Cancels a run, without `runId` the active one: the same one for the same request, however often that is sent. */
+  cancelRun(runId: string | undefined, requestId: string): Promise<{ status: 'cancelling' | 'already_finished' }>;
   toolResult(input: ToolResult): Promise<{ status: 'accepted'; replayed: boolean }>;
   toolProgress(input: ToolProgress): { status: 'accepted' };
   decide(input: ApprovalDecide): Promise<{ status: 'resolved'; replayed: boolean }>;
