@@ -12,13 +12,13 @@ import { createSessionEvents, type SessionEvents } from '../events/session-event
 import { type Batch, createBatch } from '../journal/journal.ts';
 import { createMutex } from '../lib/mutex.ts';
 import { withTimeout } from '../lib/with-timeout.ts';
-import type { Env, Row } from '../machine/draft.ts';
+import type { Row } from '../machine/draft.ts';
 import { type Answer, decide, type Input, type InputName, type Inputs } from '../machine/session-machine.ts';
-import { openRequests, type RunState, type SessionState, toShownState } from '../machine/state.ts';
+import { openRequests, type SessionState, toShownState } from '../machine/state.ts';
 import { Conflict } from '../store/commit-queue.ts';
 import type { StoredSession } from '../store/store.ts';
-import { createConversation, withItems } from './conversation.ts';
-import { createEffects, type Effects } from './effects.ts';
+import { type Conversation, createConversation, withItems } from './conversation.ts';
+import { createEffects, type Effects, type EffectsOptions } from './effects.ts';
 import { createHistory, type History } from './history.ts';
 import { loadState } from './load-state.ts';
 import type { SessionDeps } from './session-types.ts';
@@ -63,142 +63,77 @@ export interface SessionActor {
 }
 
 export async function createSessionActor(found: StoredSession, deps: SessionDeps): Promise<SessionActor> {
-  const { store, agents, log, settings, lifecycle } = deps;
-  const { sessionId } = found.session;
-  const mutex = createMutex();
-  const conversation = createConversation(store, sessionId);
-  const cursors = createInputCursors();
-  let state = await loadState(found, deps);
-  let isStale = false;
-  let reloading: NodeJS.Timeout | undefined;
-  let isClosed = false;
+  return new Actor(found, await loadState(found, deps), deps);
+}
+
+class Actor implements SessionActor {
+  readonly events: SessionEvents;
+  readonly history: History;
+  readonly cursors = createInputCursors();
+  readonly effects: Effects;
+  readonly #sessionId: string;
+  readonly #deps: SessionDeps;
+  readonly #mutex = createMutex();
+  readonly #conversation: Conversation;
+  #state: SessionState;
+  #isStale = false;
+  #reloading: NodeJS.Timeout | undefined;
+  #isClosed = false;
   /** Another actor has the session now, or none. */
-  let isGone = false;
-  let remembered: RememberedRule[] = [];
-  let live: LiveStep | undefined;
+  #isGone = false;
+  #remembered: RememberedRule[] = [];
+  #live: LiveStep | undefined;
 
-  const history = createHistory({ store, sessionId, live: () => live, position: () => state.position });
-  const events = createSessionEvents({
-    budget: deps.budget,
-    log: found.session.createdAt.getTime().toString(36),
-    seq: found.seq,
-    stored: (page) => store.events(sessionId, page),
-    hasItem: async (itemId) => (await store.item(sessionId, itemId)) !== undefined,
-    snapshot: history.snapshot,
-    state: () => toShownState(state),
-    openCalls: () => (state.run?.calls ?? []).map(({ stored }) => stored.item),
-    openRequests: () =>
-      openRequests(state).map((event): NewSessionEvent => {
-        const deadline = event.type === 'tool.requested' ? effects.execution(event.callId)?.deadline : undefined;
-        return event.type === 'tool.requested' && deadline !== undefined ? { ...event, deadline } : event;
-      }),
-  });
-  const setLive = (step: LiveStep | undefined) => {
-    live = step;
-    events.setLive(step);
-  };
+  constructor(found: StoredSession, state: SessionState, deps: SessionDeps) {
+    const { store, budget } = deps;
+    const { sessionId, createdAt } = found.session;
+    this.#sessionId = sessionId;
+    this.#deps = deps;
+    this.#state = state;
+    this.#conversation = createConversation(store, sessionId);
+    this.history = createHistory({
+      store,
+      sessionId,
+      live: () => this.#live,
+      position: () => this.#state.position,
+    });
+    this.events = createSessionEvents({
+      budget,
+      log: createdAt.getTime().toString(36),
+      seq: found.seq,
+      stored: (page) => store.events(sessionId, page),
+      hasItem: async (itemId) => (await store.item(sessionId, itemId)) !== undefined,
+      snapshot: this.history.snapshot,
+      state: () => toShownState(this.#state),
+      openCalls: () => (this.#state.run?.calls ?? []).map(({ stored }) => stored.item),
+      openRequests: () => this.#openRequests(),
+    });
+    this.effects = createEffects({
+      sessionId,
+      deps,
+      log: deps.log,
+      host: this.#hostOfEffects(),
+      onOnlyWaiting: () => this.#suspendNow(),
+    });
+  }
 
-  const rules = () => store.rules(sessionId, state.stored.session.project);
-  /** A database that is gone for a moment ends no run: then the rules are those that were last read. */
-  const rulesNow = async (): Promise<Rule[]> => {
-    remembered = await rules().catch(() => remembered);
-    return [...agents.find(state.stored.session.agent).rules, ...remembered];
-  };
-  const envNow = async (): Promise<Env> => ({
-    now: Date.now(),
-    newId,
-    agents,
-    rules: state.run === undefined ? [] : await rulesNow(),
-    isDraining: isClosed || lifecycle.draining.aborted,
-    settings,
-  });
+  get state(): SessionState {
+    return this.#state;
+  }
 
-  /** Shows events that are stored. */
-  const show = (stored: SessionEvent[]) => {
-    let before = events.lastSeq;
-    for (const event of stored) {
-      if (event.type === 'input.accepted') cursors.accepted(event.input.inputId, events.positionAt(before));
-      before = event.seq;
-    }
-    events.append(stored);
-  };
+  get isCertain(): boolean {
+    return !this.#isStale;
+  }
 
-  /** Logs what a batch tells of a run, under the id of the request that it began with. */
-  const logRuns = (told: SessionEvent[], run: RunState | undefined) => {
-    for (const event of told) {
-      if (run === undefined || !('runId' in event) || event.runId !== run.run.runId) continue;
-      const { runId } = event;
-      const own = log.child({ requestId: run.input.requestId, sessionId, runId });
-      if (event.type === 'run.started')
-        own.info({ agent: event.agent, model: event.model, event: 'run.started' }, 'run started');
-      if (event.type !== 'run.finished') continue;
-      const { status, error, usage } = event;
-      own.info({ status, code: error?.code, usage, event: 'run.finished' }, 'run finished');
-    }
-  };
-
-  /** Makes a committed batch the state, shows its events, and begins what it needs. */
-  const apply = (batch: Batch<unknown>, rows: Row[], input: Input): void => {
-    logRuns(batch.events, state.run);
-    state = batch.next;
-    logRuns(batch.events, state.run);
-    conversation.apply(rows);
-    const isAnswered = input.type === 'endStep' || input.type === 'fail';
-    if (isAnswered) effects.answered();
-    const isSaid = isAnswered || input.type === 'retryStep';
-    if (isSaid) live = undefined;
-    show(batch.events);
-    if (isSaid) events.setLive(undefined);
-    effects.reconcile();
-  };
-
-  const decideNow = async <K extends InputName>(input: { type: K } & Inputs[K]) => {
-    if (isStale) await reload();
-    const env = await envNow();
-    const decision = decide(state, input, env);
-    const isNothing = decision.events.length === 0 && decision.rows.length === 0;
-    const batch = isNothing
-      ? undefined
-      : createBatch(store, state, decision, { now: env.now, maxEventBytes: settings.eventsMaxBytes });
-    return { decision, batch };
-  };
-
-  const perform: SessionActor['perform'] = async (input, until) => {
-    const { decision, batch } = await decideNow(input);
-    if (batch === undefined) return decision.answer;
-    const isAhead = await askAhead(batch, decision.rows);
-    try {
-      await store.commit(batch.writes, { deadlineMs: Math.max(until - Date.now(), 1), onLate: uncertain });
-    } catch (error) {
-      if (isAhead) effects.forget();
-      uncertain();
-      throw error instanceof Conflict ? new CodelabError('OVERLOADED', undefined, { retryAfterMs: 1000 }) : error;
-    }
-    if (isAhead) effects.begin();
-    apply(batch, decision.rows, input as Input);
-    return batch.answer;
-  };
-
-  /** The model is asked while the beginning of its run is written. */
-  const askAhead = async (batch: Batch<unknown>, rows: Row[]): Promise<boolean> => {
-    const { run } = batch.next;
-    if (run === undefined || state.run !== undefined || run.calls.length > 0) return false;
-    const items = rows.flatMap((row) => (row[0] === 'item' ? [row[2]] : []));
-    const view = withItems(await conversation.get(), items);
-    conversation.apply(rows.filter((row) => row[0] === 'input'));
-    effects.askAhead(batch.next, view);
-    return true;
-  };
-
-  const command: SessionActor['command'] = (work) => {
+  command<T>(work: (until: number) => Promise<T>): Promise<T> {
     const until = Date.now() + ANSWER_MS;
     const late = () =>
       new CodelabError('OVERLOADED', 'The database cannot be written now. Sending the same again is safe.', {
         retryAfterMs: 1000,
       });
-    const done = mutex(async () => {
+    const done = this.#mutex(async () => {
       if (Date.now() >= until) throw late();
-      if (isClosed) throw new CodelabError('NOT_FOUND', `There is no session "${sessionId}".`);
+      if (this.#isClosed) throw this.#notFound();
       return work(until);
     });
     return new Promise((resolve, reject) => {
@@ -206,168 +141,268 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
       const timer = setTimeout(() => reject(late()), ANSWER_MS + 250);
       done.then(resolve, reject).finally(() => clearTimeout(timer));
     });
-  };
+  }
 
-  const submit = (input: Input): Promise<void> =>
-    mutex(async () => {
+  async perform<K extends InputName>(input: { type: K } & Inputs[K], until: number): Promise<Answer<K>> {
+    const { decision, batch } = await this.#decide(input);
+    if (batch === undefined) return decision.answer;
+    const isAhead = await this.#askAhead(batch, decision.rows);
+    try {
+      await this.#deps.store.commit(batch.writes, {
+        deadlineMs: Math.max(until - Date.now(), 1),
+        onLate: () => this.#uncertain(),
+      });
+    } catch (error) {
+      if (isAhead) this.effects.forget();
+      this.#uncertain();
+      throw error instanceof Conflict ? new CodelabError('OVERLOADED', undefined, { retryAfterMs: 1000 }) : error;
+    }
+    if (isAhead) this.effects.begin();
+    this.#apply(batch, decision.rows, input as Input);
+    return batch.answer;
+  }
+
+  submit(input: Input): Promise<void> {
+    return this.#mutex(async () => {
       for (;;) {
-        if (isGone) throw new Error('the session has stopped');
-        const decided = await decidePatiently(input);
+        if (this.#isGone) throw new Error('the session has stopped');
+        const decided = await this.#decidePatiently(input);
         if (decided === undefined) continue;
         const { decision, batch } = decided;
         if (batch === undefined) {
           // Nobody waits for it any more.
-          if (input.type === 'endStep') effects.answered();
-          if (input.type === 'endStep' || input.type === 'retryStep') setLive(undefined);
-          return effects.reconcile();
+          if (input.type === 'endStep') this.effects.answered();
+          if (input.type === 'endStep' || input.type === 'retryStep') this.#setLive(undefined);
+          return this.effects.reconcile();
         }
-        if (await commitPatiently(batch)) return apply(batch, decision.rows, input);
-        isStale = true;
+        if (await this.#commitPatiently(batch)) return this.#apply(batch, decision.rows, input);
+        this.#isStale = true;
       }
     });
+  }
 
-  const fail = async (runId: string, error: unknown): Promise<void> => {
-    while (!isGone) {
-      try {
-        return await submit({ type: 'fail', runId, error });
-      } catch (err) {
-        if (!isGone)
-          log.error(
-            { err, sessionId, runId, event: 'run.unstored' },
-            'the end of a run cannot be stored, trying again',
-          );
-        await new Promise((resolve) => setTimeout(resolve, FAIL_AGAIN_MS).unref());
-      }
-    }
-  };
+  async settled(): Promise<void> {
+    if (this.#isStale) await this.#reload();
+  }
+
+  idle(): Promise<void> {
+    return this.#mutex(async () => {});
+  }
+
+  rules(): Promise<RememberedRule[]> {
+    return this.#deps.store.rules(this.#sessionId, this.#state.stored.session.project);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  async suspend(): Promise<void> {
+    // What is being begun is let begin.
+    await withTimeout(SUSPEND_MS, this.idle());
+    this.#suspendNow();
+  }
+
+  leave(): void {
+    this.#isGone = true;
+    clearTimeout(this.#reloading);
+    this.effects.quit();
+  }
+
+  #hostOfEffects(): EffectsOptions['host'] {
+    const actor = this;
+    return {
+      get state() {
+        return actor.#state;
+      },
+      view: () => actor.#conversation.get(),
+      attachments: actor.#conversation.attachments,
+      tokensPerEstimate: 1,
+      submit: (input) => actor.submit(input),
+      fail: (runId, error) => actor.#fail(runId, error),
+      setLive: (step) => actor.#setLive(step),
+      changed: actor.events.changed,
+      rules: () => actor.#rulesNow(),
+      gotOn: () => actor.effects.gotOn(),
+    };
+  }
+
+  #notFound(): CodelabError {
+    return new CodelabError('NOT_FOUND', `There is no session "${this.#sessionId}".`);
+  }
+
+  #suspendNow(): void {
+    if (this.#isGone) return;
+    this.leave();
+    this.events.close();
+  }
+
+  #setLive(step: LiveStep | undefined): void {
+    this.#live = step;
+    this.events.setLive(step);
+  }
+
+  #openRequests(): NewSessionEvent[] {
+    return openRequests(this.#state).map((event) => {
+      if (event.type !== 'tool.requested') return event;
+      const deadline = this.effects.execution(event.callId)?.deadline;
+      return deadline === undefined ? event : { ...event, deadline };
+    });
+  }
+
+  /** Returns all rules that count. Where the database is gone for a moment they are those that were last read: it ends no run. */
+  async #rulesNow(): Promise<Rule[]> {
+    this.#remembered = await this.rules().catch(() => this.#remembered);
+    return [...this.#deps.agents.find(this.#state.stored.session.agent).rules, ...this.#remembered];
+  }
+
+  async #decide<K extends InputName>(input: { type: K } & Inputs[K]) {
+    if (this.#isStale) await this.#reload();
+    const { store, agents, lifecycle, settings } = this.#deps;
+    const now = Date.now();
+    const rules = this.#state.run === undefined ? [] : await this.#rulesNow();
+    const isDraining = this.#isClosed || lifecycle.draining.aborted;
+    const decision = decide(this.#state, input, { now, newId, agents, rules, isDraining, settings });
+    const isNothing = decision.events.length === 0 && decision.rows.length === 0;
+    const options = { now, maxEventBytes: settings.eventsMaxBytes };
+    return { decision, batch: isNothing ? undefined : createBatch(store, this.#state, decision, options) };
+  }
 
   /** Returns undefined where the database could not be read: it is tried again. */
-  const decidePatiently = async (input: Input) => {
+  async #decidePatiently(input: Input) {
     try {
-      return await decideNow(input as { type: InputName } & Inputs[InputName]);
+      return await this.#decide(input as { type: InputName } & Inputs[InputName]);
     } catch (error) {
       if (!(error instanceof CodelabError) || error.code !== 'OVERLOADED') throw error;
-      log.warn(
-        { err: error.message, sessionId, event: 'state.unreadable' },
-        'the session cannot be read, trying again',
-      );
+      this.#warn({ err: error.message, event: 'state.unreadable' }, 'the session cannot be read, trying again');
       await new Promise((resolve) => setTimeout(resolve, RELOAD_MS));
       return undefined;
     }
-  };
+  }
 
   /** Tries a batch until it is stored: until then nothing is said to be final. Returns false where another commit came between. */
-  const commitPatiently = async (batch: Batch<unknown>): Promise<boolean> => {
+  async #commitPatiently(batch: Batch<unknown>): Promise<boolean> {
+    const { store, settings } = this.#deps;
     for (;;) {
-      if (isGone) throw new Error('the session has stopped');
+      if (this.#isGone) throw new Error('the session has stopped');
       try {
         await store.commit(batch.writes, { deadlineMs: settings.storeTimeoutMs });
         return true;
       } catch (error) {
         if (error instanceof Conflict) return false;
         if (!(error instanceof CodelabError) || error.code !== 'OVERLOADED') throw error;
-        log.warn({ err: error.message, sessionId, event: 'commit.retry' }, 'a commit is tried again');
+        this.#warn({ err: error.message, event: 'commit.retry' }, 'a commit is tried again');
       }
     }
-  };
+  }
+
+  /** Asks the model while the beginning of its run is written. */
+  async #askAhead(batch: Batch<unknown>, rows: Row[]): Promise<boolean> {
+    const { run } = batch.next;
+    if (run === undefined || this.#state.run !== undefined || run.calls.length > 0) return false;
+    const items = rows.flatMap((row) => (row[0] === 'item' ? [row[2]] : []));
+    const view = withItems(await this.#conversation.get(), items);
+    this.#conversation.apply(rows.filter((row) => row[0] === 'input'));
+    this.effects.askAhead(batch.next, view);
+    return true;
+  }
+
+  /** Makes a committed batch the state, shows its events, and begins what it needs. */
+  #apply(batch: Batch<unknown>, rows: Row[], input: Input): void {
+    this.#logRuns(batch.events);
+    this.#state = batch.next;
+    this.#logRuns(batch.events);
+    this.#conversation.apply(rows);
+    const isAnswered = input.type === 'endStep' || input.type === 'fail';
+    if (isAnswered) this.effects.answered();
+    const isSaid = isAnswered || input.type === 'retryStep';
+    if (isSaid) this.#live = undefined;
+    this.#show(batch.events);
+    if (isSaid) this.events.setLive(undefined);
+    this.effects.reconcile();
+  }
+
+  /** Shows events that are stored. */
+  #show(stored: SessionEvent[]): void {
+    let before = this.events.lastSeq;
+    for (const event of stored) {
+      if (event.type === 'input.accepted') this.cursors.accepted(event.input.inputId, this.events.positionAt(before));
+      before = event.seq;
+    }
+    this.events.append(stored);
+  }
+
+  /** Ends the run as failed, as soon as that can be stored. */
+  async #fail(runId: string, error: unknown): Promise<void> {
+    while (!this.#isGone) {
+      try {
+        return await this.submit({ type: 'fail', runId, error });
+      } catch (err) {
+        const { log } = this.#deps;
+        const fields = { err, sessionId: this.#sessionId, runId, event: 'run.unstored' };
+        if (!this.#isGone) log.error(fields, 'the end of a run cannot be stored, trying again');
+        await new Promise((resolve) => setTimeout(resolve, FAIL_AGAIN_MS).unref());
+      }
+    }
+  }
 
   /** Loads the state again, as soon as that can be read. */
-  const uncertain = () => {
-    isStale = true;
-    clearTimeout(reloading);
-    reloading = setTimeout(() => {
-      mutex(async () => {
-        if (isStale && !isGone) await reload();
+  #uncertain(): void {
+    this.#isStale = true;
+    clearTimeout(this.#reloading);
+    this.#reloading = setTimeout(() => {
+      this.#mutex(async () => {
+        if (this.#isStale && !this.#isGone) await this.#reload();
       }).catch((err) => {
-        log.warn({ err, sessionId, event: 'state.unreadable' }, 'the session could not be loaded again, trying again');
-        if (!isGone) uncertain();
+        this.#warn({ err, event: 'state.unreadable' }, 'the session could not be loaded again, trying again');
+        if (!this.#isGone) this.#uncertain();
       });
     }, RELOAD_MS).unref();
-  };
+  }
 
   /** Loads the state again, and shows what was stored unseen. What is at work here goes on. */
-  const reload = async (): Promise<void> => {
-    const stored = await store.session(sessionId);
-    if (stored === undefined) throw new CodelabError('NOT_FOUND', `There is no session "${sessionId}".`);
-    const loaded = await loadState(stored, deps);
+  async #reload(): Promise<void> {
+    const stored = await this.#deps.store.session(this.#sessionId);
+    if (stored === undefined) throw this.#notFound();
+    const loaded = await loadState(stored, this.#deps);
+    const missed = await this.#missedUpTo(stored.seq);
+    this.#conversation.forget();
+    this.#state = withWork(loaded, this.#state);
+    this.#isStale = false;
+    this.#show(missed);
+    this.effects.reconcile();
+  }
+
+  /** Reads the stored events that have not been shown here. */
+  async #missedUpTo(seq: number): Promise<SessionEvent[]> {
     const missed: SessionEvent[] = [];
-    for (let after = events.lastSeq; after < stored.seq; ) {
-      const page = await store.events(sessionId, { after, limit: 500 });
+    for (let after = this.events.lastSeq; after < seq; ) {
+      const page = await this.#deps.store.events(this.#sessionId, { after, limit: 500 });
       if (page.length === 0) break;
       missed.push(...page);
-      after = page.at(-1)?.seq ?? stored.seq;
+      after = page.at(-1)?.seq ?? seq;
     }
-    conversation.forget();
-    state = withWork(loaded, state);
-    isStale = false;
-    show(missed);
-    effects.reconcile();
-  };
+    return missed;
+  }
 
-  const effects = createEffects({
-    sessionId,
-    deps,
-    log,
-    host: {
-      get state() {
-        return state;
-      },
-      view: () => conversation.get(),
-      attachments: conversation.attachments,
-      tokensPerEstimate: 1,
-      submit,
-      fail,
-      setLive,
-      changed: events.changed,
-      rules: rulesNow,
-      gotOn: () => effects.gotOn(),
-    },
-    onOnlyWaiting: () => suspendNow(),
-  });
+  /** Logs what events tell of the active run, under the id of the request that it began with. */
+  #logRuns(told: SessionEvent[]): void {
+    const { run } = this.#state;
+    for (const event of told) {
+      if (run === undefined || !('runId' in event) || event.runId !== run.run.runId) continue;
+      const { runId } = event;
+      const log = this.#deps.log.child({ requestId: run.input.requestId, sessionId: this.#sessionId, runId });
+      if (event.type === 'run.started')
+        log.info({ agent: event.agent, model: event.model, event: 'run.started' }, 'run started');
+      if (event.type !== 'run.finished') continue;
+      const { status, error, usage } = event;
+      log.info({ status, code: error?.code, usage, event: 'run.finished' }, 'run finished');
+    }
+  }
 
-  const leave = () => {
-    isGone = true;
-    clearTimeout(reloading);
-    effects.quit();
-  };
-  const suspendNow = () => {
-    if (isGone) return;
-    leave();
-    events.close();
-  };
-
-  return {
-    get state() {
-      return state;
-    },
-    get isCertain() {
-      return !isStale;
-    },
-    events,
-    history,
-    cursors,
-    effects,
-    command,
-    perform,
-    submit,
-    settled: async () => {
-      if (isStale) await reload();
-    },
-    idle: () => mutex(async () => {}),
-    rules,
-    close() {
-      isClosed = true;
-    },
-    async suspend() {
-      // What is being begun is let begin.
-      await withTimeout(
-        SUSPEND_MS,
-        mutex(async () => {}),
-      );
-      suspendNow();
-    },
-    leave,
-  };
+  #warn(fields: { err: unknown; event: string }, message: string): void {
+    this.#deps.log.warn({ ...fields, sessionId: this.#sessionId }, message);
+  }
 }
 
 /** Returns the state as it is stored, with what is at work of its run. */

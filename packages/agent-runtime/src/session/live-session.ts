@@ -17,7 +17,9 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
   const { store, agents, registry } = deps;
   const { sessionId } = found.session;
   const actor = await createSessionActor(found, deps);
-  const { command, perform, cursors, effects, events } = actor;
+  const { cursors, effects, events } = actor;
+  const command: SessionActor['command'] = (work) => actor.command(work);
+  const perform: SessionActor['perform'] = (input, until) => actor.perform(input, until);
   const run = () => actor.state.run;
   /** Runs that were cancelled without being named, by the request that did it. */
   const cancelled = new BoundedMap<string, string>(MAX_CANCELLED);
@@ -141,7 +143,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
     decide: (decision) =>
       command(async (until) => {
         await actor.settled();
-        const checked = await checkDecision(actor.state, decision, { deps, rules: actor.rules });
+        const checked = await checkDecision(actor.state, decision, { deps, rules: () => actor.rules() });
         if (checked === undefined) return { status: 'resolved', replayed: true };
         await perform({ type: 'decide', ...checked }, until);
         return { status: 'resolved', replayed: false };
@@ -150,7 +152,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
     approvals: async () =>
       (run()?.calls ?? []).flatMap((call) => (call.is === 'awaiting_approval' ? [call.approval] : [])),
 
-    rules: actor.rules,
+    rules: () => actor.rules(),
 
     addRule: (added) =>
       command(async (until) =>
@@ -180,14 +182,14 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
       actor.leave();
     },
 
-    suspend: actor.suspend,
+    suspend: () => actor.suspend(),
   };
 }
 
 /** Stops a run at once. Resolves when that is stored. Throws `OVERLOADED` where it takes longer than 4 s: it is on its way then. */
-async function stop({ effects, submit }: SessionActor, runId: string): Promise<void> {
-  effects.stop(runId);
-  const stored = submit({ type: 'stop', runId });
+async function stop(actor: SessionActor, runId: string): Promise<void> {
+  actor.effects.stop(runId);
+  const stored = actor.submit({ type: 'stop', runId });
   stored.catch(() => {});
   const answered = await withTimeout(
     ANSWER_MS,
