@@ -63,7 +63,7 @@ export interface SessionActor {
 }
 
 export async function createSessionActor(found: StoredSession, deps: SessionDeps): Promise<SessionActor> {
-  const { store, agents, log, settings, lifecycle } = deps;
+  const { store, agents, log, settings, lifecycle, metrics } = deps;
   const { sessionId } = found.session;
   const mutex = createMutex();
   const conversation = createConversation(store, sessionId);
@@ -140,6 +140,8 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
   /** Makes a committed batch the state, shows its events, and begins what it needs. */
   const apply = (batch: Batch<unknown>, rows: Row[], input: Input): void => {
     logRuns(batch.events, state.run);
+    metrics.told(batch.events, state);
+    if (input.type === 'resume' && state.run?.isHeld === true) metrics.runResumed();
     state = batch.next;
     logRuns(batch.events, state.run);
     conversation.apply(rows);
@@ -297,6 +299,7 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
       missed.push(...page);
       after = page.at(-1)?.seq ?? stored.seq;
     }
+    metrics.told(missed, state);
     conversation.forget();
     state = withWork(loaded, state);
     isStale = false;
