@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import {
   createLifecycle,
   createLogger,
+  createMetrics,
   type Logger,
   type RunningService,
   requireKey,
@@ -13,6 +14,7 @@ import { messageStreamRoute } from './api/message-stream.ts';
 import { createRouter } from './api/router.ts';
 import type { Env } from './env.ts';
 import { createLlmClient } from './model/llm-client.ts';
+import { createSessionMetrics } from './session/session-metrics.ts';
 import { createSessionRegistry } from './session/session-registry.ts';
 import type { OpenDatabase } from './store/database.ts';
 import { migrateUp } from './store/migrate.ts';
@@ -47,6 +49,7 @@ export async function startAgentRuntime(
   const llm = createLlmClient({ url: env.LLM_PROXY_URL, key: env.LLM_PROXY_API_KEY, log });
   const registry = createToolRegistry({ server: createServerTools({ agents, store }), mcp, schemas });
   const lifecycle = createLifecycle();
+  const metrics = createMetrics('agent-runtime');
   const sessions = await createSessionRegistry({
     store,
     llm,
@@ -54,6 +57,7 @@ export async function startAgentRuntime(
     registry,
     log,
     lifecycle,
+    metrics: createSessionMetrics(metrics),
     settings: {
       model: env.LLM_MODEL,
       maxSteps: env.MAX_STEPS,
@@ -76,6 +80,7 @@ export async function startAgentRuntime(
     log,
     router,
     lifecycle,
+    metrics,
     authorize: requireKey(env.INTERNAL_API_KEY, 'AGENT_RUNTIME__INTERNAL_API_KEY'),
     isService: () => true,
     routes: (app, makeContext) => {

@@ -1,7 +1,8 @@
 import { contract } from '@codelab/protocol';
-import { createLogger, type Logger, type RunningService, serve } from '@codelab/service-kit';
+import { createLogger, createMetrics, type Logger, type RunningService, serve } from '@codelab/service-kit';
 import { createAuthorize, createOriginCheck, createOriginFilter } from './authorize.ts';
 import type { Env } from './env.ts';
+import { createGatewayMetrics } from './gateway-metrics.ts';
 import { allowOrigins } from './http/cors.ts';
 import { eventsRoute } from './http/events.ts';
 import { messageRoute } from './http/message.ts';
@@ -16,7 +17,8 @@ export async function startGateway(
   log: Logger = createLogger({ service: 'gateway', level: env.LOG_LEVEL }),
 ): Promise<RunningService> {
   const runtime = createRuntime({ url: env.AGENT_RUNTIME_URL, key: env.AGENT_RUNTIME_API_KEY, log });
-  const router = createRouter(runtime);
+  const metrics = createMetrics('gateway');
+  const router = createRouter(runtime, createGatewayMetrics(metrics));
   const who = { host: env.HOST, allowedOrigins: env.ALLOWED_ORIGINS };
   const service = await serve({
     name: 'gateway',
@@ -25,6 +27,7 @@ export async function startGateway(
     port: env.PORT,
     log,
     router,
+    metrics,
     authorize: createAuthorize({ key: env.INTERNAL_API_KEY, ...who }),
     allowsOrigin: createOriginCheck(who),
     takesTokenInUrl: true,

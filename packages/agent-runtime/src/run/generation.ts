@@ -107,7 +107,10 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
   const ask = (view: ModelContext, of: SessionState): AsyncGenerator<CompletionChunk, void, undefined> => {
     const { system, tools } = instructions(of);
     const messages = [...system, ...toMessages(view, host.attachments)];
-    return llm.stream({ model: modelNow(of), messages, ...(tools.length > 0 ? { tools } : {}) }, { signal, requestId });
+    const model = modelNow(of);
+    const size = { messages: messages.length, tools: tools.length };
+    log.debug({ step, model, ...size, event: 'model.ask' }, 'the model is asked');
+    return llm.stream({ model, messages, ...(tools.length > 0 ? { tools } : {}) }, { signal, requestId });
   };
 
   const askAhead = (view: ModelContext) => {

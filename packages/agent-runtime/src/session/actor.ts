@@ -310,6 +310,9 @@ class Actor implements SessionActor {
   /** Makes a committed batch the state, shows its events, and begins what it needs. */
   #apply(batch: Batch<unknown>, rows: Row[], input: Input): void {
     this.#logRuns(batch.events);
+    const { metrics } = this.#deps;
+    metrics.told(batch.events, this.#state);
+    if (input.type === 'resume' && this.#state.run?.isHeld === true) metrics.runResumed();
     this.#state = batch.next;
     this.#logRuns(batch.events);
     this.#conversation.apply(rows);
@@ -366,6 +369,7 @@ class Actor implements SessionActor {
     if (stored === undefined) throw this.#notFound();
     const loaded = await loadState(stored, this.#deps);
     const missed = await this.#missedUpTo(stored.seq);
+    this.#deps.metrics.told(missed, this.#state);
     this.#conversation.forget();
     this.#state = withWork(loaded, this.#state);
     this.#isStale = false;

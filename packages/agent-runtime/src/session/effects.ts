@@ -128,6 +128,10 @@ export function createEffects({ sessionId, deps, host, log, onOnlyWaiting }: Eff
     for (const call of run.calls) {
       if (call.is !== 'executing' || executions.has(call.callId)) continue;
       const timeoutMs = timeoutOf(call.tool, { settings });
+      const { callId, name, tool } = call;
+      const { runId } = run.run;
+      const fields = { sessionId, runId, callId, name, target: tool.target, timeoutMs };
+      log.debug({ ...fields, event: 'tool.start' }, 'a tool begins');
       executions.set(call.callId, startExecution({ call, sessionId, timeoutMs, submit: host.submit, fail: host.fail }));
     }
   };

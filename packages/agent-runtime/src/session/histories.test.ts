@@ -13,6 +13,7 @@ import { createLifecycle, createLogger } from '@codelab/service-kit';
 import fc from 'fast-check';
 import { Kysely, SqliteDialect } from 'kysely';
 import Sqlite from 'libsql';
+import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { Agents } from '../agents/agents.ts';
 import type { LlmClient } from '../model/llm-client.ts';
@@ -21,6 +22,7 @@ import { migrateUp } from '../store/migrate.ts';
 import type { Database } from '../store/schema.ts';
 import { createStore, type Store } from '../store/store.ts';
 import { createToolRegistry } from '../tools/tool-registry.ts';
+import { createSessionMetrics } from './session-metrics.ts';
 import { createSessionRegistry, type SessionRegistry } from './session-registry.ts';
 
 const SESSION = 'told';
@@ -175,6 +177,7 @@ async function createWorld(script: Fault[]) {
       registry,
       log,
       lifecycle,
+      metrics: createSessionMetrics(new Registry()),
       settings: {
         model: 'm',
         maxSteps: 20,

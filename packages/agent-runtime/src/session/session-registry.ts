@@ -61,10 +61,11 @@ export async function createSessionRegistry(
   options: Omit<SessionDeps, 'budget' | 'probation'>,
 ): Promise<SessionRegistry> {
   const deps: SessionDeps = { ...options, budget: createLogBudget(), probation: createProbation() };
-  const { store, agents, lifecycle, settings } = deps;
+  const { store, agents, lifecycle, settings, metrics } = deps;
   const { statements } = store;
   /** In order of use. */
   const live = new Map<string, Promise<LiveSession>>();
+  metrics.readLive(() => live.size);
   /** How many calls and readers hold a session in memory. */
   const users = new Map<string, number>();
   const mutexes = new Map<string, Mutex>();
@@ -113,6 +114,7 @@ export async function createSessionRegistry(
     const found = await store.session(sessionId);
     if (found === undefined) throw new CodelabError('NOT_FOUND', `There is no session "${sessionId}".`);
     const session = await createLiveSession(found, deps);
+    deps.log.debug({ sessionId, seq: found.seq, event: 'session.load' }, 'session loaded into memory');
     // What is unfinished while we stop is left to the next process.
     if (lifecycle.draining.aborted) return session;
     try {
@@ -132,6 +134,7 @@ export async function createSessionRegistry(
       const session = await loading.catch(() => undefined);
       if (session?.isIdle !== true || users.has(sessionId) || live.get(sessionId) !== loading) continue;
       live.delete(sessionId);
+      deps.log.debug({ sessionId, event: 'session.evict' }, 'idle session evicted from memory');
       void session.suspend();
     }
   };
@@ -160,6 +163,7 @@ export async function createSessionRegistry(
       if (before === undefined) throw new CodelabError('OVERLOADED', undefined, { retryAfterMs: 1000 });
       return { session: before, replayed: true };
     }
+    metrics.sessionCreated(copy === undefined ? 'created' : 'forked');
     return { session, replayed: false };
   };
 

@@ -19,6 +19,7 @@ import type { LlmClient } from '../model/llm-client.ts';
 import type { Store, StoredItem } from '../store/store.ts';
 import type { ToolRegistry } from '../tools/tool-registry.ts';
 import type { Probation } from './probation.ts';
+import type { SessionMetrics } from './session-metrics.ts';
 
 export interface SessionSettings {
   model: string;
@@ -46,6 +47,7 @@ export interface SessionDeps {
   registry: ToolRegistry;
   budget: LogBudget;
   probation: Probation;
+  metrics: SessionMetrics;
   log: Logger;
   lifecycle: Lifecycle;
   settings: SessionSettings;
