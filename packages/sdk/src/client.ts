@@ -41,7 +41,7 @@ export interface Client {
     /** Throws `NOT_FOUND`. */
     get(sessionId: string): Promise<Session>;
     /** Newest first. `limit`: 1 to 200, default 50. */
-    list(options?: { cursor?: string; limit?: number }): Promise<SessionPage>;
+    list(options?: { cursor?: string | undefined; limit?: number | undefined }): Promise<SessionPage>;
     delete(sessionId: string): Promise<void>;
   };
   readonly agents: {
