@@ -13,6 +13,12 @@ export default defineConfig({
   test: {
     // They wait for processes, clocks and databases more than they compute.
     maxWorkers: Math.max(3, availableParallelism() - 1),
+    // npm run test:coverage. What runs in threads and processes of its own is not counted.
+    coverage: {
+      include: ['packages/*/src/**/*.ts'],
+      exclude: ['**/*.test.ts', '**/*.test-d.ts', 'packages/*/src/main.ts'],
+      reporter: ['text-summary', 'html', 'json-summary'],
+    },
     projects: projects.map((test) => ({ test })),
   },
 });

@@ -19,7 +19,7 @@ import { createCompletionMetrics } from './completion/completion-metrics.ts';
 import { createResponseCache, type ResponseCache } from './completion/response-cache.ts';
 import type { CompletionServices } from './completion/stream-completion.ts';
 import type { Config } from './config/config.ts';
-import { findConfigFile, followConfigFile } from './config/config-file.ts';
+import { configFiles, followConfigFile } from './config/config-file.ts';
 import type { Env } from './env.ts';
 import { createHttpClient, type HttpClient } from './http-client/http-client.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
@@ -81,7 +81,7 @@ export async function startLlmProxy(
   const counters =
     env.REDIS_URL === undefined ? memory : createRedisCounters({ url: env.REDIS_URL, fallback: memory, log });
   let current: Configured;
-  const configFile = followConfigFile(findConfigFile(env.CONFIG), log, (config) => {
+  const configFile = followConfigFile(configFiles(env.CONFIG), log, (config) => {
     current = configure(config, { env, httpClient, counters, clock, log });
   });
 

@@ -52,7 +52,7 @@ const shape = {
   CONFIG: z.string().optional().meta({
     title: 'path',
     description:
-      'A file with more providers, aliases, fallbacks, keys with limits, prices: see `llm-proxy.config.example.yaml`. It is read again on each save.',
+      'A file with more providers, aliases, fallbacks, keys with limits, prices: see `llm-proxy.config.example.yaml`. It is read again on each save; one of the default name may be made later.',
     fallback: '`llm-proxy.config.yaml`, where there is one',
   }),
   MAX_RETRIES: z.coerce

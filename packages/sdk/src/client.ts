@@ -17,21 +17,21 @@ export interface ClientOptions {
   /** gateway's address, such as `http://localhost:8000`. */
   url: string;
   /** gateway's key. Not needed for a gateway on this machine's loopback. */
-  token?: string;
+  token?: string | undefined;
   /**
    * Limits the time of a call, and of the wait for a lost connection. Milliseconds.
    * @default 30000
    */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** The tools that run here, by name: 1 to 64 characters of `A-Z a-z 0-9 _ -`. They are announced to every session of this client. */
-  tools?: Record<string, Tool>;
+  tools?: Record<string, Tool> | undefined;
   /** Called with errors of background work: a tool's result that can't be delivered, a session that can't be watched. */
-  onError?: (error: unknown) => void;
+  onError?: ((error: unknown) => void) | undefined;
   /**
    * The WebSocket class.
    * @default the browser's, or `ws` on Node
    */
-  WebSocket?: typeof globalThis.WebSocket;
+  WebSocket?: typeof globalThis.WebSocket | undefined;
 }
 
 /** A client of gateway. Every method throws `CodelabError`. The connection is opened on demand, and reopened when it is lost. */
@@ -41,7 +41,7 @@ export interface Client {
     /** Throws `NOT_FOUND`. */
     get(sessionId: string): Promise<Session>;
     /** Newest first. `limit`: 1 to 200, default 50. */
-    list(options?: { cursor?: string; limit?: number }): Promise<SessionPage>;
+    list(options?: { cursor?: string | undefined; limit?: number | undefined }): Promise<SessionPage>;
     delete(sessionId: string): Promise<void>;
   };
   readonly agents: {

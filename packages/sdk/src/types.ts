@@ -925,6 +925,23 @@ export interface Procedures {
   };
 }
 
+/** Says what each subscription takes, and what its events are. */
+export interface Subscriptions {
+  /** Follow the session's events (server-sent events, resumed by Last-Event-ID). */
+  'session.events': {
+    input: {
+      sessionId: string;
+      /** The id of the last event that the reader has. What follows it is sent. */
+      lastEventId?: string | null | undefined;
+      /** The beginning without a `lastEventId`. */
+      from?: 'now' | 'start' | undefined;
+      /** Without a `lastEventId`: begin where this input is accepted, and wait for it where it is still on its way. */
+      inputId?: string | undefined;
+    };
+    output: SessionEvent;
+  };
+}
+
 /** Says which procedures only look, and which change something. */
 export const procedureTypes = {
   'session.create': 'mutation',

@@ -19,7 +19,7 @@ export {
   withPeerKey,
 } from './env.ts';
 export { statusOf, toCodelabError, toErrorBody, toValidationError } from './error-shape.ts';
-export { findUp, repositoryRoot } from './find-up.ts';
+export { pathsUp, repositoryRoot } from './find-up.ts';
 export { parseJsonBody, toHttpError } from './http-app.ts';
 export { toInputId } from './input-id.ts';
 export { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';

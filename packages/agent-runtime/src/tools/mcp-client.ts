@@ -88,7 +88,7 @@ export function startMcpServers(file: string | undefined, schemas: SchemaChecker
     }
     return { servers: [...servers.keys()] };
   };
-  const watcher = watchConfig(file, {
+  const watcher = watchConfig([file], {
     name: 'the list of MCP servers',
     read: () => readConfig(file),
     apply,
