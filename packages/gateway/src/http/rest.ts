@@ -1,5 +1,4 @@
 import {
-  CodelabError,
   type Contract,
   PROTOCOL_VERSION_PARAMETER,
   type Procedure,
@@ -97,16 +96,9 @@ function inputOf(request: FastifyRequest, schema: z.ZodObject): unknown {
         typeof value === 'string' && value.trim() !== '' && isNumeric(schema, name) ? Number(value) : value,
       ]),
   );
-  const { body, headers, method, params } = request;
-  // All of its input was to be in the body.
-  if (body === undefined && headers['content-type'] !== undefined && method !== 'GET' && isEmpty(params))
-    throw new CodelabError('VALIDATION', 'The body is empty: it must be a JSON object.');
+  const { body, params } = request;
   if (body !== undefined && (typeof body !== 'object' || body === null || Array.isArray(body))) return body;
   return { ...query, ...(body as object | undefined), ...(params as object) };
-}
-
-function isEmpty(params: unknown): boolean {
-  return Object.keys(params as object).length === 0;
 }
 
 function isNumeric(schema: z.ZodObject, name: string): boolean {
