@@ -1,12 +1,13 @@
-import { contract } from '@codelab/protocol';
+import { contract, Traced } from '@codelab/protocol';
 import { implement } from '@codelab/service-kit';
 import { forward } from './forward.ts';
 import type { Runtime } from './runtime.ts';
+import { strictContract } from './strict-contract.ts';
 
-/** Builds the router of gateway: every procedure of the contract, forwarded to agent-runtime. */
+/** Builds the router of gateway: every procedure of the contract, forwarded to agent-runtime. Fields that it does not know are refused. */
 export function createRouter(runtime: Runtime) {
   const forwarded = forward(contract, runtime);
-  return implement(contract, {
+  return implement(strictContract(contract, Traced.shape), {
     ...forwarded,
     session: { ...forwarded.session, events: ({ input, ctx, signal }) => runtime.events(input, ctx, signal) },
     input: {
