@@ -10,6 +10,7 @@ import { openApiRoute } from './http/openapi.ts';
 import { restPlugin } from './http/rest.ts';
 import { createRouter } from './router.ts';
 import { createRuntime } from './runtime.ts';
+import { strictContract } from './strict-contract.ts';
 import { createLegacyDoor } from './ws/legacy.ts';
 
 export async function startGateway(
@@ -35,7 +36,7 @@ export async function startGateway(
       const options = { router, makeContext };
       allowOrigins(app, createOriginFilter(env.ALLOWED_ORIGINS));
       app.register(messageRoute(options));
-      app.register(restPlugin({ contract, ...options }));
+      app.register(restPlugin({ contract: strictContract(contract), ...options }));
       app.register(eventsRoute(options));
       app.register(openApiRoute({ version: env.VERSION }));
     },

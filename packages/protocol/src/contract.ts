@@ -152,11 +152,11 @@ const tool = {
   }),
   result: mutation({
     summary: 'Give the result of a tool call',
-    notes: 'Either `result` or `error`.',
+    notes: 'Either `result` or `error`. With `decides` it is also the decision that the call waits for.',
     input: ToolResult,
     output: ResultTaken,
     errors: ['NOT_FOUND', 'TOOL_CALL_FINISHED'],
-    rest: [{ method: 'POST', path: '/api/v1/sessions/{sessionId}/calls/{callId}/result' }],
+    rest: [{ method: 'POST', path: '/api/v1/sessions/{sessionId}/calls/{callId}/result', without: ['decides'] }],
   }),
   progress: mutation({
     summary: 'Say how far a tool call is',

@@ -39,6 +39,7 @@ export {
   LegacyClientFrame,
   LegacyErrorFrame,
   LegacyTokenFrame,
+  type LegacyWaitingFrame,
   MessageAnswer,
   MessageBody,
   MessageStreamBody,
@@ -51,7 +52,9 @@ export {
   type LegacyFrames,
   type LegacyToolFrame,
   toErrorFrame,
+  toSwitchedFrame,
 } from './legacy-frames.ts';
+export { createLegacyWaits } from './legacy-waits.ts';
 export { createEventMender, type History, mendEvents } from './mend-events.ts';
 export { mergeDeltas } from './merge-deltas.ts';
 export { Model, type ModelList } from './model.ts';

@@ -129,6 +129,12 @@ export const ToolResult = z
     callId: CallId,
     result: JsonValue.optional().describe('Anything that JSON has; text is given to the model as it is.'),
     error: z.string().optional().describe('The reason of a failure, for the model.'),
+    decides: z
+      .boolean()
+      .default(false)
+      .describe(
+        'For clients that make a call before they are asked about it. Where it waits for a decision, this is it: `result` allows and is taken, `error` rejects with it as feedback. Default: such a result is refused.',
+      ),
   })
   .refine((value) => (value.result === undefined) !== (value.error === undefined), {
     message: 'either result or error is needed, and not both',

@@ -39,4 +39,4 @@ export type {
   UsageReport,
   WireError,
 } from './types.ts';
-export type { ApprovalHandler, Decision } from './worker.ts';
+export type { ApprovalContext, ApprovalHandler, Decision } from './worker.ts';

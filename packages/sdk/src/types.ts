@@ -813,7 +813,10 @@ export interface Procedures {
     };
     output: ToolList;
   };
-  /** Give the result of a tool call. Either `result` or `error`. */
+  /**
+   * Give the result of a tool call. Either `result` or `error`. With `decides` it is also the decision that the call
+   * waits for.
+   */
   'tool.result': {
     input: {
       sessionId: string;
@@ -822,6 +825,11 @@ export interface Procedures {
       result?: unknown;
       /** The reason of a failure, for the model. */
       error?: string | undefined;
+      /**
+       * For clients that make a call before they are asked about it. Where it waits for a decision, this is it: `result`
+       * allows and is taken, `error` rejects with it as feedback. Default: such a result is refused.
+       */
+      decides?: boolean | undefined;
     };
     output: ResultTaken;
   };

@@ -54,11 +54,9 @@ export function execute(draft: Draft, call: Extract<CallState, { is: 'ready' }>)
   const { stored } = draft.state;
   const { project, sessionId } = stored.session;
   const { tool, args, callId, name } = call;
-  // Between being asked for and being made a rule may have come.
-  const act = toToolAction(tool, args, project);
-  const verdict = typeof act === 'string' ? undefined : evaluate(act, [...draft.env.rules]);
-  if (verdict?.effect === 'deny') {
-    finishCall(draft, call, denial(verdict.reason));
+  const denied = denialOf(draft, call);
+  if (denied !== undefined) {
+    finishCall(draft, call, denied);
     return;
   }
   const request: ToolRequested = {
@@ -79,6 +77,13 @@ export function execute(draft: Draft, call: Extract<CallState, { is: 'ready' }>)
   }
   replaceCall(draft, { ...call, stored: item, is: 'executing', request });
   draft.emit(request);
+}
+
+/** Returns the end of a call that a rule denies by now: one may have come since it was asked for. */
+function denialOf(draft: Draft, { tool, args }: Extract<CallState, { is: 'ready' }>): CallEnd | undefined {
+  const act = toToolAction(tool, args, draft.state.stored.session.project);
+  const verdict = typeof act === 'string' ? undefined : evaluate(act, [...draft.env.rules]);
+  return verdict?.effect === 'deny' ? denial(verdict.reason) : undefined;
 }
 
 export function timeoutOf(tool: Tool, env: Pick<Env, 'settings'>): number {
@@ -170,6 +175,29 @@ export function resolveApproval(
           end: rejection({ decision, ...(feedback === undefined ? {} : { feedback }) }),
         },
   );
+}
+
+/** A decision that a client has made by making the call, or by failing to. */
+export interface ResultDecision {
+  decision: 'allow' | 'reject';
+  by: string;
+  decisionJson: string;
+  feedback?: string | undefined;
+}
+
+/** Ends a call that waits for a decision in one commit: decided on, and with the result that its client has for it already. */
+export function decideByResult(
+  draft: Draft,
+  call: Extract<CallState, { is: 'awaiting_approval' }>,
+  end: CallEnd,
+  decision: ResultDecision,
+): void {
+  resolveApproval(draft, call, decision);
+  const decided = draft.state.run?.calls.find(({ callId }) => callId === call.callId);
+  if (decided?.is === 'settled') finishCall(draft, decided, decided.end);
+  if (decided?.is !== 'ready') return;
+  const denied = denialOf(draft, decided);
+  finishCall(draft, decided, denied ?? end);
 }
 
 /** Ends an approval that nobody needs to decide any more. */

@@ -411,6 +411,10 @@ describe('a call', () => {
   const result: Input = { type: 'finishCall', callId: 'a', end: { outcome: 'succeeded', text: 'ok' }, isClient: true };
   const late: Input = { type: 'finishCall', callId: 'a', end: { outcome: 'timed_out', text: 'late' } };
   const expire: Input = { type: 'expire', callId: 'a' };
+  const yes = { decision: 'allow' as const, by: 'user', decisionJson: '{}' };
+  const no = { decision: 'reject' as const, by: 'user', decisionJson: '{}', feedback: 'too wide' };
+  const made = { ...result, decision: yes } as Input;
+  const refused = { ...result, end: { outcome: 'failed', text: 'too wide' }, decision: no } as Input;
   const awaiting = () => with_({ id: 'a', is: 'awaiting_approval' });
   const executing = () => with_({ id: 'a' });
   /** Waits behind one that is executing. */
@@ -446,6 +450,21 @@ describe('a call', () => {
       [],
       ['approval.resolved', 'tool.finished', 'item.completed', 'session.state', 'step.started'],
     ],
+    [
+      'awaiting approval, a result that decides',
+      awaiting,
+      made,
+      [],
+      ['approval.resolved', 'tool.finished', 'item.completed', 'session.state', 'step.started'],
+    ],
+    [
+      'awaiting approval, an error that decides',
+      awaiting,
+      refused,
+      [],
+      ['approval.resolved', 'tool.finished', 'item.completed', 'session.state', 'step.started'],
+    ],
+    ['executing, a result that would decide', executing, made, [], ['tool.finished', 'item.completed', 'step.started']],
     ['executing, a result', executing, result, [], ['tool.finished', 'item.completed', 'step.started']],
     ['executing, its time is over', executing, late, [], ['tool.finished', 'item.completed', 'step.started']],
     ['executing, its approval would be over', executing, expire, ['a executing'], []],
@@ -459,6 +478,7 @@ describe('a call', () => {
 
   it.each<[string, () => Table, Input, string]>([
     ['awaiting approval, a result', awaiting, result, 'VALIDATION'],
+    ['of a server tool, a result that decides', () => with_({ id: 'a', target: 'server' }), made, 'VALIDATION'],
     ['executing, a decision', executing, decision('allow'), 'APPROVAL_ALREADY_RESOLVED'],
     ['unknown, a decision', executing, { ...decision('allow'), callId: 'zz' } as Input, 'APPROVAL_ALREADY_RESOLVED'],
     ['unknown, a result', executing, { ...result, callId: 'zz' } as Input, 'TOOL_CALL_FINISHED'],
@@ -468,6 +488,32 @@ describe('a call', () => {
     const before = table.state;
     expect(refusal(() => table.apply(input))).toBe(code);
     expect(table.state).toBe(before);
+  });
+
+  it.each<[string, Input, { outcome: string; result: string; by: string }]>([
+    ['its result, and is not made again', made, { outcome: 'succeeded', result: 'ok', by: 'user' }],
+    [
+      'the reason of a no',
+      refused,
+      {
+        outcome: 'rejected',
+        result: 'The person rejected this call: it was not made. They say: too wide',
+        by: 'user',
+      },
+    ],
+  ])('that is decided by its result has, in one commit, %s', (_name, input, { by, ...expected }) => {
+    const table = awaiting();
+    const { rows, events } = table.apply(input);
+    const items = rows.flatMap((row) => (row[0] === 'item' && row[2].item.itemId === 'a' ? [row[2].item] : []));
+    expect(items.at(-1)?.toolCall).toMatchObject({ ...expected, decision: { by } });
+    expect(rows.some((row) => row[0] === 'approval' && !row[1].pending)).toBe(true);
+    expect(events.some(({ type }) => type === 'tool.requested')).toBe(false);
+  });
+
+  it('that is decided by its result is denied where a rule has come meanwhile', () => {
+    const table = awaiting();
+    table.env.rules = [{ tool: 'a', resource: '**', effect: 'deny' }];
+    expect(table.apply(made).events).toContainEqual({ type: 'tool.finished', callId: 'a', outcome: 'denied' });
   });
 
   it('reads side by side, the rest one after the other', () => {

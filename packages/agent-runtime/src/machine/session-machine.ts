@@ -13,7 +13,14 @@ import { evaluate } from '../policy/policy.ts';
 import type { AnnouncedTool, ModelOnly, StoredInput } from '../store/store.ts';
 import type { ServerToolResult } from '../tools/server-tool.ts';
 import { type CallEnd, type PreparedCall, shorten, toToolAction } from '../tools/tool-call.ts';
-import { finishCall, replaceCall, resolveApproval, timeoutOf } from './call-machine.ts';
+import {
+  decideByResult,
+  finishCall,
+  type ResultDecision,
+  replaceCall,
+  resolveApproval,
+  timeoutOf,
+} from './call-machine.ts';
 import { createDraft, type Decision, type Draft, type Env } from './draft.ts';
 import { advance, beginNext, endRun, withUsage } from './run-machine.ts';
 import type { CallState, RunState, SessionState } from './state.ts';
@@ -45,12 +52,13 @@ export interface Inputs {
   };
   addRule: { rule: RememberedRule };
   expire: { callId: string };
-  /** `isClient`: it comes from outside, and must be of a call that runs there. */
+  /** `isClient`: it comes from outside, and must be of a call that runs there. `decision`: stands where the call waits for one. */
   finishCall: {
     callId: string;
     end: CallEnd;
     effects?: Omit<ServerToolResult, 'result'> | undefined;
     isClient?: boolean;
+    decision?: ResultDecision | undefined;
   };
   endStep: { runId: string; step: number; answer: ModelStep; prepared: PreparedCall[]; isAborted: boolean };
   /** An answer broke off and is asked for again: `discarded` was shown of it. */
@@ -199,18 +207,19 @@ const handlers: Handlers = {
     return undefined;
   },
 
-  finishCall(draft, { callId, end, effects, isClient }) {
+  finishCall(draft, { callId, end, effects, isClient, decision }) {
     const call = callOf(draft, callId);
     if (isClient !== true && call?.is !== 'executing') return undefined;
     if (call === undefined) throw new CodelabError('TOOL_CALL_FINISHED', `The tool call "${callId}" ended before.`);
     if (isClient === true && call.tool?.target !== 'client')
       throw new CodelabError('VALIDATION', `"${call.name}" does not run in the IDE: its result comes from elsewhere.`);
-    if (call.is === 'awaiting_approval')
+    if (call.is !== 'awaiting_approval') finishCall(draft, call, end, effects);
+    else if (decision !== undefined) decideByResult(draft, call, end, decision);
+    else
       throw new CodelabError(
         'VALIDATION',
         `The call of "${call.name}" waits for a decision, and must not be made before.`,
       );
-    finishCall(draft, call, end, effects);
     advance(draft);
     return undefined;
   },

@@ -65,7 +65,7 @@ const steps = fc.array(
     { weight: 2, arbitrary: fc.record({ do: fc.constant('cancel' as const) }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('cancelInput' as const) }) },
     { weight: 3, arbitrary: fc.record({ do: fc.constant('decide' as const), yes: fc.boolean() }) },
-    { weight: 3, arbitrary: fc.record({ do: fc.constant('result' as const) }) },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant('result' as const), decides: fc.boolean() }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('kill' as const) }) },
     {
       weight: 4,
@@ -298,7 +298,7 @@ function createWatcher() {
 }
 
 async function play(
-  actions: Array<{ do: string; plan?: string; whenBusy?: 'queue'; ms?: number; yes?: boolean }>,
+  actions: Array<{ do: string; plan?: string; whenBusy?: 'queue'; ms?: number; yes?: boolean; decides?: boolean }>,
   script: Fault[],
 ) {
   const world = await createWorld(script);
@@ -343,12 +343,12 @@ async function play(
       .then(({ items }) =>
         items.filter(({ item }) => item.kind === 'tool_call' && item.status === 'in_progress').map(({ item }) => item),
       );
-  const giveResults = async () => {
+  const giveResults = async (decides: boolean) => {
     const calls = await settled(openCalls());
     for (const item of calls instanceof CodelabError ? [] : calls) {
       const value = await settled(
         session().use(SESSION, (live) =>
-          live.toolResult({ sessionId: SESSION, callId: item.itemId, result: `result of ${item.itemId}` }),
+          live.toolResult({ sessionId: SESSION, callId: item.itemId, result: `result of ${item.itemId}`, decides }),
         ),
       );
       if (!(value instanceof CodelabError) && !value.replayed)
@@ -390,7 +390,7 @@ async function play(
         await decideAll(action.yes === true);
         break;
       case 'result':
-        await giveResults();
+        await giveResults(action.decides === true);
         break;
       case 'kill':
         watcher.stop();
@@ -405,7 +405,7 @@ async function play(
   for (let round = 0; round < 60; round++) {
     await pass(3_000);
     await decideAll(true);
-    await giveResults();
+    await giveResults(false);
     const isOver =
       world.rows("select 1 from runs where status = 'running' union select 1 from inputs where status = 'queued'")
         .length === 0;

@@ -4,9 +4,9 @@ import { withTimeout } from '../lib/with-timeout.ts';
 import { isSameResult } from '../machine/session-machine.ts';
 import type { StoredInput, StoredSession } from '../store/store.ts';
 import { mergeAnnounced } from '../tools/announced-tools.ts';
-import { toText } from '../tools/tool-call.ts';
+import { rejection, toText } from '../tools/tool-call.ts';
 import { ANSWER_MS, createSessionActor, type SessionActor } from './actor.ts';
-import { checkDecision, checkRule } from './approvals.ts';
+import { checkDecision, checkRule, toResultDecision } from './approvals.ts';
 import type { LiveSession, SessionDeps } from './session-types.ts';
 
 /** Requests that are remembered: they are sent again within seconds. */
@@ -106,22 +106,24 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
       return { status: 'already_finished' };
     },
 
-    toolResult: ({ callId, result, error }) =>
+    toolResult: ({ callId, result, error, decides }) =>
       command(async (until) => {
         const end =
           error === undefined
             ? { outcome: 'succeeded' as const, text: toText(result) }
             : { outcome: 'failed' as const, text: error };
+        const decision = decides ? toResultDecision(error) : undefined;
         await actor.settled();
         if (run()?.calls.some((call) => call.callId === callId) === true) {
-          await perform({ type: 'finishCall', callId, end, isClient: true }, until);
+          await perform({ type: 'finishCall', callId, end, isClient: true, decision }, until);
           effects.gotOn();
           return { status: 'accepted', replayed: false };
         }
         const item = (await store.item(sessionId, callId))?.item;
         if (item?.toolCall === undefined)
           throw new CodelabError('NOT_FOUND', `There is no tool call "${callId}" in the session "${sessionId}".`);
-        if (isSameResult(item, end)) return { status: 'accepted', replayed: true };
+        if (isSameResult(item, end) || (decision !== undefined && isSameResult(item, rejection(decision))))
+          return { status: 'accepted', replayed: true };
         throw new CodelabError(
           'TOOL_CALL_FINISHED',
           `The tool call "${callId}" ended before: ${item.toolCall.outcome ?? 'its run is over'}.`,
