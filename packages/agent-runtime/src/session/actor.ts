@@ -21,6 +21,7 @@ import { createConversation, withItems } from './conversation.ts';
 import { createEffects, type Effects } from './effects.ts';
 import { createHistory, type History } from './history.ts';
 import { loadState } from './load-state.ts';
+import { type ClientPresence, createClientPresence } from './presence.ts';
 import type { SessionDeps } from './session-types.ts';
 
 /** When the store is asked again what there is to do. */
@@ -42,6 +43,7 @@ export interface SessionActor {
   readonly history: History;
   readonly cursors: InputCursors;
   readonly effects: Effects;
+  readonly presence: ClientPresence;
   /** Has `work` done when it is its turn, for a caller who waits 4 s and no longer. Throws `OVERLOADED` then, and `NOT_FOUND` once the session is deleted. */
   command<T>(work: (until: number) => Promise<T>): Promise<T>;
   /** Within a command: decides on an input and commits that. Throws the machine's refusal, or `OVERLOADED`: then it may be stored all the same. */
@@ -93,6 +95,17 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
         return event.type === 'tool.requested' && deadline !== undefined ? { ...event, deadline } : event;
       }),
   });
+  const presence = createClientPresence({
+    graceMs: settings.graceMs,
+    onChange() {
+      // Also while it has no calls: those that are being committed were offered by what was known before.
+      if (state.run === undefined || isGone) return;
+      submit({ type: 'presence' }).catch((err) => {
+        if (!isGone)
+          log.error({ err, sessionId, event: 'input.lost' }, 'a change of the clients could not be decided on');
+      });
+    },
+  });
   const setLive = (step: LiveStep | undefined) => {
     live = step;
     events.setLive(step);
@@ -110,6 +123,7 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
     agents,
     rules: state.run === undefined ? [] : await rulesNow(),
     isDraining: isClosed || lifecycle.draining.aborted,
+    presence: presence.of,
     settings,
   });
 
@@ -328,6 +342,7 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
   const leave = () => {
     isGone = true;
     clearTimeout(reloading);
+    presence.close();
     effects.quit();
   };
   const suspendNow = () => {
@@ -347,6 +362,7 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
     history,
     cursors,
     effects,
+    presence,
     command,
     perform,
     submit,
@@ -377,7 +393,7 @@ function withWork(loaded: SessionState, before: SessionState): SessionState {
   const own = before.run?.run.runId === run.run.runId ? before.run : undefined;
   const calls = run.calls.map((call) => {
     const known = own?.calls.find(({ callId }) => callId === call.callId);
-    return known?.is === 'executing' ? known : call;
+    return known?.is === 'executing' || (known?.is === 'ready' && call.is === 'ready') ? known : call;
   });
   return {
     ...loaded,

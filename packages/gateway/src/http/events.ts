@@ -8,28 +8,29 @@ export function eventsRoute({ router, makeContext }: RouteOptions) {
   return async (app: FastifyInstance) => {
     for (const { name, route } of restRoutesOf(contract)) {
       if (name !== 'session.events') continue;
-      app.get<{ Params: { sessionId: string }; Querystring: { from?: string; lastEventId?: string } }>(
-        toUrl(route),
-        async (request, reply) => {
-          const requestId = request.id;
-          const input = SessionEvents.safeParse({
-            sessionId: request.params.sessionId,
-            lastEventId: request.headers['last-event-id'] ?? request.query.lastEventId,
-            from: request.query.from,
-          });
-          const context = makeContext(request, requestId);
-          if (context.refusal !== undefined) throw context.refusal;
-          if (!input.success) throw toValidationError(input.error);
-          const caller = router.createCaller(context, { signal: clientGone(reply.raw) });
-          // A session that isn't there gets its 404; what fails later is an event.
-          await caller.session.get({ sessionId: input.data.sessionId, requestId });
-          const events = await caller.session.events({ ...input.data, requestId });
-          reply.hijack();
-          await sendEventStream(reply.raw, toMessages(events, requestId), {
-            headers: { 'x-request-id': requestId },
-          });
-        },
-      );
+      app.get<{
+        Params: { sessionId: string };
+        Querystring: { from?: string; lastEventId?: string; clientId?: string };
+      }>(toUrl(route), async (request, reply) => {
+        const requestId = request.id;
+        const input = SessionEvents.safeParse({
+          sessionId: request.params.sessionId,
+          lastEventId: request.headers['last-event-id'] ?? request.query.lastEventId,
+          from: request.query.from,
+          clientId: request.query.clientId,
+        });
+        const context = makeContext(request, requestId);
+        if (context.refusal !== undefined) throw context.refusal;
+        if (!input.success) throw toValidationError(input.error);
+        const caller = router.createCaller(context, { signal: clientGone(reply.raw) });
+        // A session that isn't there gets its 404; what fails later is an event.
+        await caller.session.get({ sessionId: input.data.sessionId, requestId });
+        const events = await caller.session.events({ ...input.data, requestId });
+        reply.hijack();
+        await sendEventStream(reply.raw, toMessages(events, requestId), {
+          headers: { 'x-request-id': requestId },
+        });
+      });
     }
   };
 }
