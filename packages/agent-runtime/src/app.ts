@@ -14,6 +14,7 @@ import { messageStreamRoute } from './api/message-stream.ts';
 import { createRouter } from './api/router.ts';
 import type { Env } from './env.ts';
 import { createLlmClient } from './model/llm-client.ts';
+import { GRACE_MS } from './session/presence.ts';
 import { createSessionMetrics } from './session/session-metrics.ts';
 import { createSessionRegistry } from './session/session-registry.ts';
 import type { OpenDatabase } from './store/database.ts';
@@ -31,6 +32,7 @@ const AGENTS_FOLDER = fileURLToPath(new URL('../agents', import.meta.url));
 export async function startAgentRuntime(
   env: Env,
   log: Logger = createLogger({ service: 'agent-runtime', level: env.LOG_LEVEL }),
+  { graceMs = GRACE_MS }: { graceMs?: number | undefined } = {},
 ): Promise<RunningService> {
   const agents = loadAgents({
     builtinFolder: AGENTS_FOLDER,
@@ -66,6 +68,8 @@ export async function startAgentRuntime(
       liveSessions: env.LIVE_SESSIONS,
       toolTimeoutMs: env.TOOL_TIMEOUT_MS,
       approvalTimeoutMs: env.APPROVAL_TIMEOUT_MS,
+      clientTimeoutMs: env.CLIENT_TIMEOUT_MS,
+      graceMs,
       contextWindow: env.CONTEXT_WINDOW,
       eventsMaxBytes: env.EVENTS_MAX_MIB * 1024 * 1024,
       eventsMaxAgeMs: env.EVENTS_MAX_AGE_HOURS * 3_600_000,

@@ -92,6 +92,11 @@ const shape = {
     .min(1, 'must be at least 1')
     .default(24 * 3_600_000)
     .describe('How long an approval waits for a person.'),
+  CLIENT_TIMEOUT_MS: milliseconds
+    .default(10_000)
+    .describe(
+      'How long a call waits for a client that has its tool, while none is connected. Then the model is told; a day: `86400000`.',
+    ),
   CONTEXT_WINDOW: count.min(1_000, 'must be at least 1000').default(128_000).meta({
     title: 'tokens',
     description: 'What the model can be told at once. Over four fifths of it the conversation is compacted.',

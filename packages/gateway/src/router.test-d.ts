@@ -41,6 +41,7 @@ expectTypeOf<Inputs['session']['events']>().toEqualTypeOf<{
   lastEventId?: Maybe<string | null>;
   from?: Maybe<'now' | 'start'>;
   inputId?: Maybe<string>;
+  clientId?: Maybe<string>;
   requestId?: Maybe<string>;
 }>();
 expectTypeOf<Inputs['input']['send']>().toEqualTypeOf<{

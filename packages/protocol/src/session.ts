@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AgentName, InputId, ItemId, RequestId, RunId, SessionId } from './ids.ts';
+import { AgentName, ClientId, InputId, ItemId, RequestId, RunId, SessionId } from './ids.ts';
 import { isPlainObject } from './plain-json.ts';
 
 /** Fields that every procedure's input may have besides its own. */
@@ -53,9 +53,11 @@ export const Session = z
   .describe('One conversation.');
 export type Session = z.infer<typeof Session>;
 
-/** The agent's state (`waiting`: for a person's decision), and the number of inputs that wait behind it. */
+/** The agent's state (`waiting`: for a person's decision, or a client), and the number of inputs that wait behind it. */
 export const SessionState = z.object({
-  state: z.enum(['idle', 'running', 'waiting']).describe("`waiting`: for a person's decision."),
+  state: z
+    .enum(['idle', 'running', 'waiting'])
+    .describe("`waiting`: for a person's decision, or for a client that has the tool."),
   runId: RunId.optional(),
   queued: z.int().nonnegative().describe('The number of messages that wait behind the active run.'),
 });
@@ -127,5 +129,6 @@ export const SessionEvents = z.object({
   inputId: InputId.optional().describe(
     'Without a `lastEventId`: begin where this input is accepted, and wait for it where it is still on its way.',
   ),
+  clientId: ClientId.optional().describe('The client that follows: while it does, it is there to run its tools.'),
 });
 export type SessionEvents = z.infer<typeof SessionEvents>;

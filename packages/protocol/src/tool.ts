@@ -162,7 +162,10 @@ export const ToolResultRead = z.object({
 });
 export type ToolResultRead = z.infer<typeof ToolResultRead>;
 
-export const SessionTool = ToolSpec.extend({ target: ToolTarget }).describe('A tool of a session, with where it runs.');
+export const SessionTool = ToolSpec.extend({
+  target: ToolTarget,
+  connected: z.boolean().optional().describe("Of a client's tool: false where no client that has it is connected."),
+}).describe('A tool of a session, with where it runs.');
 export type SessionTool = z.infer<typeof SessionTool>;
 
 export const ToolList = z.object({ tools: z.array(SessionTool) });

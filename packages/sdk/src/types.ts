@@ -287,6 +287,8 @@ export interface SessionTool {
   /** Limits the time of a call. Milliseconds, 1 to 3,600,000; default `AGENT_RUNTIME__TOOL_TIMEOUT_MS`. */
   timeoutMs?: number | undefined;
   target: ToolTarget;
+  /** Of a client's tool: false where no client that has it is connected. */
+  connected?: boolean | undefined;
 }
 
 export interface ResultTaken {
@@ -440,7 +442,7 @@ export type SessionEvent =
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
-      /** `waiting`: for a person's decision. */
+      /** `waiting`: for a person's decision, or for a client that has the tool. */
       state: 'idle' | 'running' | 'waiting';
       runId?: string | undefined;
       /** The number of messages that wait behind the active run. */
@@ -633,7 +635,7 @@ export type SessionEvent =
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
-      /** `waiting`: for a person's decision. */
+      /** `waiting`: for a person's decision, or for a client that has the tool. */
       state: 'idle' | 'running' | 'waiting';
       runId?: string | undefined;
       /** The number of messages that wait behind the active run. */
@@ -945,6 +947,8 @@ export interface Subscriptions {
       from?: 'now' | 'start' | undefined;
       /** Without a `lastEventId`: begin where this input is accepted, and wait for it where it is still on its way. */
       inputId?: string | undefined;
+      /** The client that follows: while it does, it is there to run its tools. */
+      clientId?: string | undefined;
     };
     output: SessionEvent;
   };

@@ -86,7 +86,7 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
     const follow = async () => {
       while (!stopped.signal.aborted) {
         try {
-          for await (const event of connection.watch({ sessionId, signal: stopped.signal })) take(event);
+          for await (const event of connection.watch({ sessionId, clientId, signal: stopped.signal })) take(event);
         } catch (error) {
           if (stopped.signal.aborted) return;
           onError(error);

@@ -16,14 +16,14 @@ import { type CallEnd, type PreparedCall, shorten, toToolAction } from '../tools
 import {
   decideByResult,
   finishCall,
+  moveCalls,
   type ResultDecision,
-  replaceCall,
   resolveApproval,
-  timeoutOf,
+  unattendedEnd,
 } from './call-machine.ts';
 import { createDraft, type Decision, type Draft, type Env } from './draft.ts';
 import { advance, beginNext, endRun, withUsage } from './run-machine.ts';
-import type { CallState, RunState, SessionState } from './state.ts';
+import { type CallState, isUnattended, type RunState, type SessionState } from './state.ts';
 import { endStep } from './step-end.ts';
 import { switchAgent } from './switch-agent.ts';
 
@@ -38,7 +38,12 @@ export interface Inputs {
   cancelQueue: object;
   stop: { runId: string };
   update: { changes: Partial<Pick<Session, 'title' | 'model' | 'metadata'>> };
-  announce: { clientId: string; names: ReadonlySet<string>; tools: AnnouncedTool[] };
+  /** `tools`: those of all clients. */
+  announce: { tools: AnnouncedTool[] };
+  /** A client came, or is gone. */
+  presence: object;
+  /** No client came for a call. */
+  giveUp: { callId: string };
   switchAgent: { to: string; reason: string };
   /** `args` and `decision` as they are used: a patch without its hunks, edited arguments that were checked. */
   decide: {
@@ -86,7 +91,6 @@ interface Answers {
   send: Omit<InputSent, 'eventId'>;
   cancelInput: { status: 'cancelled' };
   update: Session;
-  announce: { tools: number };
   switchAgent: { from: string; to: string };
   addRule: RememberedRule;
 }
@@ -153,21 +157,27 @@ const handlers: Handlers = {
     return session;
   },
 
-  announce(draft, { clientId, names, tools }) {
+  announce(draft, { tools }) {
     const { stored } = draft.state;
     if (JSON.stringify(tools) !== JSON.stringify(stored.tools)) {
       draft.state = { ...draft.state, stored: { ...stored, tools } };
       draft.put('sessionTools', stored.session.sessionId, tools);
     }
-    // A call that waits for a client that has gone is offered to the one that came.
-    for (const call of draft.state.run?.calls ?? []) {
-      if (call.is !== 'executing' || call.tool.target !== 'client') continue;
-      if (!names.has(call.name) || call.request.clientId === clientId) continue;
-      const request = { ...call.request, clientId, deadline: draft.env.now + timeoutOf(call.tool, draft.env) };
-      replaceCall(draft, { ...call, request });
-      draft.emit(request);
-    }
-    return { tools: names.size };
+    placeCalls(draft);
+    return undefined;
+  },
+
+  presence(draft) {
+    placeCalls(draft);
+    return undefined;
+  },
+
+  giveUp(draft, { callId }) {
+    const call = callOf(draft, callId);
+    if (call === undefined || !isUnattended(call)) return undefined;
+    finishCall(draft, call, unattendedEnd(call));
+    advance(draft);
+    return undefined;
   },
 
   switchAgent(draft, { to, reason }) {
@@ -291,6 +301,14 @@ const handlers: Handlers = {
 function runOf(draft: Draft, runId: string): RunState | undefined {
   const { run } = draft.state;
   return run?.run.runId === runId ? run : undefined;
+}
+
+/** Finds clients for the calls that need one. */
+function placeCalls(draft: Draft): void {
+  const { run } = draft.state;
+  if (run === undefined || run.isHeld || run.calls.length === 0) return;
+  moveCalls(draft);
+  advance(draft);
 }
 
 function callOf(draft: Draft, callId: string): CallState | undefined {

@@ -14,6 +14,8 @@ export type ExecutingCall = Extract<CallState, { is: 'executing' }>;
 export interface Execution {
   /** When it counts as failed. Milliseconds since 1970. */
   readonly deadline: number;
+  /** The client that runs it. */
+  readonly clientId: string | undefined;
   /** Gives a client's call its whole time again. */
   extend(): void;
   abort(): void;
@@ -55,6 +57,7 @@ export function startExecution({ call, sessionId, timeoutMs, submit, fail }: Exe
   else void run();
 
   return {
+    clientId: call.request.clientId,
     get deadline() {
       return deadline;
     },

@@ -21,6 +21,7 @@ import { type Conversation, createConversation, withItems } from './conversation
 import { createEffects, type Effects, type EffectsOptions } from './effects.ts';
 import { createHistory, type History } from './history.ts';
 import { loadState } from './load-state.ts';
+import { type ClientPresence, createClientPresence } from './presence.ts';
 import type { SessionDeps } from './session-types.ts';
 
 /** When the store is asked again what there is to do. */
@@ -42,6 +43,7 @@ export interface SessionActor {
   readonly history: History;
   readonly cursors: InputCursors;
   readonly effects: Effects;
+  readonly presence: ClientPresence;
   /** Has `work` done when it is its turn, for a caller who waits 4 s and no longer. Throws `OVERLOADED` then, and `NOT_FOUND` once the session is deleted. */
   command<T>(work: (until: number) => Promise<T>): Promise<T>;
   /** Within a command: decides on an input and commits that. Throws the machine's refusal, or `OVERLOADED`: then it may be stored all the same. */
@@ -71,6 +73,7 @@ class Actor implements SessionActor {
   readonly history: History;
   readonly cursors = createInputCursors();
   readonly effects: Effects;
+  readonly presence: ClientPresence;
   readonly #sessionId: string;
   readonly #deps: SessionDeps;
   readonly #mutex = createMutex();
@@ -108,6 +111,7 @@ class Actor implements SessionActor {
       openCalls: () => (this.#state.run?.calls ?? []).map(({ stored }) => stored.item),
       openRequests: () => this.#openRequests(),
     });
+    this.presence = createClientPresence({ graceMs: deps.settings.graceMs, onChange: () => this.#presenceChanged() });
     this.effects = createEffects({
       sessionId,
       deps,
@@ -206,6 +210,7 @@ class Actor implements SessionActor {
   leave(): void {
     this.#isGone = true;
     clearTimeout(this.#reloading);
+    this.presence.close();
     this.effects.quit();
   }
 
@@ -225,6 +230,15 @@ class Actor implements SessionActor {
       rules: () => actor.#rulesNow(),
       gotOn: () => actor.effects.gotOn(),
     };
+  }
+
+  /** Decides on the calls of a run anew; also where it has none: those that are being committed were offered by what was known before. */
+  #presenceChanged(): void {
+    if (this.#state.run === undefined || this.#isGone) return;
+    this.submit({ type: 'presence' }).catch((err) => {
+      const fields = { err, sessionId: this.#sessionId, event: 'input.lost' };
+      if (!this.#isGone) this.#deps.log.error(fields, 'a change of the clients could not be decided on');
+    });
   }
 
   #notFound(): CodelabError {
@@ -262,7 +276,15 @@ class Actor implements SessionActor {
     const now = Date.now();
     const rules = this.#state.run === undefined ? [] : await this.#rulesNow();
     const isDraining = this.#isClosed || lifecycle.draining.aborted;
-    const decision = decide(this.#state, input, { now, newId, agents, rules, isDraining, settings });
+    const decision = decide(this.#state, input, {
+      now,
+      newId,
+      agents,
+      rules,
+      isDraining,
+      presence: this.presence.of,
+      settings,
+    });
     const isNothing = decision.events.length === 0 && decision.rows.length === 0;
     const options = { now, maxEventBytes: settings.eventsMaxBytes };
     return { decision, batch: isNothing ? undefined : createBatch(store, this.#state, decision, options) };
@@ -416,7 +438,7 @@ function withWork(loaded: SessionState, before: SessionState): SessionState {
   const own = before.run?.run.runId === run.run.runId ? before.run : undefined;
   const calls = run.calls.map((call) => {
     const known = own?.calls.find(({ callId }) => callId === call.callId);
-    return known?.is === 'executing' ? known : call;
+    return known?.is === 'executing' || (known?.is === 'ready' && call.is === 'ready') ? known : call;
   });
   return {
     ...loaded,

@@ -186,6 +186,8 @@ async function createWorld(script: Fault[]) {
         liveSessions: 10,
         toolTimeoutMs: 3_600_000,
         approvalTimeoutMs: 3_600_000,
+        clientTimeoutMs: 3_600_000,
+        graceMs: 3_600_000,
         contextWindow: 100_000,
         eventsMaxBytes: 64 * 1024 * 1024,
         eventsMaxAgeMs: 1e12,

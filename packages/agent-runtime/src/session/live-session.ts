@@ -3,7 +3,7 @@ import { fingerprint } from '@codelab/service-kit';
 import { withTimeout } from '../lib/with-timeout.ts';
 import { isSameResult } from '../machine/session-machine.ts';
 import type { StoredInput, StoredSession } from '../store/store.ts';
-import { mergeAnnounced } from '../tools/announced-tools.ts';
+import { announcersOf, mergeAnnounced } from '../tools/announced-tools.ts';
 import { rejection, toText } from '../tools/tool-call.ts';
 import { ANSWER_MS, createSessionActor, type SessionActor } from './actor.ts';
 import { checkDecision, checkRule, toResultDecision } from './approvals.ts';
@@ -48,18 +48,29 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
         ),
       ),
 
+    came: actor.presence.came,
+
     async announce({ clientId, tools }) {
       // Nothing else waits for that: it may take its time.
       await registry.check(tools);
-      const names = new Set(tools.map(({ name }) => name));
       return command(async (until) => {
         await actor.settled();
         const announced = mergeAnnounced(actor.state.stored.tools, clientId, tools);
-        return perform({ type: 'announce', clientId, names, tools: announced }, until);
+        actor.presence.heard(clientId);
+        await perform({ type: 'announce', tools: announced }, until);
+        return { tools: tools.length };
       });
     },
 
-    tools: () => registry.list(actor.state.stored.tools),
+    tools() {
+      const announced = actor.state.stored.tools;
+      const isHere = (clientId: string) => actor.presence.of(clientId) === 'here';
+      return registry.list(announced).map((tool) => {
+        if (tool.target !== 'client') return tool;
+        const clients = announcersOf(announced.find(({ name }) => name === tool.name));
+        return { ...tool, connected: clients.some(isHere) };
+      });
+    },
 
     switchAgent: async (name, reason) => {
       const { name: to } = agents.get(name);
@@ -138,6 +149,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
           `There is no open tool call "${callId}" of the IDE's in the session "${sessionId}".`,
         );
       effects.execution(callId)?.extend();
+      if (call.request.clientId !== undefined) actor.presence.heard(call.request.clientId);
       events.showProgress({ type: 'tool.progress', callId, message, ...(fraction === undefined ? {} : { fraction }) });
       return { status: 'accepted' };
     },

@@ -278,10 +278,13 @@ export async function createSessionRegistry(
       };
     },
 
-    async *events({ sessionId, lastEventId, from, inputId }, { signal, draining }) {
+    async *events({ sessionId, lastEventId, from, inputId, clientId }, { signal, draining }) {
       const release = hold(sessionId);
+      let leave = () => {};
       try {
         const session = await get(sessionId);
+        if (signal?.aborted) return;
+        if (clientId !== undefined) leave = session.came(clientId);
         const cursor =
           lastEventId == null && inputId !== undefined
             ? await session.cursorOf(inputId, AbortSignal.any([draining, ...(signal === undefined ? [] : [signal])]))
@@ -289,6 +292,7 @@ export async function createSessionRegistry(
         if (signal?.aborted) return;
         yield* session.log.read({ lastEventId: cursor, from, signal, draining });
       } finally {
+        leave();
         release();
       }
     },

@@ -32,6 +32,10 @@ export interface SessionSettings {
   liveSessions: number;
   toolTimeoutMs: number;
   approvalTimeoutMs: number;
+  /** How long a call waits for a client that has its tool. */
+  clientTimeoutMs: number;
+  /** How long a client that is cut off counts as there. */
+  graceMs: number;
   /** In tokens. */
   contextWindow: number;
   /** Of one session: over this its oldest events are evicted. */
@@ -59,6 +63,8 @@ export interface LiveSession {
   readonly log: SessionEvents;
   readonly isIdle: boolean;
   update(changes: Omit<SessionUpdate, 'sessionId'>): Promise<Session>;
+  /** Counts a client as there, until the function that is returned is called. */
+  came(clientId: string): () => void;
   announce(input: ToolAnnounce): Promise<{ tools: number }>;
   tools(): ReturnType<ToolRegistry['list']>;
   switchAgent(name: string, reason: string): Promise<{ from: string; to: string }>;

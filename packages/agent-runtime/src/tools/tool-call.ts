@@ -236,10 +236,14 @@ export function changesMadeBy({
   return [{ path, change: tool.kind === 'delete' ? 'delete' : 'modify', hunks: [] }];
 }
 
+export function toSeconds(ms: number): number {
+  return Math.round(ms / 100) / 10;
+}
+
 /** Returns the result of a call whose tool did not answer in time. */
 export function lateEnd(timeoutMs: number): CallEnd {
   return {
     outcome: 'timed_out',
-    text: `The tool did not answer within ${Math.round(timeoutMs / 100) / 10} s. It may still be running.`,
+    text: `The tool did not answer within ${toSeconds(timeoutMs)} s. It may still be running.`,
   };
 }

@@ -100,7 +100,7 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
   const watch = (lastEventId?: string): Promise<void> =>
     new Promise((ready) => {
       const follow = async () => {
-        const events = await caller.session.events({ sessionId, lastEventId });
+        const events = await caller.session.events({ sessionId, lastEventId, clientId: CLIENT_ID });
         for await (const event of untracked<SessionEvent>(events)) {
           ready();
           await show(() => mender.push(event));
@@ -129,7 +129,7 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
     // Another connection may be making it.
     if (!exists) await caller.session.create({ sessionId }).catch(ignoreMismatch);
     const known = await caller.tool.list({ sessionId });
-    if (!known.tools.some(({ target }) => target === 'client'))
+    if (!known.tools.some(({ target, connected }) => target === 'client' && connected === true))
       await caller.tool.announce({ sessionId, clientId: CLIENT_ID, tools: Object.values(standardTools) });
     isPrepared = true;
   };

@@ -22,6 +22,8 @@ export interface ModelOnly {
   view?: { summary?: string; summarizedThrough: number; trimmedThrough: number };
   /** Of a call whose tool may have begun. */
   isStarted?: boolean;
+  /** Of a call: the client that was asked to run it. */
+  offeredTo?: string;
 }
 
 /** The column `hidden`. */

@@ -19,9 +19,12 @@ export interface StoredSession {
   eventBytes: number;
 }
 
-/** A tool that a client runs, and which one. */
+/** A tool that clients run, and which. */
 export interface AnnouncedTool extends ToolSpec {
+  /** The client that announced it last. */
   clientId: string;
+  /** Other clients that have it too, the newest first. */
+  others?: string[];
   /** The strictest kind that other clients have announced for a tool of this name: it stays at least that. */
   atLeast?: ToolKind;
   /** Its client has it no more; only `atLeast` still counts. */
