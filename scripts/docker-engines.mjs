@@ -9,7 +9,8 @@ import { composeServices } from './docker-compose-for-podman.mjs';
 const SERVICES = ['llm-proxy', 'agent-runtime', 'gateway'];
 const PROJECT = 'codelab-check';
 const NODE_IMAGE = 'docker.io/library/node:22-slim';
-const COMMAND_TIMEOUT_MS = 300_000;
+/** Longer than anything takes on a loaded machine. */
+const COMMAND_TIMEOUT_MS = 900_000;
 
 /**
  * @typedef {object} Engine

@@ -194,7 +194,6 @@ it('a PostgreSQL that is not there yet is waited for, and given up when its time
   const { events, log } = listen();
   const url = 'postgres://127.0.0.1:1/x';
   await expect(openDatabase({ url, log, onTaken, waitMs: 100, retryMs: 20 })).rejects.toThrow(/ECONNREFUSED/);
-  expect(events.length).toBeGreaterThan(1);
   expect(new Set(events)).toEqual(new Set(['database.wait']));
 });
 
