@@ -109,13 +109,16 @@ export async function startAgentRuntime(
   };
 }
 
+/** How long a start waits for a PostgreSQL that starts at the same time. */
+const DATABASE_WAIT_MS = 60_000;
+
 /** Opens the database and migrates it. Throws `SettingsError`. */
 async function openStore({ DATABASE_URL: url }: Env, log: Logger): Promise<OpenDatabase> {
   const onTaken = () => {
     log.fatal({ event: 'database.taken' }, 'another agent-runtime has taken the database over');
     process.exit(1);
   };
-  const database = await openDatabase({ url, log, onTaken });
+  const database = await openDatabase({ url, log, onTaken, waitMs: DATABASE_WAIT_MS });
   try {
     const done = await migrateUp(database);
     if (done.length > 0) log.info({ migrations: done, event: 'database.migrate' }, 'the database was migrated');

@@ -3,6 +3,7 @@ import { newId, type Session } from '@codelab/protocol';
 import { createLogger } from '@codelab/service-kit';
 import { CompiledQuery, sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startCuttableProxy } from '../../../../tests/support/cuttable-proxy.ts';
 import { makePostgres, makeSqlite, type TestDatabase } from '../../../../tests/support/database.ts';
 import type { OpenDatabase } from './database.ts';
 import { migrateDown, migrateUp } from './migrate.ts';
@@ -180,4 +181,42 @@ it('a PostgreSQL that is not there is said to be so, without its password', asyn
   const failure = await openDatabase({ url, log, onTaken }).catch((error: Error) => error.message);
   expect(failure).toMatch(/127\.0\.0\.1:1\/x: .*ECONNREFUSED/);
   expect(failure).not.toContain('sesame');
+});
+
+/** A log that tells the events of its lines. */
+function listen() {
+  const events: string[] = [];
+  const destination = { write: (line: string) => void events.push(JSON.parse(line).event) };
+  return { events, log: createLogger({ service: 'test', level: 'info', destination }) };
+}
+
+it('a PostgreSQL that is not there yet is waited for, and given up when its time is over', async () => {
+  const { events, log } = listen();
+  const url = 'postgres://127.0.0.1:1/x';
+  await expect(openDatabase({ url, log, onTaken, waitMs: 100, retryMs: 20 })).rejects.toThrow(/ECONNREFUSED/);
+  expect(new Set(events)).toEqual(new Set(['database.wait']));
+});
+
+describe.skipIf(!process.env.TEST_DATABASE_URL)('a start', () => {
+  it('goes on once PostgreSQL is there, with the same database and no other', async () => {
+    const database = await makePostgres();
+    const proxy = await startCuttableProxy(database.url);
+    const comes = proxy.goAway();
+    const url = Object.assign(new URL(database.url), { host: new URL(proxy.url).host }).href;
+    const { events, log } = listen();
+    const opening = openDatabase({ url, log, onTaken, waitMs: 20_000, retryMs: 20 });
+    await expect.poll(() => events).toContain('database.wait');
+    comes();
+    await (await opening).close();
+    expect(events.at(-1)).toBe('database.reached');
+    await proxy.close();
+    await database.remove();
+  });
+
+  it('with a wrong address of the database waits for nothing', async () => {
+    const { events, log } = listen();
+    const url = Object.assign(new URL(process.env.TEST_DATABASE_URL ?? ''), { pathname: '/no_such_database' }).href;
+    await expect(openDatabase({ url, log, onTaken, waitMs: 20_000 })).rejects.toThrow(/no_such_database/);
+    expect(events).toEqual([]);
+  });
 });
