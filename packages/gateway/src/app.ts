@@ -1,11 +1,12 @@
 import { contract } from '@codelab/protocol';
-import { createLogger, type Logger, type RunningService, serve } from '@codelab/service-kit';
+import { createLogger, type Logger, openApiRoute, type RunningService, serve } from '@codelab/service-kit';
 import { createAuthorize, createOriginCheck, createOriginFilter } from './authorize.ts';
 import type { Env } from './env.ts';
 import { allowOrigins } from './http/cors.ts';
+import { docsRoute } from './http/docs.ts';
 import { eventsRoute } from './http/events.ts';
 import { messageRoute } from './http/message.ts';
-import { openApiRoute } from './http/openapi.ts';
+import { createDocument } from './http/openapi.ts';
 import { restPlugin } from './http/rest.ts';
 import { createRouter } from './router.ts';
 import { createRuntime } from './runtime.ts';
@@ -18,6 +19,7 @@ export async function startGateway(
 ): Promise<RunningService> {
   const runtime = createRuntime({ url: env.AGENT_RUNTIME_URL, key: env.AGENT_RUNTIME_API_KEY, log });
   const router = createRouter(runtime);
+  const document = createDocument(contract, env.VERSION);
   const who = { host: env.HOST, allowedOrigins: env.ALLOWED_ORIGINS };
   const service = await serve({
     name: 'gateway',
@@ -35,7 +37,8 @@ export async function startGateway(
       app.register(messageRoute(options));
       app.register(restPlugin({ contract: strictContract(contract), ...options }));
       app.register(eventsRoute(options));
-      app.register(openApiRoute({ version: env.VERSION }));
+      app.register(openApiRoute(document));
+      app.register(docsRoute(document));
     },
     door: createLegacyDoor(router),
   });
