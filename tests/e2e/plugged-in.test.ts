@@ -91,3 +91,31 @@ describe('events', () => {
     });
   });
 });
+
+describe('documents', () => {
+  it.each([
+    ['gateway', () => stack.gateway, keys.gateway, '/api/v1/sessions'],
+    ['agent-runtime', () => stack.runtime, keys.runtime, '/agent/message/stream'],
+    ['llm-proxy', () => stack.llmProxy, keys.llmProxy, '/v1/chat/completions'],
+  ])('%s has one of its routes, for who has its key', async (_name, service, key, path) => {
+    const url = `${service().url}/openapi.json`;
+    expect((await fetch(url, { headers: { authorization: 'Bearer wrong' } })).status).toBe(401);
+    const response = await fetch(url, { headers: { authorization: `Bearer ${key}` } });
+    expect(response.headers.get('content-type')).toBe('application/json; charset=utf-8');
+    expect(Object.keys(((await response.json()) as { paths: object }).paths)).toContain(path);
+  });
+
+  it('/docs is a page without scripts, that may load nothing', async () => {
+    const url = `${stack.gateway.url}/docs`;
+    expect((await fetch(`${url}?token=wrong`)).status).toBe(401);
+    const response = await fetch(`${url}?token=${keys.gateway}`);
+    expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
+    const policy = response.headers.get('content-security-policy') ?? '';
+    expect(policy).toContain("default-src 'none'");
+    const page = await response.text();
+    expect(page).not.toMatch(/<script|<link|<img|<iframe|@import|url\(|\son\w+=|\sstyle=/i);
+    const [, style = ''] = /<style>(.*?)<\/style>/s.exec(page) ?? [];
+    const hash = Buffer.from(await crypto.subtle.digest('SHA-256', Buffer.from(style))).toString('base64');
+    expect(policy).toContain(`style-src 'sha256-${hash}'`);
+  });
+});

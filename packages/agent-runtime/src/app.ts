@@ -4,6 +4,7 @@ import {
   createLogger,
   createMetrics,
   type Logger,
+  openApiRoute,
   type RunningService,
   requireKey,
   serve,
@@ -11,6 +12,7 @@ import {
 import { loadAgents } from './agents/agents.ts';
 import { mcpRoute } from './api/mcp-server.ts';
 import { messageStreamRoute } from './api/message-stream.ts';
+import { createDocument } from './api/openapi.ts';
 import { createRouter } from './api/router.ts';
 import type { Env } from './env.ts';
 import { createLlmClient } from './model/llm-client.ts';
@@ -90,6 +92,7 @@ export async function startAgentRuntime(
     routes: (app, makeContext) => {
       app.register(messageStreamRoute({ router, makeContext }));
       app.register(mcpRoute({ router, makeContext, version: env.VERSION }));
+      app.register(openApiRoute(createDocument(env.VERSION)));
     },
     onTimeout: () => sessions.stop(),
   });

@@ -3,6 +3,7 @@ import {
   createLogger,
   createMetrics,
   type Logger,
+  openApiRoute,
   type RunningService,
   requireKey,
   serve,
@@ -13,6 +14,7 @@ import { createRedisCounters } from './access/redis-counters.ts';
 import { createVirtualKeys, type VirtualKeys } from './access/virtual-keys.ts';
 import { anthropicRoutes } from './api/anthropic.ts';
 import { openAiRoutes } from './api/openai.ts';
+import { createDocument } from './api/openapi.ts';
 import { createRouter } from './api/router.ts';
 import { createBreakers } from './completion/circuit-breaker.ts';
 import { createCompletionMetrics } from './completion/completion-metrics.ts';
@@ -145,6 +147,7 @@ export async function startLlmProxy(
       };
       app.register(openAiRoutes(endpoint));
       app.register(anthropicRoutes(endpoint));
+      app.register(openApiRoute(createDocument(env.VERSION)));
     },
   });
   return {
