@@ -6,6 +6,7 @@ import {
   toUnreadableError,
 } from '../errors/provider-error.ts';
 import type { HttpClient, HttpClientResponse } from '../http-client/http-client.ts';
+import { listModels, type ModelPage } from './list-models.ts';
 import type { Endpoint, HttpProvider } from './provider.ts';
 
 const MAX_ERROR_BYTES = 64 * 1024;
@@ -65,14 +66,16 @@ export function createHttpProvider(options: HttpProviderOptions): HttpProvider {
     isOpenAi: options.isOpenAi ?? false,
     hasStreamUsage: options.hasStreamUsage ?? true,
     async models(signal) {
-      const query = wire === 'anthropic' ? '?limit=1000' : '';
-      const path = `${base}/${pathOf('models', '')}${query}`;
-      const response = await checkStatus(httpClient.send({ origin, path, method: 'GET', headers }, signal));
+      const getPage = async (query: URLSearchParams): Promise<ModelPage> => {
+        const where = `${base}/${pathOf('models', '')}`;
+        const path = query.size === 0 ? where : `${where}${where.includes('?') ? '&' : '?'}${query}`;
+        const response = await checkStatus(httpClient.send({ origin, path, method: 'GET', headers }, signal));
+        const page = JSON.parse((await response.read(MAX_LIST_BYTES)).toString('utf8')) as Partial<ModelPage> | null;
+        if (!Array.isArray(page?.data)) throw new TypeError('it has no data');
+        return page as ModelPage;
+      };
       try {
-        const list = JSON.parse((await response.read(MAX_LIST_BYTES)).toString('utf8')) as {
-          data: Array<{ id: string }>;
-        };
-        return list.data.map((model) => String(model.id));
+        return await listModels(wire, getPage);
       } catch (error) {
         throw error instanceof SyntaxError || error instanceof TypeError
           ? toUnreadableError('it is no list of models', names, false)
