@@ -2,6 +2,7 @@ import type {
   AgentList,
   Approval,
   Attachment,
+  Environment,
   Input,
   InputSent,
   Item,
@@ -29,11 +30,14 @@ expectTypeOf<Inputs['session']['create']>().toEqualTypeOf<{
   model?: Maybe<string>;
   project?: Maybe<string>;
   metadata?: Maybe<Record<string, string>>;
+  environment?: Maybe<Environment>;
   requestId?: Maybe<string>;
 }>();
 expectTypeOf<Inputs['session']['list']>().toEqualTypeOf<{
   cursor?: Maybe<string>;
   limit?: Maybe<number>;
+  search?: Maybe<string>;
+  project?: Maybe<string>;
   requestId?: Maybe<string>;
 }>();
 expectTypeOf<Inputs['session']['events']>().toEqualTypeOf<{

@@ -47,7 +47,7 @@ const session = {
     rest: [{ method: 'GET', path: '/api/v1/sessions/{sessionId}' }],
   }),
   list: query({
-    summary: 'List sessions, newest first',
+    summary: 'List sessions, the one used last first',
     input: SessionList,
     output: SessionPage,
     rest: [{ method: 'GET', path: '/api/v1/sessions' }],

@@ -85,6 +85,8 @@ export { compileRuleGlob, isFromTop } from './rule-globs.ts';
 export { Run, RunCancel, RunRef, Usage, UsageGet, type UsageReport } from './run.ts';
 export { eventSchemas, schemas } from './schemas.ts';
 export {
+  Environment,
+  MAX_INSTRUCTIONS,
   ModelName,
   Session,
   SessionCreate,

@@ -38,7 +38,7 @@ const Project = z.string().max(500, 'project must have at most 500 characters');
 export const Session = z
   .object({
     sessionId: SessionId,
-    title: Title.describe('Empty until somebody names it.'),
+    title: Title.describe('The beginning of its first message until somebody names it; empty before that.'),
     agent: AgentName.describe('The agent that answers.'),
     model: ModelName.describe("`provider/model`, or `default`: the agent's, else the service's."),
     project: Project.describe('The project: its sessions share remembered rules.'),
@@ -48,7 +48,7 @@ export const Session = z
       .optional()
       .describe('Of a fork: its origin.'),
     createdAt: z.date(),
-    updatedAt: z.date(),
+    updatedAt: z.date().describe('The last use: a message, or a change.'),
   })
   .describe('One conversation.');
 export type Session = z.infer<typeof Session>;
@@ -63,6 +63,26 @@ export const SessionState = z.object({
 });
 export type SessionState = z.infer<typeof SessionState>;
 
+/** The instructions of a folder for agents, in UTF-16 code units. */
+export const MAX_INSTRUCTIONS = 32 * 1024;
+
+export const Environment = z
+  .object({
+    folder: z.string().max(1000).describe("The workspace's folder."),
+    system: z.string().max(200).describe('The operating system.'),
+    date: z.string().max(40).describe('The day, such as `2026-11-28`.'),
+    git: z
+      .object({ branch: z.string().max(250), isDirty: z.boolean().describe('True with uncommitted changes.') })
+      .optional(),
+    instructions: z
+      .string()
+      .max(MAX_INSTRUCTIONS, 'instructions must have at most 32,768 characters')
+      .optional()
+      .describe("The folder's `AGENTS.md`."),
+  })
+  .describe('The place where a client works, for the model. It has no secrets.');
+export type Environment = z.infer<typeof Environment>;
+
 export const SessionCreate = z.object({
   sessionId: SessionId.optional().describe(
     'Your id for it, 2 to 128 characters of `A-Z a-z 0-9 _ . : -`. Creating it again with the same values returns the same one.',
@@ -74,6 +94,7 @@ export const SessionCreate = z.object({
     "The workspace's folder, or a repository's name. Sessions of one project share remembered rules.",
   ),
   metadata: Metadata.optional(),
+  environment: Environment.optional().describe('It stays as it was when the session was created.'),
 });
 export type SessionCreate = z.infer<typeof SessionCreate>;
 
@@ -85,8 +106,8 @@ export const SessionMade = z.object({
 });
 
 export const SessionPage = z.object({
-  sessions: z.array(Session).describe('Newest first.'),
-  nextCursor: z.string().exactOptional().describe('Set while there are older sessions: pass it as `cursor`.'),
+  sessions: z.array(Session).describe('The one that was used last comes first.'),
+  nextCursor: z.string().exactOptional().describe('Set while there are more sessions: pass it as `cursor`.'),
 });
 
 export const Deleted = z.object({ deleted: z.boolean().describe('False where there was no such session or rule.') });
@@ -112,7 +133,12 @@ export type SessionUpdate = z.infer<typeof SessionUpdate>;
 const Cursor = z.string().min(1).max(200);
 const limit = z.int('limit must be an integer').min(1).max(200).default(50);
 
-export const SessionList = z.object({ cursor: Cursor.optional(), limit });
+export const SessionList = z.object({
+  cursor: Cursor.optional(),
+  limit,
+  search: z.string().max(200).optional().describe('A part of the title, in any case of its letters.'),
+  project: Project.optional().describe('The sessions of this project alone.'),
+});
 export type SessionList = z.infer<typeof SessionList>;
 
 export const SessionItems = z.object({ sessionId: SessionId, cursor: Cursor.optional(), limit });

@@ -17,6 +17,7 @@ export type {
   Attachment,
   AttachmentInfo,
   CreateSessionOptions,
+  Environment,
   ErrorCode,
   FileChange,
   Input,

@@ -14,6 +14,27 @@ export interface CreateSessionOptions {
   /** The workspace's folder, or a repository's name. Sessions of one project share remembered rules. */
   project?: string | undefined;
   metadata?: Record<string, string> | undefined;
+  /** It stays as it was when the session was created. */
+  environment?: Environment | undefined;
+}
+
+/** The place where a client works, for the model. It has no secrets. */
+export interface Environment {
+  /** The workspace's folder. */
+  folder: string;
+  /** The operating system. */
+  system: string;
+  /** The day, such as `2026-11-28`. */
+  date: string;
+  git?:
+    | {
+        branch: string;
+        /** True with uncommitted changes. */
+        isDirty: boolean;
+      }
+    | undefined;
+  /** The folder's `AGENTS.md`. */
+  instructions?: string | undefined;
 }
 
 export interface SessionMade {
@@ -25,7 +46,7 @@ export interface SessionMade {
 /** One conversation. */
 export interface SessionInfo {
   sessionId: string;
-  /** Empty until somebody names it. */
+  /** The beginning of its first message until somebody names it; empty before that. */
   title: string;
   /** The agent that answers. */
   agent: string;
@@ -43,13 +64,14 @@ export interface SessionInfo {
       }
     | undefined;
   createdAt: Date;
+  /** The last use: a message, or a change. */
   updatedAt: Date;
 }
 
 export interface SessionPage {
-  /** Newest first. */
+  /** The one that was used last comes first. */
   sessions: SessionInfo[];
-  /** Set while there are older sessions: pass it as `cursor`. */
+  /** Set while there are more sessions: pass it as `cursor`. */
   nextCursor?: string;
 }
 
@@ -698,11 +720,15 @@ export interface Procedures {
     };
     output: SessionInfo;
   };
-  /** List sessions, newest first. */
+  /** List sessions, the one used last first. */
   'session.list': {
     input: {
       cursor?: string | undefined;
       limit?: number | undefined;
+      /** A part of the title, in any case of its letters. */
+      search?: string | undefined;
+      /** The sessions of this project alone. */
+      project?: string | undefined;
     };
     output: SessionPage;
   };

@@ -101,7 +101,7 @@ function offer(draft: Draft, item: StoredItem, clientId: string): StoredItem {
 }
 
 /** Returns the client that a call goes to: the one that has it until that is gone, else the newest that is here, else one that may come back. */
-export function takerOf({ state, env }: Draft, { name, stored, tool }: OpenCall): string | undefined {
+function takerOf({ state, env }: Draft, { name, stored, tool }: OpenCall): string | undefined {
   const offeredTo = stored.modelOnly?.offeredTo;
   if (offeredTo !== undefined && env.presence(offeredTo) !== 'gone') return offeredTo;
   const known = announcersOf(state.stored.tools.find((each) => each.name === name));
@@ -164,7 +164,7 @@ export function timeoutOf(tool: Tool, env: Pick<Env, 'settings'>): number {
   return tool.timeoutMs ?? env.settings.toolTimeoutMs;
 }
 
-export function replaceCall(draft: Draft, call: CallState): void {
+function replaceCall(draft: Draft, call: CallState): void {
   const calls = draft.state.run?.calls.map((each) => (each.callId === call.callId ? call : each)) ?? [];
   draft.setRun({ calls });
 }

@@ -20,7 +20,7 @@ function createTable() {
   let ids = 0;
   const session: Session = {
     sessionId: 's1',
-    title: '',
+    title: 'A title',
     agent: 'coder',
     model: 'default',
     project: '',
@@ -280,6 +280,19 @@ describe('the session', () => {
     decide(table.state, { type: 'stop', runId: table.runId }, table.env);
     decide(table.state, { type: 'send', input: toInput('in', 'interrupt', 2) }, table.env);
     expect(table.state).toEqual(before);
+  });
+
+  it('is used by a message, and named by its first one', () => {
+    const table = createTable();
+    const { stored } = table.state;
+    table.state = { ...table.state, stored: { ...stored, session: { ...stored.session, title: '' } } };
+    table.env.now += 5;
+    const first = table.send('first');
+    expect(first.events[1]).toMatchObject({ type: 'session.updated', session: { title: 'first' } });
+    const second = table.send('second');
+    expect(types(second)).not.toContain('session.updated');
+    expect(second.rows).toContainEqual(['sessionUsed', 's1', NOW + 5]);
+    expect(table.state.stored.session).toMatchObject({ title: 'first', updatedAt: new Date(NOW + 5) });
   });
 
   it('takes back what waits, and nothing else', () => {

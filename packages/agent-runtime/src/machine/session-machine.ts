@@ -26,6 +26,7 @@ import { advance, beginNext, endRun, withUsage } from './run-machine.ts';
 import { type CallState, isUnattended, type RunState, type SessionState } from './state.ts';
 import { endStep } from './step-end.ts';
 import { switchAgent } from './switch-agent.ts';
+import { titleOf } from './title.ts';
 
 /** Restarts of the process that a run may survive without progress; then it fails. */
 const MAX_ATTEMPTS = 5;
@@ -115,6 +116,7 @@ const handlers: Handlers = {
     const { run } = draft.state;
     draft.emit({ type: 'input.accepted', input: input.input as Message });
     draft.put('input', input);
+    use(draft, input.input.content);
     const { queue } = draft.state;
     draft.state = {
       ...draft.state,
@@ -297,6 +299,19 @@ const handlers: Handlers = {
     return undefined;
   },
 };
+
+/** Notes that the session is used: it is the first of the list. One without a title is named by the message. */
+function use(draft: Draft, content: string): void {
+  const { stored } = draft.state;
+  const title = stored.session.title === '' ? titleOf(content) : stored.session.title;
+  const session: Session = { ...stored.session, title, updatedAt: new Date(draft.env.now) };
+  draft.state = { ...draft.state, stored: { ...stored, session } };
+  if (title === stored.session.title) draft.put('sessionUsed', session.sessionId, draft.env.now);
+  else {
+    draft.put('sessionData', session);
+    draft.emit({ type: 'session.updated', session });
+  }
+}
 
 function runOf(draft: Draft, runId: string): RunState | undefined {
   const { run } = draft.state;

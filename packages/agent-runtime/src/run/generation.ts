@@ -15,6 +15,7 @@ import type { Input } from '../machine/session-machine.ts';
 import type { RunState, SessionState } from '../machine/state.ts';
 import { accumulateStep, type ModelStep } from '../model/accumulate-step.ts';
 import { compact, hasRoom } from '../model/compaction.ts';
+import { toEnvironmentPrompt } from '../model/environment-prompt.ts';
 import type { LlmClient } from '../model/llm-client.ts';
 import { estimateTokens, type ModelContext, toMessages } from '../model/model-context.ts';
 import { createStepRetries } from '../model/step-retries.ts';
@@ -95,7 +96,11 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
   let overhead = 0;
   const instructions = (of: SessionState) => {
     const agent = agents.find(of.stored.session.agent);
-    const system: CompletionMessage[] = agent.prompt === '' ? [] : [{ role: 'system', content: agent.prompt }];
+    const { environment } = of.stored;
+    const content = [agent.prompt, environment === undefined ? '' : toEnvironmentPrompt(environment)]
+      .filter((part) => part !== '')
+      .join('\n\n');
+    const system: CompletionMessage[] = content === '' ? [] : [{ role: 'system', content }];
     const tools = withoutTools ? [] : toCompletionTools(registry.toolsOf(of.stored.tools, agent).values());
     overhead = estimateTokens(system) + Math.ceil(estimateTextTokens(JSON.stringify(tools)));
     return { system, tools };

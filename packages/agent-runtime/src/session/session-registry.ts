@@ -20,7 +20,7 @@ import {
 import { fingerprint } from '@codelab/service-kit';
 import { createLogBudget } from '../events/log-budget.ts';
 import { createMutex, type Mutex } from '../lib/mutex.ts';
-import { parsePageCursor, toPageCursor } from '../lib/page-cursor.ts';
+import { parsePageCursor, parsePlaceCursor, toPageCursor } from '../lib/page-cursor.ts';
 import { Conflict } from '../store/commit-queue.ts';
 import type { StoredSession } from '../store/store.ts';
 import { copyRules } from './approvals.ts';
@@ -208,7 +208,9 @@ export async function createSessionRegistry(
         createdAt: now,
         updatedAt: now,
       };
-      return insert({ session, number: ++lastNumber, createdFingerprint: createdWith, tools: [] });
+      // Not a part of the fingerprint: the date is another one tomorrow.
+      const { environment } = input;
+      return insert({ session, number: ++lastNumber, createdFingerprint: createdWith, tools: [], environment });
     });
 
   return {
@@ -236,17 +238,19 @@ export async function createSessionRegistry(
         };
         const rules = copyRules(session, await store.rules(sessionId, session.project));
         const copy = { from: sessionId, upTo: last?.position ?? Number.MAX_SAFE_INTEGER, rules };
-        return insert({ session, number: ++lastNumber, createdFingerprint: createdWith, tools: found.tools }, copy);
+        const { tools, environment } = found;
+        return insert({ session, number: ++lastNumber, createdFingerprint: createdWith, tools, environment }, copy);
       }),
 
-    async list({ cursor, limit }) {
-      const before = cursor === undefined ? Number.MAX_SAFE_INTEGER : parsePageCursor(cursor);
-      const found = await store.sessions({ before, limit: limit + 1 });
+    async list({ cursor, search, project, limit }) {
+      const [usedAt, number] = cursor === undefined ? [] : parsePlaceCursor(cursor);
+      const after = usedAt === undefined || number === undefined ? undefined : { usedAt, number };
+      const found = await store.sessions({ after, search, project, limit: limit + 1 });
       const page = found.slice(0, limit);
       const last = page.at(-1);
       return {
         sessions: page.map(({ session }) => session),
-        ...(found.length > limit && last !== undefined ? { nextCursor: toPageCursor(last.number) } : {}),
+        ...(found.length > limit && last !== undefined ? { nextCursor: toPageCursor(last.usedAt, last.number) } : {}),
       };
     },
 

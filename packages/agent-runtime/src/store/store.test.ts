@@ -127,9 +127,10 @@ describe.each(stores)('%s', (_, make) => {
 
   it('migrates up, down and up again, and refuses what a newer version has written', async () => {
     expect(await migrateUp(opened)).toEqual([]);
+    expect(await migrateDown(opened)).toEqual(['0003_session_list']);
     expect(await migrateDown(opened)).toEqual(['0002_events']);
     expect(await migrateDown(opened)).toEqual(['0001_sessions']);
-    expect(await migrateUp(opened)).toEqual(['0001_sessions', '0002_events']);
+    expect(await migrateUp(opened)).toEqual(['0001_sessions', '0002_events', '0003_session_list']);
     await sql`insert into kysely_migration (name, timestamp) values ('9999_future', '2030-01-01')`.execute(opened.db);
     await expect(migrateUp(opened)).rejects.toThrow(/newer version[\s\S]*9999_future/);
   });
