@@ -274,6 +274,8 @@ export interface ToolsAnnounced {
 
 export interface ToolList {
   tools: SessionTool[];
+  /** Set where something of the MCP servers cannot be used. */
+  unusable?: UnusableTool[];
 }
 
 /** A tool of a session, with where it runs. */
@@ -287,6 +289,14 @@ export interface SessionTool {
   /** Limits the time of a call. Milliseconds, 1 to 3,600,000; default `AGENT_RUNTIME__TOOL_TIMEOUT_MS`. */
   timeoutMs?: number | undefined;
   target: ToolTarget;
+}
+
+/** A tool of an MCP server, or an MCP server, that cannot be used. */
+export interface UnusableTool {
+  server: string;
+  /** As the server names it; missing where it is the server's whole entry. */
+  tool?: string;
+  reason: string;
 }
 
 export interface ResultTaken {

@@ -308,6 +308,7 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
     sessionId,
     deps,
     log,
+    showProgress: (progress) => events.showProgress({ type: 'tool.progress', ...progress }),
     host: {
       get state() {
         return state;
