@@ -48,7 +48,7 @@ export function startMcpServers({ file, variables, schemas, log }: McpServersOpt
     }
     for (const [name, next] of config.servers) {
       if (servers.has(name) || next.config.disabled) continue;
-      const server = startMcpServer(next.prefix, next.config, schemas, log);
+      const server = startMcpServer(next, schemas, log);
       servers.set(name, { made: JSON.stringify(next), prefix: next.prefix, server });
     }
     return { servers: [...servers.values()].map(({ prefix }) => prefix) };

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readMcpConfig } from './mcp-config.ts';
+import { createMcpRedactor } from './mcp-secrets.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -129,6 +130,17 @@ it('one wrong server stops nothing, and is told of without a piece of the file',
     address: 'url: must be an http(s) URL',
   });
   expect(warnings).toEqual(['the server "fine" has a field that is not known']);
+});
+
+it('says which variables an entry uses: they are secrets, wherever they stand', () => {
+  const file = join(folder, 'mcp.json');
+  const entry = { command: 'x', args: ['--key=${TOKEN}', '${NONE:-none}'] };
+  writeFileSync(file, JSON.stringify({ mcpServers: { a: entry } }));
+  const found = readMcpConfig(file, variables).servers.get('a');
+  expect(found?.config).toMatchObject({ args: ['--key=secret-token', 'none'] });
+  expect(found?.variables).toEqual({ TOKEN: 'secret-token' });
+  const redact = createMcpRedactor({ ...found?.config, variables: found?.variables ?? {} });
+  expect(redact('it was called with --key=secret-token')).toBe('it was called with --key=[redacted]');
 });
 
 it.each([

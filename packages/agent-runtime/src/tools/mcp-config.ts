@@ -42,10 +42,17 @@ const UNUSED_FIELDS = new Set(
   ),
 );
 
+export interface McpEntry {
+  /** Begins the names of its tools. */
+  prefix: string;
+  config: ServerConfig;
+  /** The variables of the environment that it uses, which may be secrets. */
+  variables: Record<string, string>;
+}
+
 /** The servers of a file, by name, and what is wrong with the others. */
 export interface McpConfig {
-  /** `prefix`: of the names of its tools. */
-  servers: Map<string, { prefix: string; config: ServerConfig }>;
+  servers: Map<string, McpEntry>;
   invalid: Map<string, string>;
   warnings: string[];
 }
@@ -88,9 +95,9 @@ function toConfig(entries: Fields, rest: Fields, variables: Record<string, strin
     if (prefixes.has(prefix)) prefix = fitName(name, { max: MAX_PREFIX, isTaken: true });
     prefixes.add(prefix);
     try {
-      const { config, warnings } = toServerConfig(entry, variables, `the server "${prefix}"`);
+      const { warnings, ...made } = toServerConfig(entry, variables, `the server "${prefix}"`);
       found.warnings.push(...warnings);
-      found.servers.set(name, { prefix, config });
+      found.servers.set(name, { prefix, ...made });
     } catch (error) {
       if (!(error instanceof Mistake)) throw error;
       found.invalid.set(prefix, error.message);
@@ -111,14 +118,15 @@ function toServerConfig(entry: unknown, variables: Record<string, string>, where
   const isLocal = others.command !== undefined;
   if (!isLocal && url === undefined) throw new Mistake('it needs a command or a url');
   const schema = isLocal ? Local : Remote;
-  const parsed = schema.safeParse(expand(isLocal ? others : { ...others, url }, variables));
+  const used: Record<string, string> = {};
+  const parsed = schema.safeParse(expand(isLocal ? others : { ...others, url }, variables, used));
   if (!parsed.success)
     throw new Mistake(
       parsed.error.issues
         .map(({ path: [field, ...deeper], message }) => `${String(field)}${deeper.length > 0 ? '.…' : ''}: ${message}`)
         .join('; '),
     );
-  return { config: parsed.data, warnings: unusedFields(others, schema.shape, where) };
+  return { config: parsed.data, variables: used, warnings: unusedFields(others, schema.shape, where) };
 }
 
 function unusedFields(fields: Fields, known: object, where: string): string[] {
@@ -133,11 +141,11 @@ function unusedFields(fields: Fields, known: object, where: string): string[] {
   ];
 }
 
-/** Expands `${NAME}`, `${env:NAME}`, `${NAME:-default}` and `${userHome}` in all texts. Throws `Mistake`. */
-function expand(value: unknown, variables: Record<string, string>): unknown {
-  if (Array.isArray(value)) return value.map((each) => expand(each, variables));
+/** Expands `${NAME}`, `${env:NAME}`, `${NAME:-default}` and `${userHome}` in all texts, and notes what was `used`. Throws `Mistake`. */
+function expand(value: unknown, variables: Record<string, string>, used: Record<string, string>): unknown {
+  if (Array.isArray(value)) return value.map((each) => expand(each, variables, used));
   if (typeof value === 'object' && value !== null)
-    return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, expand(each, variables)]));
+    return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, expand(each, variables, used)]));
   if (typeof value !== 'string') return value;
   return value.replace(/\$\{([^{}]*)\}/g, (_, expression: string) => {
     const [, name, fallback] = /^(?:env:)?([A-Za-z_][A-Za-z0-9_]{0,99})(?::-(.*))?$/s.exec(expression) ?? [];
@@ -148,6 +156,7 @@ function expand(value: unknown, variables: Record<string, string>): unknown {
           : `it has a \${…} that is no variable of the environment`,
       );
     const found = name === 'userHome' ? (variables.HOME ?? variables.USERPROFILE) : own(variables, name);
+    if (found !== undefined) used[name] = found;
     const expanded = found ?? fallback;
     if (expanded !== undefined) return expanded;
     throw new Mistake(`it uses \${${name}}, which is not set, or not listed in AGENT_RUNTIME__MCP_VARIABLES`);

@@ -16,7 +16,7 @@ import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
 import { type Tool as ListedTool, ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 import type { JsonSchemaValidator } from '@modelcontextprotocol/sdk/validation/types.js';
 import { withTimeout } from '../lib/with-timeout.ts';
-import type { ServerConfig } from './mcp-config.ts';
+import type { McpEntry, ServerConfig } from './mcp-config.ts';
 import { fitName } from './mcp-names.ts';
 import { type McpAnswer, toToolAnswer } from './mcp-result.ts';
 import { createMcpRedactor, failureOf } from './mcp-secrets.ts';
@@ -48,9 +48,10 @@ export interface McpServer {
 }
 
 /** Starts a server, and restarts it with backoff when it ends, hangs, or cannot be reached. */
-export function startMcpServer(name: string, config: ServerConfig, schemas: SchemaChecker, log: Logger): McpServer {
+export function startMcpServer(entry: McpEntry, schemas: SchemaChecker, log: Logger): McpServer {
+  const { prefix: name, config, variables } = entry;
   const child = log.child({ mcpServer: name });
-  const clean = createMcpRedactor(config);
+  const clean = createMcpRedactor({ ...config, variables });
   let client: Client | undefined;
   /** The tools as last listed. They stay while the server restarts; a call fails and says so. */
   let tools: McpTool[] | undefined;
