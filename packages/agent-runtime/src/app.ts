@@ -43,7 +43,7 @@ export async function startAgentRuntime(
     log,
   });
   const schemas = createSchemaChecker();
-  const mcp = startMcpServers(env.MCP_CONFIG, schemas, log);
+  const mcp = startMcpServers({ file: env.MCP_CONFIG, variables: env.mcpVariables, schemas, log });
   const database = await openStore(env, log).catch(async (error) => {
     await mcp.close();
     await schemas.close();
@@ -51,7 +51,12 @@ export async function startAgentRuntime(
   });
   const store = createStore(database, log);
   const llm = createLlmClient({ url: env.LLM_PROXY_URL, key: env.LLM_PROXY_API_KEY, log });
-  const registry = createToolRegistry({ server: createServerTools({ agents, store }), mcp, schemas });
+  const registry = createToolRegistry({
+    server: createServerTools({ agents, store }),
+    mcp,
+    schemas,
+    maxTools: env.MAX_TOOLS,
+  });
   const lifecycle = createLifecycle();
   const metrics = createMetrics('agent-runtime');
   const sessions = await createSessionRegistry({

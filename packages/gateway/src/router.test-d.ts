@@ -12,6 +12,7 @@ import type {
   Session,
   SessionEvent,
   SessionTool,
+  UnusableTool,
   UsageReport,
 } from '@codelab/protocol';
 import type { inferRouterInputs, inferRouterOutputs } from '@trpc/server';
@@ -93,7 +94,7 @@ expectTypeOf<InputSent>().toEqualTypeOf<{
 expectTypeOf<Outputs['input']['get']>().toEqualTypeOf<Input>();
 expectTypeOf<Outputs['run']['get']>().toEqualTypeOf<Run>();
 expectTypeOf<Outputs['run']['cancel']>().toEqualTypeOf<{ status: 'cancelling' | 'already_finished' }>();
-expectTypeOf<Outputs['tool']['list']>().toEqualTypeOf<{ tools: SessionTool[] }>();
+expectTypeOf<Outputs['tool']['list']>().toEqualTypeOf<{ tools: SessionTool[]; unusable?: UnusableTool[] }>();
 expectTypeOf<Outputs['approval']['list']>().toEqualTypeOf<{ approvals: Approval[] }>();
 expectTypeOf<Outputs['agent']['list']>().toEqualTypeOf<AgentList>();
 expectTypeOf<Outputs['model']['list']>().toEqualTypeOf<ModelList>();

@@ -31,7 +31,7 @@ export {
 export { type NewSessionEvent, SessionEvent, type TrackedEvent } from './event.ts';
 export { eventBytes, itemBytes, waitingBytes } from './event-size.ts';
 export { compileGlob, escapeGlob, type GlobWork, MAX_GLOB_LENGTH } from './glob.ts';
-export { AgentName, InputId, RequestId, SessionId } from './ids.ts';
+export { AgentName, CallId, InputId, RequestId, SessionId } from './ids.ts';
 export { Attachment, Content, Input, InputRef, InputSend, type InputSent } from './input.ts';
 export { Item, type ItemKind, type ItemPage, PlanEntry } from './item.ts';
 export { MAX_VALUE_DEPTH } from './json-depth.ts';
@@ -111,6 +111,7 @@ export {
   ToolAnnounce,
   type ToolCallInfo,
   type ToolKind,
+  type ToolList,
   type ToolOutcome,
   ToolProgress,
   ToolResult,
@@ -118,6 +119,7 @@ export {
   ToolSpec,
   type ToolTarget,
   toolBytes,
+  type UnusableTool,
 } from './tool.ts';
 export { flushTrpcBatch } from './trpc/flush-trpc-batch.ts';
 export { fromRpcError, type RpcStreamOptions, readRpcStream, type StreamObserver } from './trpc/rpc-stream.ts';

@@ -30,6 +30,7 @@ import {
   ToolSpec,
   ToolsAnnounced,
   ToolTarget,
+  UnusableTool,
 } from './tool.ts';
 import { WireError } from './wire-error.ts';
 
@@ -70,6 +71,7 @@ export const schemas = {
   InputCancelled,
   RunCancelled,
   ToolsAnnounced,
+  UnusableTool,
   ToolList,
   ResultTaken,
   ProgressTaken,

@@ -168,7 +168,20 @@ export const SessionTool = ToolSpec.extend({
 }).describe('A tool of a session, with where it runs.');
 export type SessionTool = z.infer<typeof SessionTool>;
 
-export const ToolList = z.object({ tools: z.array(SessionTool) });
+export const UnusableTool = z
+  .object({
+    server: z.string(),
+    tool: z.string().exactOptional().describe("As the server names it; missing where it is the server's whole entry."),
+    reason: z.string(),
+  })
+  .describe('A tool of an MCP server, or an MCP server, that cannot be used.');
+export type UnusableTool = z.infer<typeof UnusableTool>;
+
+export const ToolList = z.object({
+  tools: z.array(SessionTool),
+  unusable: z.array(UnusableTool).exactOptional().describe('Set where something of the MCP servers cannot be used.'),
+});
+export type ToolList = z.infer<typeof ToolList>;
 
 export const ToolsAnnounced = z.object({ tools: z.int().describe('The number of tools that the client has now.') });
 

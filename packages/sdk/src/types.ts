@@ -296,6 +296,8 @@ export interface ToolsAnnounced {
 
 export interface ToolList {
   tools: SessionTool[];
+  /** Set where something of the MCP servers cannot be used. */
+  unusable?: UnusableTool[];
 }
 
 /** A tool of a session, with where it runs. */
@@ -311,6 +313,14 @@ export interface SessionTool {
   target: ToolTarget;
   /** Of a client's tool: false where no client that has it is connected. */
   connected?: boolean | undefined;
+}
+
+/** A tool of an MCP server, or an MCP server, that cannot be used. */
+export interface UnusableTool {
+  server: string;
+  /** As the server names it; missing where it is the server's whole entry. */
+  tool?: string;
+  reason: string;
 }
 
 export interface ResultTaken {

@@ -190,10 +190,11 @@ export function finishCall(
       ...(isWhole ? {} : { resultId: call.callId }),
     },
   };
+  const modelOnly = end.media === undefined ? hidden : { ...hidden, media: end.media };
   draft.put('item', sessionId, {
     position: call.stored.position,
     item: finished,
-    ...(hidden ? { modelOnly: hidden } : {}),
+    ...(modelOnly === undefined ? {} : { modelOnly }),
   });
   if (!isWhole) draft.put('result', sessionId, call.callId, end.text);
   draft.emit({ type: 'tool.finished', callId: call.callId, outcome: end.outcome });

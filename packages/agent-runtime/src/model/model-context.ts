@@ -112,9 +112,11 @@ function parseArguments(text: string): object {
   return { not_json: text.slice(0, 2000).toWellFormed() };
 }
 
-function toResult({ item, position }: StoredItem, trimmedThrough: number): string {
+function toResult({ item, position, modelOnly }: StoredItem, trimmedThrough: number): Role<'tool'>['content'] {
   const result = item.toolCall?.result;
   if (result === undefined) return 'There is no result: the call was cut off.';
+  const media = position > trimmedThrough ? (modelOnly?.media ?? []) : [];
+  if (media.length > 0) return [{ type: 'text', text: result }, ...media.map(toPart)];
   if (position > trimmedThrough || result.length <= TRIMMED_LENGTH) return result;
   const { resultId } = item.toolCall ?? {};
   const more = resultId === undefined ? '' : ` read_result has it as "${resultId}".`;
@@ -129,16 +131,15 @@ function toContent(item: Item, attachments: Attachment[] | undefined): Role<'use
   if (item.attachments === undefined) return text;
   if (attachments === undefined)
     return `${text}\n[No longer shown: ${item.attachments.map(({ name }) => name).join(', ')}]`;
-  return [
-    { type: 'text', text },
-    ...attachments.map(({ name, mimeType, data, text: content }) => {
-      if (data === undefined) return { type: 'text' as const, text: `<file name="${name}">\n${content}\n</file>` };
-      const url = `data:${mimeType};base64,${data}`;
-      return mimeType === 'application/pdf'
-        ? { type: 'file', file: { filename: name, file_data: url } }
-        : { type: 'image_url', image_url: { url } };
-    }),
-  ];
+  return [{ type: 'text', text }, ...attachments.map(toPart)];
+}
+
+function toPart({ name, mimeType, data, text }: Attachment) {
+  if (data === undefined) return { type: 'text' as const, text: `<file name="${name}">\n${text}\n</file>` };
+  const url = `data:${mimeType};base64,${data}`;
+  return mimeType === 'application/pdf'
+    ? { type: 'file', file: { filename: name, file_data: url } }
+    : { type: 'image_url', image_url: { url } };
 }
 
 /** Estimates the tokens of messages. */

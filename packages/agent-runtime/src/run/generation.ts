@@ -94,14 +94,14 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
   const agentNow = () => agents.find(host.state.stored.session.agent);
   /** Estimated tokens of instructions and tools. */
   let overhead = 0;
-  const instructions = (of: SessionState) => {
+  const instructions = (of: SessionState, { items }: ModelContext) => {
     const agent = agents.find(of.stored.session.agent);
     const { environment } = of.stored;
     const content = [agent.prompt, environment === undefined ? '' : toEnvironmentPrompt(environment)]
       .filter((part) => part !== '')
       .join('\n\n');
     const system: CompletionMessage[] = content === '' ? [] : [{ role: 'system', content }];
-    const tools = withoutTools ? [] : toCompletionTools(registry.toolsOf(of.stored.tools, agent).values());
+    const tools = withoutTools ? [] : toCompletionTools(registry.toolsFor(of.stored.tools, agent, items));
     overhead = estimateTokens(system) + Math.ceil(estimateTextTokens(JSON.stringify(tools)));
     return { system, tools };
   };
@@ -110,7 +110,7 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
   const modelNow = (of: SessionState) => modelOf(run, { state: of, env: { agents, settings } });
 
   const ask = (view: ModelContext, of: SessionState): AsyncGenerator<CompletionChunk, void, undefined> => {
-    const { system, tools } = instructions(of);
+    const { system, tools } = instructions(of, view);
     const messages = [...system, ...toMessages(view, host.attachments)];
     const model = modelNow(of);
     const size = { messages: messages.length, tools: tools.length };
@@ -119,7 +119,7 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
   };
 
   const askAhead = (view: ModelContext) => {
-    instructions(state);
+    instructions(state, view);
     return hasRoom({ view, attachments: host.attachments, window: windowNow() }) ? ask(view, state) : undefined;
   };
   let asked = ahead === undefined ? undefined : askAhead(ahead);
@@ -216,7 +216,7 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
     let chunks = asked;
     asked = undefined;
     if (chunks === undefined) {
-      instructions(host.state);
+      instructions(host.state, await host.view());
       await makeRoom(false);
       chunks = ask(await host.view(), host.state);
     }

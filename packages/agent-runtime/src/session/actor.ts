@@ -117,6 +117,7 @@ class Actor implements SessionActor {
       deps,
       log: deps.log,
       host: this.#hostOfEffects(),
+      showProgress: (progress) => this.events.showProgress({ type: 'tool.progress', ...progress }),
       onOnlyWaiting: () => this.#suspendNow(),
     });
   }

@@ -4,7 +4,7 @@ import { timeoutOf } from '../machine/call-machine.ts';
 import type { Input } from '../machine/session-machine.ts';
 import { isUnattended, isWaiting, type RunState, type SessionState } from '../machine/state.ts';
 import type { ModelContext } from '../model/model-context.ts';
-import { type Execution, startExecution } from '../run/execution.ts';
+import { type Execution, type ExecutionOptions, startExecution } from '../run/execution.ts';
 import { type Generation, type GenerationHost, startGeneration } from '../run/generation.ts';
 import type { SessionDeps } from './session-types.ts';
 
@@ -13,6 +13,7 @@ export interface EffectsOptions {
   deps: SessionDeps;
   host: GenerationHost;
   log: Logger;
+  showProgress: ExecutionOptions['showProgress'];
   /** While the service stops: nothing goes on until a person decides. */
   onOnlyWaiting(): void;
 }
@@ -39,7 +40,7 @@ export interface Effects {
   quit(): void;
 }
 
-export function createEffects({ sessionId, deps, host, log, onOnlyWaiting }: EffectsOptions): Effects {
+export function createEffects({ sessionId, deps, host, log, showProgress, onOnlyWaiting }: EffectsOptions): Effects {
   const { lifecycle, probation, settings } = deps;
   const { draining } = lifecycle;
   let generation: Generation | undefined;
@@ -147,11 +148,12 @@ export function createEffects({ sessionId, deps, host, log, onOnlyWaiting }: Eff
     for (const call of run.calls) {
       if (call.is !== 'executing' || executions.has(call.callId)) continue;
       const timeoutMs = timeoutOf(call.tool, { settings });
+      const { submit, fail } = host;
       const { callId, name, tool } = call;
       const { runId } = run.run;
       const fields = { sessionId, runId, callId, name, target: tool.target, timeoutMs };
       log.debug({ ...fields, event: 'tool.start' }, 'a tool begins');
-      executions.set(call.callId, startExecution({ call, sessionId, timeoutMs, submit: host.submit, fail: host.fail }));
+      executions.set(call.callId, startExecution({ call, sessionId, timeoutMs, submit, showProgress, fail }));
     }
   };
 

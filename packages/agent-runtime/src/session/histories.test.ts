@@ -166,7 +166,12 @@ async function createWorld(script: Fault[]) {
     warmUp() {},
     close: async () => {},
   };
-  const registry = createToolRegistry({ server: [], mcp: { tools: () => [], standIn: () => undefined }, schemas });
+  const registry = createToolRegistry({
+    maxTools: 100,
+    server: [],
+    mcp: { tools: () => [], unusable: () => [], standIn: () => undefined },
+    schemas,
+  });
   const start = async (): Promise<{ sessions: SessionRegistry; store: Store; draining: AbortSignal }> => {
     const store = createStore({ db, transact: transactOf(epoch) }, log);
     const lifecycle = createLifecycle();

@@ -1,6 +1,7 @@
 import {
   type Approval,
   type ApprovalOutcome,
+  type Attachment,
   type Item,
   MAX_VALUE_DEPTH,
   normalizePath,
@@ -36,6 +37,8 @@ export interface CallEnd {
   outcome: ToolOutcome;
   /** The result as the model is given it. */
   text: string;
+  /** Images and PDFs that belong to it. */
+  media?: Attachment[];
 }
 
 export interface PrepareOptions {
