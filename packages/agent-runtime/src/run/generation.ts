@@ -77,14 +77,14 @@ export interface GenerationDeps {
 
 export function startGeneration({ state, ahead, host, deps }: GenerationOptions): Generation {
   const run = state.run as RunState;
-  const { runId } = run.run;
+  const { runId, sessionId } = run.run;
   const { requestId } = run.input;
   const step = run.run.steps + 1;
   const { llm, registry, agents, settings } = deps;
   const abort = new AbortController();
   const { signal } = abort;
   const aborted = new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined)));
-  const log: Logger = deps.log.child({ requestId, sessionId: run.run.sessionId, runId });
+  const log: Logger = deps.log.child({ requestId, sessionId, runId });
   let isDropped = false;
   let hasBegun = false;
   let withoutTools = false;
@@ -107,7 +107,10 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
   const ask = (view: ModelContext, of: SessionState): AsyncGenerator<CompletionChunk, void, undefined> => {
     const { system, tools } = instructions(of);
     const messages = [...system, ...toMessages(view, host.attachments)];
-    return llm.stream({ model: modelNow(of), messages, ...(tools.length > 0 ? { tools } : {}) }, { signal, requestId });
+    return llm.stream(
+      { model: modelNow(of), messages, ...(tools.length > 0 ? { tools } : {}) },
+      { signal, requestId, sessionId },
+    );
   };
 
   const askAhead = (view: ModelContext) => {
