@@ -67,7 +67,7 @@ async function askFor50Steps(model: string): Promise<ProviderCall[]> {
   return provider.calls;
 }
 
-describe('what was sent to a provider begins the next request, byte for byte', () => {
+describe('what was sent to a provider begins the next request, byte for byte', { timeout: 60_000 }, () => {
   it("on OpenAI's wire, with one key for the session", async () => {
     const calls = await askFor50Steps('openai/gpt-x');
     expect(calls).toHaveLength(STEPS + 3);
@@ -163,4 +163,90 @@ it("servers of OpenAI's wire get the key where the configuration says that they 
     await call.finish();
     await run.finished();
   }
+});
+
+it('fresh, cached and written tokens are told apart by step, run and session, with what they cost', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'codelab-cache-'));
+  cleanups.push(() => rm(folder, { recursive: true, force: true }));
+  const file = join(folder, 'config.yaml');
+  const price = '{ input: 1000000, cached_input: 100000, cache_write: 2000000, output: 0 }';
+  await writeFile(file, `prices:\n  "*": ${price}\n`);
+  const { provider, stack } = await setUp(undefined, { LLM_PROXY__CONFIG: file });
+  const session = await stack.client().sessions.create({ model: 'anthropic/claude-x' });
+  const usage = { inputTokens: 17, cachedTokens: 10, cacheWriteTokens: 5 };
+  const steps: unknown[] = [];
+
+  const first = session.send('hi');
+  await sayInAnthropic(await provider.next(), {
+    usage: { input_tokens: 2, cache_read_input_tokens: 10, cache_creation_input_tokens: 5, output_tokens: 1 },
+  });
+  for await (const event of first.events)
+    if (event.type === 'step.finished' || event.type === 'run.finished') steps.push(event);
+  expect(steps).toEqual([
+    expect.objectContaining({ type: 'step.finished', usage: expect.objectContaining(usage), costUsd: 13 }),
+    expect.objectContaining({ type: 'run.finished', usage: expect.objectContaining(usage), costUsd: 13 }),
+  ]);
+
+  const second = session.send('and?', { model: 'openai/gpt-x' });
+  const call = await provider.next();
+  await call.text('yes');
+  await call.delta({});
+  const counts = {
+    prompt_tokens: 17,
+    completion_tokens: 1,
+    prompt_tokens_details: { cached_tokens: 10, cache_write_tokens: 5 },
+  };
+  await call.raw(
+    `data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }], usage: counts })}\n\n`,
+  );
+  await call.raw('data: [DONE]\n\n');
+  call.response.end();
+  await second.finished();
+  expect(await session.usage()).toMatchObject({
+    usage: { inputTokens: 34, cachedTokens: 20, cacheWriteTokens: 10 },
+    costUsd: 26,
+    byModel: [{ usage }, { usage }],
+  });
+  const rest = await fetch(`${stack.gateway.url}/api/v1/sessions/${session.id}/usage`, {
+    headers: { 'x-internal-auth': 'test-key-of-the-gateway' },
+  });
+  expect(await rest.json()).toMatchObject({ usage: { cachedTokens: 20, cacheWriteTokens: 10 } });
+});
+
+it("written tokens are told on the other one's wire", async () => {
+  const { provider, stack } = await setUp();
+  const ask = async (path: string, body: object) => {
+    const response = await fetch(`${stack.llmProxy.url}${path}`, {
+      method: 'POST',
+      headers: { 'x-internal-auth': 'test-key-of-llm-proxy' },
+      body: JSON.stringify({ messages: [{ role: 'user', content: 'hi' }], max_tokens: 9, ...body }),
+    });
+    return ((await response.json()) as { usage: unknown }).usage;
+  };
+  const openAi = ask('/v1/chat/completions', { model: 'anthropic/claude-x' });
+  await sayInAnthropic(await provider.next(), {
+    usage: { input_tokens: 2, cache_read_input_tokens: 10, cache_creation_input_tokens: 5, output_tokens: 1 },
+  });
+  expect(await openAi).toMatchObject({
+    prompt_tokens: 17,
+    prompt_tokens_details: { cached_tokens: 10, cache_write_tokens: 5 },
+  });
+  const anthropic = ask('/v1/messages', { model: 'openai/gpt-x' });
+  const call = await provider.next();
+  const usage = {
+    prompt_tokens: 17,
+    completion_tokens: 1,
+    prompt_tokens_details: { cached_tokens: 10, cache_write_tokens: 5 },
+  };
+  await call.raw(
+    `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: 'hi' }, finish_reason: 'stop' }], usage })}\n\n`,
+  );
+  await call.raw('data: [DONE]\n\n');
+  call.response.end();
+  expect(await anthropic).toEqual({
+    input_tokens: 2,
+    cache_read_input_tokens: 10,
+    cache_creation_input_tokens: 5,
+    output_tokens: 1,
+  });
 });

@@ -8,8 +8,6 @@ export type ProviderChunk = Exclude<CompletionChunk, { type: 'error' }>;
 
 /** Token usage of one answer, as far as it is known. */
 export interface CountedUsage extends Usage {
-  /** Tokens written to the provider's cache: part of `inputTokens`, at a higher price. */
-  cacheWriteTokens: number;
   /** True if we estimated it, because the answer was cancelled or broke before the provider reported usage. */
   isEstimated: boolean;
 }
