@@ -36,7 +36,10 @@ type Role<R extends CompletionMessage['role']> = Extract<CompletionMessage, { ro
 export function toMessages(view: ModelContext, attachments: AttachmentsOf): CompletionMessage[] {
   const messages: CompletionMessage[] = [];
   if (view.summary !== undefined)
-    messages.push({ role: 'user', content: `<summary of="the conversation so far">\n${view.summary}\n</summary>` });
+    messages.push({
+      role: 'user',
+      content: `<summary of="the conversation so far">\n${view.summary}\n</summary>\nWhat was decided stays decided. Go on with the next step.`,
+    });
   // A signature covers all that was said before it: from where that has changed, what was thought is not given back.
   const changedAt =
     view.items.findLast(({ item: { kind } }) => kind === 'compaction' || kind === 'agent_switch')?.position ?? 0;

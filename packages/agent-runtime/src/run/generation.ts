@@ -29,6 +29,8 @@ export interface GenerationHost {
   attachments: Parameters<typeof toMessages>[1];
   /** The provider's count for one of our tokens, as far as it is known. */
   tokensPerEstimate: number;
+  /** The size at which a compaction was last tried, and gained nothing. Estimated tokens. */
+  compactionTriedAt: number | undefined;
   /** Stores what came of it. Rejects where it never can be, or where the session has stopped. */
   submit(input: Input): Promise<void>;
   /** Ends the run as failed, as soon as that can be stored. */
@@ -127,10 +129,15 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
       view,
       attachments: host.attachments,
       window: windowNow(),
+      triedAt: host.compactionTriedAt,
       isForced,
-      summarize,
+      async summarize(messages) {
+        host.compactionTriedAt = tokensBefore;
+        return summarize(messages);
+      },
     });
     if (smaller === undefined || signal.aborted) return false;
+    host.compactionTriedAt = undefined;
     const { items, summary, ...rest } = smaller;
     const tokensAfter = estimateTokens(toMessages(smaller, host.attachments));
     await host.submit({

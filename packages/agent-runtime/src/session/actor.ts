@@ -315,6 +315,7 @@ export async function createSessionActor(found: StoredSession, deps: SessionDeps
       view: () => conversation.get(),
       attachments: conversation.attachments,
       tokensPerEstimate: 1,
+      compactionTriedAt: undefined,
       submit,
       fail,
       setLive,
