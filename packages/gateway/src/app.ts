@@ -1,5 +1,12 @@
 import { contract } from '@codelab/protocol';
-import { createLogger, createMetrics, type Logger, openApiRoute, type RunningService, serve } from '@codelab/service-kit';
+import {
+  createLogger,
+  createMetrics,
+  type Logger,
+  openApiRoute,
+  type RunningService,
+  serve,
+} from '@codelab/service-kit';
 import { createAuthorize, createOriginCheck, createOriginFilter } from './authorize.ts';
 import type { Env } from './env.ts';
 import { createGatewayMetrics } from './gateway-metrics.ts';

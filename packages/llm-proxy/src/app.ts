@@ -120,7 +120,7 @@ export async function startLlmProxy(
     refusalOf: (credentials) => current.keys.refusalOf(credentials),
     usage: (caller) => current.keys.usage(caller),
   };
-  const router = createRouter({ services, keys });
+  const router = createRouter({ services, keys, promptCacheTtl: env.PROMPT_CACHE_TTL });
   const requireInternal = requireKey(env.INTERNAL_API_KEY, 'LLM_PROXY__INTERNAL_API_KEY');
   const authorize = (credentials: Credentials) =>
     keys.find(credentials) === undefined ? keys.refusalOf(credentials) : undefined;

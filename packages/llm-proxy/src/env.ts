@@ -61,6 +61,12 @@ const shape = {
       'A file with more providers, aliases, fallbacks, keys with limits, prices: see `llm-proxy.config.example.yaml`. It is read again on each save; one of the default name may be made later.',
     fallback: '`llm-proxy.config.yaml`, where there is one',
   }),
+  PROMPT_CACHE_TTL: z
+    .enum(['5m', '1h'], 'must be 5m or 1h')
+    .default('5m')
+    .describe(
+      'How long Anthropic keeps what a session has said in its cache without a request: `1h` costs more to write, and outlasts a long build.',
+    ),
   MAX_RETRIES: z.coerce
     .number('must be a number')
     .int('must be a whole number')

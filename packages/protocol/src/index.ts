@@ -16,6 +16,7 @@ export {
   type CompletionMessage,
   CompletionRequest,
   FinishReason,
+  type SignedThinkingBlock,
   ThinkingBlock,
 } from './completion.ts';
 export { contract } from './contract.ts';

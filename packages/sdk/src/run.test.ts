@@ -4,7 +4,7 @@ import type { Connection } from './connection.ts';
 import { createRun } from './run.ts';
 import type { Item, SessionEvent, TrackedSessionEvent } from './types.ts';
 
-const usage = { inputTokens: 1, outputTokens: 2, cachedTokens: 0, reasoningTokens: 0 };
+const usage = { inputTokens: 1, outputTokens: 2, cachedTokens: 0, cacheWriteTokens: 0, reasoningTokens: 0 };
 const item = (text: string, overrides: Partial<Item> = {}): Item => ({
   itemId: 'answer',
   runId: 'run1',

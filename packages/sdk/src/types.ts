@@ -251,11 +251,15 @@ export interface RunInfo {
   finishedAt?: Date | undefined;
 }
 
-/** Tokens. `cachedTokens` are part of `inputTokens`, `reasoningTokens` of `outputTokens`. */
+/** Tokens. */
 export interface Usage {
   inputTokens: number;
   outputTokens: number;
+  /** Read from the provider's cache; part of `inputTokens`. */
   cachedTokens: number;
+  /** Written to the provider's cache; part of `inputTokens`. The rest of those is fresh. */
+  cacheWriteTokens: number;
+  /** Part of `outputTokens`. */
   reasoningTokens: number;
 }
 

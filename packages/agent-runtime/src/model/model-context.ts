@@ -36,10 +36,16 @@ type Role<R extends CompletionMessage['role']> = Extract<CompletionMessage, { ro
 export function toMessages(view: ModelContext, attachments: AttachmentsOf): CompletionMessage[] {
   const messages: CompletionMessage[] = [];
   if (view.summary !== undefined)
-    messages.push({ role: 'user', content: `<summary of="the conversation so far">\n${view.summary}\n</summary>` });
+    messages.push({
+      role: 'user',
+      content: `<summary of="the conversation so far">\n${view.summary}\n</summary>\nWhat was decided stays decided. Go on with the next step.`,
+    });
+  // A signature covers all that was said before it: from where that has changed, what was thought is not given back.
+  const changedAt =
+    view.items.findLast(({ item: { kind } }) => kind === 'compaction' || kind === 'agent_switch')?.position ?? 0;
   let step: StoredItem[] = [];
   const flush = () => {
-    messages.push(...toStepMessages(step, view.trimmedThrough));
+    messages.push(...toStepMessages(step, view.trimmedThrough, changedAt));
     step = [];
   };
   for (const stored of view.items) {
@@ -62,14 +68,14 @@ export function toMessages(view: ModelContext, attachments: AttachmentsOf): Comp
   return messages;
 }
 
-function toStepMessages(step: StoredItem[], trimmedThrough: number): CompletionMessage[] {
+function toStepMessages(step: StoredItem[], trimmedThrough: number, changedAt: number): CompletionMessage[] {
   const text = step
     .flatMap(({ item }) => (item.kind === 'assistant_message' ? item.text : []))
     .join('')
     .toWellFormed();
   const calls = step.filter(({ item }) => item.kind === 'tool_call');
   if (text === '' && calls.length === 0) return [];
-  const thinking = step.flatMap(({ modelOnly }) => modelOnly?.thinking ?? []);
+  const thinking = step.flatMap(({ position, modelOnly }) => (position > changedAt ? (modelOnly?.thinking ?? []) : []));
   const assistant: Role<'assistant'> = {
     role: 'assistant',
     content: text === '' ? null : text,

@@ -30,6 +30,8 @@ export interface GenerationHost {
   attachments: Parameters<typeof toMessages>[1];
   /** The provider's count for one of our tokens, as far as it is known. */
   tokensPerEstimate: number;
+  /** The size at which a compaction was last tried, and gained nothing. Estimated tokens. */
+  compactionTriedAt: number | undefined;
   /** Stores what came of it. Rejects where it never can be, or where the session has stopped. */
   submit(input: Input): Promise<void>;
   /** Ends the run as failed, as soon as that can be stored. */
@@ -78,14 +80,14 @@ export interface GenerationDeps {
 
 export function startGeneration({ state, ahead, host, deps }: GenerationOptions): Generation {
   const run = state.run as RunState;
-  const { runId } = run.run;
+  const { runId, sessionId } = run.run;
   const { requestId } = run.input;
   const step = run.run.steps + 1;
   const { llm, registry, agents, settings } = deps;
   const abort = new AbortController();
   const { signal } = abort;
   const aborted = new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined)));
-  const log: Logger = deps.log.child({ requestId, sessionId: run.run.sessionId, runId });
+  const log: Logger = deps.log.child({ requestId, sessionId, runId });
   let isDropped = false;
   let hasBegun = false;
   let withoutTools = false;
@@ -115,7 +117,7 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
     const model = modelNow(of);
     const size = { messages: messages.length, tools: tools.length };
     log.debug({ step, model, ...size, event: 'model.ask' }, 'the model is asked');
-    return llm.stream({ model, messages, ...(tools.length > 0 ? { tools } : {}) }, { signal, requestId });
+    return llm.stream({ model, messages, ...(tools.length > 0 ? { tools } : {}) }, { signal, requestId, sessionId });
   };
 
   const askAhead = (view: ModelContext) => {
@@ -132,10 +134,15 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
       view,
       attachments: host.attachments,
       window: windowNow(),
+      triedAt: host.compactionTriedAt,
       isForced,
-      summarize,
+      async summarize(messages) {
+        host.compactionTriedAt = tokensBefore;
+        return summarize(messages);
+      },
     });
     if (smaller === undefined || signal.aborted) return false;
+    host.compactionTriedAt = undefined;
     const { items, summary, ...rest } = smaller;
     const tokensAfter = estimateTokens(toMessages(smaller, host.attachments));
     await host.submit({

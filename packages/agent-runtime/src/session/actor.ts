@@ -224,6 +224,7 @@ class Actor implements SessionActor {
       view: () => actor.#conversation.get(),
       attachments: actor.#conversation.attachments,
       tokensPerEstimate: 1,
+      compactionTriedAt: undefined,
       submit: (input) => actor.submit(input),
       fail: (runId, error) => actor.#fail(runId, error),
       setLive: (step) => actor.#setLive(step),

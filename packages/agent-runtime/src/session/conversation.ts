@@ -45,6 +45,16 @@ export function createConversation(store: Store, sessionId: string): Conversatio
     }
   };
 
+  /** Leaves out thinking of older versions, which kept no signer, unless one model has answered all the time. */
+  const withKnownThinking = async (items: StoredItem[]): Promise<StoredItem[]> => {
+    const isUnsigned = ({ modelOnly }: StoredItem) =>
+      modelOnly?.thinking?.some((block) => block.signed_by === undefined);
+    if (!items.some(isUnsigned) || (await store.usage(sessionId)).byModel.length === 1) return items;
+    return items.map((stored) =>
+      isUnsigned(stored) ? { ...stored, modelOnly: { ...stored.modelOnly, thinking: [] } } : stored,
+    );
+  };
+
   const load = async (): Promise<ModelContext> => {
     const {
       summarizedThrough = 0,
@@ -68,7 +78,7 @@ export function createConversation(store: Store, sessionId: string): Conversatio
     }
     // It begins with a person's message or a summary: providers take no answer without a question.
     const first = summary === undefined ? items.findIndex(({ item }) => item.kind === 'user_message') : 0;
-    const loaded = withoutOldMedia(items.slice(Math.max(0, first)));
+    const loaded = withoutOldMedia(await withKnownThinking(items.slice(Math.max(0, first))));
     for (const { item } of loaded)
       if (item.attachments !== undefined && item.inputId !== undefined)
         keepAttachments(item, await store.attachments(sessionId, item.runId, item.inputId));

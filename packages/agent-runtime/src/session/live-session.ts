@@ -65,11 +65,13 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
     tools() {
       const announced = actor.state.stored.tools;
       const isHere = (clientId: string) => actor.presence.of(clientId) === 'here';
-      return registry.list(announced).map((tool) => {
+      const { tools, ...rest } = registry.list(announced);
+      const shown = tools.map((tool) => {
         if (tool.target !== 'client') return tool;
         const clients = announcersOf(announced.find(({ name }) => name === tool.name));
         return { ...tool, connected: clients.some(isHere) };
       });
+      return { ...rest, tools: shown };
     },
 
     switchAgent: async (name, reason) => {

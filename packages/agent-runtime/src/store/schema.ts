@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely';
+import type { Generated, Selectable } from 'kysely';
 
 /** A row of a table as a query returns it. */
 export type TableRow<T extends keyof Database> = Selectable<Database[T]>;
@@ -76,6 +76,7 @@ export interface Database {
     input_tokens: number;
     output_tokens: number;
     cached_tokens: number;
+    cache_write_tokens: Generated<number>;
     reasoning_tokens: number;
     cost_usd: number | null;
     created_at: number;

@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { newId, type Session } from '@codelab/protocol';
+import { newId, noUsage, type Run, type Session, type Usage } from '@codelab/protocol';
 import { createLogger } from '@codelab/service-kit';
 import { CompiledQuery, sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -53,6 +53,30 @@ describe.each(stores)('%s', (_, make) => {
   afterEach(async () => {
     await opened.close();
     await database.remove();
+  });
+
+  it('reads usage of an older version, which knew no cache writes', async () => {
+    const store = createStore(opened, log);
+    const { cacheWriteTokens: _, ...older } = noUsage;
+    const usage = older as Usage;
+    const run: Run = {
+      runId: 'r',
+      sessionId: 's',
+      inputId: 'i',
+      agent: 'a',
+      model: 'm',
+      status: 'completed',
+      steps: 1,
+      usage,
+      startedAt: new Date(1),
+    };
+    const event = { type: 'run.finished' as const, runId: 'r', status: 'completed' as const, usage };
+    await store.commit([
+      store.statements.run({ run, attempts: 0, isCancelled: false }),
+      store.statements.events('s', [{ event, seq: 1, ts: 1, bytes: 1, totalBytes: 1 }]),
+    ]);
+    expect((await store.run('s', 'r'))?.usage).toEqual(noUsage);
+    expect(await store.events('s', { after: 0, limit: 1 })).toMatchObject([{ usage: noUsage }]);
   });
 
   it('gives back what it was given: any text, and dates where there were dates', async () => {
@@ -127,10 +151,11 @@ describe.each(stores)('%s', (_, make) => {
 
   it('migrates up, down and up again, and refuses what a newer version has written', async () => {
     expect(await migrateUp(opened)).toEqual([]);
+    expect(await migrateDown(opened)).toEqual(['0004_cache_writes']);
     expect(await migrateDown(opened)).toEqual(['0003_session_list']);
     expect(await migrateDown(opened)).toEqual(['0002_events']);
     expect(await migrateDown(opened)).toEqual(['0001_sessions']);
-    expect(await migrateUp(opened)).toEqual(['0001_sessions', '0002_events', '0003_session_list']);
+    expect(await migrateUp(opened)).toEqual(['0001_sessions', '0002_events', '0003_session_list', '0004_cache_writes']);
     await sql`insert into kysely_migration (name, timestamp) values ('9999_future', '2030-01-01')`.execute(opened.db);
     await expect(migrateUp(opened)).rejects.toThrow(/newer version[\s\S]*9999_future/);
   });

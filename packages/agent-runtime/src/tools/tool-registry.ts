@@ -155,9 +155,10 @@ export function createToolRegistry({ server, mcp, schemas, maxTools }: ToolRegis
   };
 }
 
-/** Converts tools to the form of a completion request. */
+/** Converts tools to the form of a completion request. By name, whatever order they were announced in: providers cache what stays the same. */
 export function toCompletionTools(tools: Iterable<Tool>): NonNullable<CompletionRequest['tools']> {
-  return [...tools].map(({ name, description, inputSchema }) => ({
+  const sorted = [...tools].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return sorted.map(({ name, description, inputSchema }) => ({
     type: 'function',
     function: { name, description, parameters: withoutDialect(inputSchema) },
   }));

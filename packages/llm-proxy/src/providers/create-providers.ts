@@ -58,7 +58,16 @@ export function createProviders(
       redact: createRedactor([apiKey, ...Object.values(headers)], { cutOff: true }),
       censor: createCensor(apiKey, headers),
     };
-    const wanted = { id, names, apiKey, baseUrl, headers, httpClient, hasStreamUsage: provider.stream_usage };
+    const wanted = {
+      id,
+      names,
+      apiKey,
+      baseUrl,
+      headers,
+      httpClient,
+      hasStreamUsage: provider.stream_usage,
+      hasPromptCache: provider.prompt_cache,
+    };
     if (kind === 'anthropic') configured.push(anthropic(wanted));
     else configured.push(kind === 'azure' ? azure(wanted, version) : openAi(wanted));
   }
@@ -72,6 +81,7 @@ interface Wanted {
   baseUrl: string;
   headers?: Record<string, string>;
   hasStreamUsage?: boolean;
+  hasPromptCache?: boolean | undefined;
   isOpenAi?: boolean;
   httpClient: HttpClient;
 }

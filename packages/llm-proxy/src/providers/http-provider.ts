@@ -1,3 +1,4 @@
+import { BoundedMap } from '@codelab/protocol';
 import {
   type ProviderNames,
   toBrokenError,
@@ -7,10 +8,13 @@ import {
 } from '../errors/provider-error.ts';
 import type { HttpClient, HttpClientResponse } from '../http-client/http-client.ts';
 import { listModels, type ModelPage } from './list-models.ts';
-import type { Endpoint, HttpProvider } from './provider.ts';
+import type { Endpoint, HttpProvider, OptionalPart } from './provider.ts';
 
 const MAX_ERROR_BYTES = 64 * 1024;
 const MAX_LIST_BYTES = 8 * 1024 * 1024;
+/** Number of models whose refusals are remembered. */
+const MAX_MODELS = 1_000;
+const noParts: ReadonlySet<OptionalPart> = new Set();
 
 export interface HttpProviderOptions {
   /** First part of its models' names, before the slash: `openai`, `ollama`, … */
@@ -23,6 +27,8 @@ export interface HttpProviderOptions {
   headers: Record<string, string>;
   isOpenAi?: boolean;
   hasStreamUsage?: boolean;
+  /** @default true for OpenAI itself, and for Anthropic's wire */
+  hasPromptCache?: boolean | undefined;
   /**
    * Returns an endpoint's path below the base URL.
    * @default the endpoint's name
@@ -38,6 +44,7 @@ function isPlain({ headers }: HttpClientResponse): boolean {
 /** Creates a provider that is a server of OpenAI's or Anthropic's wire. */
 export function createHttpProvider(options: HttpProviderOptions): HttpProvider {
   const { id, names, wire, httpClient } = options;
+  const refused = new BoundedMap<string, ReadonlySet<OptionalPart>>(MAX_MODELS);
   const { origin, pathname } = new URL(options.baseUrl);
   const base = pathname.replace(/\/+$/, '');
   const pathOf = options.pathOf ?? ((endpoint) => endpoint);
@@ -65,6 +72,11 @@ export function createHttpProvider(options: HttpProviderOptions): HttpProvider {
     names,
     isOpenAi: options.isOpenAi ?? false,
     hasStreamUsage: options.hasStreamUsage ?? true,
+    hasPromptCache: options.hasPromptCache ?? (options.isOpenAi === true || wire === 'anthropic'),
+    refusedBy: (model) => refused.get(model) ?? noParts,
+    refuse(model, part) {
+      refused.set(model, new Set([...(refused.get(model) ?? noParts), part]));
+    },
     async models(signal) {
       const getPage = async (query: URLSearchParams): Promise<ModelPage> => {
         const where = `${base}/${pathOf('models', '')}`;

@@ -22,7 +22,7 @@ const request: CompletionRequest = {
 };
 
 it("Anthropic's wire takes an image in a tool's result", () => {
-  expect(encodeAnthropicRequest(request, 'm').messages.at(-1)?.content).toEqual([
+  expect(encodeAnthropicRequest(request, 'm', undefined).messages.at(-1)?.content).toEqual([
     {
       type: 'tool_result',
       tool_use_id: 'c',
@@ -35,7 +35,7 @@ it("Anthropic's wire takes an image in a tool's result", () => {
 });
 
 it.each([true, false])("OpenAI's takes text only: it says what is left out (OpenAI itself: %s)", (isOpenAi) => {
-  const body = encodeOpenAiRequest(request, 'm', { isOpenAi, hasStreamUsage: false } as HttpProvider);
+  const body = encodeOpenAiRequest(request, 'm', { isOpenAi, hasStreamUsage: false } as HttpProvider, undefined);
   expect(JSON.parse(body).messages.at(-1)).toEqual({
     role: 'tool',
     tool_call_id: 'c',

@@ -1,4 +1,4 @@
-import { type Attachment, type Item, itemBytes, type ThinkingBlock } from '@codelab/protocol';
+import { type Attachment, type Item, itemBytes, type SignedThinkingBlock } from '@codelab/protocol';
 import { type Insertable, type Kysely, sql } from 'kysely';
 import type { Write } from '../commit-queue.ts';
 import { excluded } from '../excluded.ts';
@@ -17,7 +17,7 @@ export interface StoredItem {
 
 export interface ModelOnly {
   /** The thinking of the step that the item begins: Anthropic's wire wants it back. */
-  thinking?: ThinkingBlock[];
+  thinking?: SignedThinkingBlock[];
   /** Of a `compaction`: the model's context from here on, without its items. */
   view?: { summary?: string; summarizedThrough: number; trimmedThrough: number };
   /** Of a call: the images and PDFs of its result. */

@@ -1,8 +1,14 @@
 import type { CompletionMessage, CompletionRequest } from '@codelab/protocol';
-import type { HttpProvider } from '../../providers/provider.ts';
+import { sha256 } from '@codelab/service-kit';
+import type { HttpProvider, PromptCache } from '../../providers/provider.ts';
 
 /** Converts a request to the body for a provider of OpenAI's wire. */
-export function encodeOpenAiRequest(request: CompletionRequest, model: string, provider: HttpProvider): string {
+export function encodeOpenAiRequest(
+  request: CompletionRequest,
+  model: string,
+  provider: HttpProvider,
+  promptCache: PromptCache | undefined,
+): string {
   const { max_tokens: maxTokens, ...rest } = request;
   return JSON.stringify({
     ...rest,
@@ -14,6 +20,7 @@ export function encodeOpenAiRequest(request: CompletionRequest, model: string, p
     ...(maxTokens == null ? {} : { [provider.isOpenAi ? 'max_completion_tokens' : 'max_tokens']: maxTokens }),
     stream: true,
     ...(provider.hasStreamUsage ? { stream_options: { include_usage: true } } : {}),
+    ...(promptCache === undefined ? {} : { prompt_cache_key: sha256(promptCache.sessionId).toString('base64url') }),
   });
 }
 
