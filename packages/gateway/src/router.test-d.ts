@@ -27,6 +27,7 @@ expectTypeOf<Inputs['session']['create']>().toEqualTypeOf<{
   title?: Maybe<string>;
   agent?: Maybe<string>;
   model?: Maybe<string>;
+  effort?: Maybe<Session['effort']>;
   project?: Maybe<string>;
   metadata?: Maybe<Record<string, string>>;
   requestId?: Maybe<string>;
@@ -50,6 +51,7 @@ expectTypeOf<Inputs['input']['send']>().toEqualTypeOf<{
   attachments?: Maybe<Attachment[]>;
   agent?: Maybe<string>;
   model?: Maybe<string>;
+  effort?: Maybe<Session['effort']>;
   whenBusy?: Maybe<'queue' | 'steer' | 'interrupt' | 'reject'>;
   createSession?: Maybe<boolean>;
   requestId?: Maybe<string>;

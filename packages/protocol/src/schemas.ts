@@ -15,7 +15,7 @@ import { JsonValue } from './json-value.ts';
 import { LegacyErrorFrame, LegacyTokenFrame, MessageAnswer } from './legacy.ts';
 import { Model, ModelList } from './model.ts';
 import { Run, RunCancelled, RunEnd, Usage, UsageReport } from './run.ts';
-import { Deleted, Session, SessionCreate, SessionMade, SessionPage } from './session.ts';
+import { Deleted, Effort, EffortChoice, Session, SessionCreate, SessionMade, SessionPage } from './session.ts';
 import {
   ApprovalOutcome,
   ProgressTaken,
@@ -37,6 +37,8 @@ import { WireError } from './wire-error.ts';
 export const schemas = {
   Session,
   SessionCreate,
+  Effort,
+  EffortChoice,
   Usage,
   ToolKind,
   ToolOutcome,

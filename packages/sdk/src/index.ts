@@ -17,6 +17,8 @@ export type {
   Attachment,
   AttachmentInfo,
   CreateSessionOptions,
+  Effort,
+  EffortChoice,
   ErrorCode,
   FileChange,
   Input,

@@ -1,7 +1,16 @@
 import { newId } from '@codelab/protocol';
 import type { Connection } from './connection.ts';
 import { createRun, type Run } from './run.ts';
-import type { Approval, Attachment, ItemPage, Rule, SessionInfo, TrackedSessionEvent, UsageReport } from './types.ts';
+import type {
+  Approval,
+  Attachment,
+  EffortChoice,
+  ItemPage,
+  Rule,
+  SessionInfo,
+  TrackedSessionEvent,
+  UsageReport,
+} from './types.ts';
 import type { ApprovalHandler, Decision, Worker } from './worker.ts';
 
 export interface SendOptions {
@@ -16,6 +25,8 @@ export interface SendOptions {
   agent?: string;
   /** Overrides the session's model for this message. */
   model?: string;
+  /** Overrides the session's effort for this message. */
+  effort?: EffortChoice;
   /**
    * Chooses what happens while another run is active. `queue`: wait for it; `steer`: into that run, before its next step;
    * `interrupt`: cancel it and go on with this; `reject`: throw `SESSION_BUSY`.
@@ -66,7 +77,12 @@ export interface Session {
   switchAgent(agent: string, reason?: string): Promise<void>;
   /** Copies the history, up to `itemId` or all of it, into a new session. */
   fork(options?: { itemId?: string; sessionId?: string; title?: string }): Promise<Session>;
-  update(changes: { title?: string; model?: string; metadata?: Record<string, string> }): Promise<SessionInfo>;
+  update(changes: {
+    title?: string;
+    model?: string;
+    effort?: EffortChoice;
+    metadata?: Record<string, string>;
+  }): Promise<SessionInfo>;
   usage(): Promise<UsageReport>;
   /** Reads a part of a large tool result. `offset` and `limit` (default 32,768, at most 262,144) count UTF-16 code units. */
   readResult(

@@ -30,7 +30,7 @@ export interface Inputs {
   cancelInput: { inputId: string };
   cancelQueue: object;
   stop: { runId: string };
-  update: { changes: Partial<Pick<Session, 'title' | 'model' | 'metadata'>> };
+  update: { changes: Partial<Pick<Session, 'title' | 'model' | 'effort' | 'metadata'>> };
   announce: { clientId: string; names: ReadonlySet<string>; tools: AnnouncedTool[] };
   switchAgent: { to: string; reason: string };
   /** `args` and `decision` as they are used: a patch without its hunks, edited arguments that were checked. */

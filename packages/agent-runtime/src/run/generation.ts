@@ -2,6 +2,7 @@ import {
   addUsage,
   type CompletionChunk,
   type CompletionMessage,
+  type CompletionRequest,
   estimateTextTokens,
   newId,
   noUsage,
@@ -10,7 +11,7 @@ import type { Logger } from '@codelab/service-kit';
 import type { Agents } from '../agents/agents.ts';
 import { createLiveStep, type LiveStep } from '../events/live-step.ts';
 import { withTimeout } from '../lib/with-timeout.ts';
-import { modelOf } from '../machine/run-machine.ts';
+import { effortOf, modelOf } from '../machine/run-machine.ts';
 import type { Input } from '../machine/session-machine.ts';
 import type { RunState, SessionState } from '../machine/state.ts';
 import { accumulateStep, type ModelStep } from '../model/accumulate-step.ts';
@@ -109,10 +110,14 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
   const ask = (view: ModelContext, of: SessionState): AsyncGenerator<CompletionChunk, void, undefined> => {
     const { system, tools } = instructions(of);
     const messages = [...system, ...toMessages(view, host.attachments)];
-    return llm.stream(
-      { model: modelNow(of), messages, ...(tools.length > 0 ? { tools } : {}) },
-      { signal, requestId, sessionId },
-    );
+    const effort = effortOf(run, { state: of, env: { agents, settings } });
+    const request: CompletionRequest = {
+      model: modelNow(of),
+      messages,
+      ...(tools.length > 0 ? { tools } : {}),
+      ...(effort === undefined ? {} : { reasoning_effort: effort }),
+    };
+    return llm.stream(request, { signal, requestId, sessionId });
   };
 
   const askAhead = (view: ModelContext) => {
