@@ -15,15 +15,12 @@ const client = createClient({
   url,
   timeoutMs: 10_000,
   ...(token === undefined ? {} : { token }),
-  ...(folder === undefined ? {} : await workspaceOf(folder)),
+  ...(folder === undefined ? {} : { tools: await toolsOf(folder) }),
 });
 
-async function workspaceOf(workspace) {
-  const { workspaceTools, workspaceEnvironment } = await import('../packages/sdk/dist/node.js');
-  return {
-    tools: workspaceTools({ folder: workspace }),
-    environment: () => workspaceEnvironment({ folder: workspace }),
-  };
+async function toolsOf(workspace) {
+  const { workspaceTools } = await import('../packages/sdk/dist/node.js');
+  return workspaceTools({ folder: workspace });
 }
 
 try {

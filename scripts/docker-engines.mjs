@@ -9,12 +9,10 @@ import { composeServices } from './docker-compose-for-podman.mjs';
 const SERVICES = ['llm-proxy', 'agent-runtime', 'gateway'];
 const PROJECT = 'codelab-check';
 const NODE_IMAGE = 'docker.io/library/node:22-slim';
-/** Longer than anything takes on a loaded machine. */
-const COMMAND_TIMEOUT_MS = 900_000;
+const COMMAND_TIMEOUT_MS = 300_000;
 
 /**
  * @typedef {object} Engine
- * @property {boolean} hasRegistry whether images can be pulled
  * @property {() => void} build
  * @property {(options?: { dev?: boolean, environment?: Record<string, string> }) => void} up `docker compose up -d`
  * @property {(options?: { volumes?: boolean }) => void} down
@@ -59,13 +57,11 @@ function runner(folder, additions = {}) {
 
 /** @returns {Engine} */
 function withDocker({ folder, say }) {
-  // Not LiteLLM and Ollama, which are gigabytes. The environment wins over .env.
-  const run = runner(folder, { COMPOSE_PROFILES: 'postgres,redis' });
+  const run = runner(folder);
   const production = ['compose', '--project-name', PROJECT];
   const development = [...production, '-f', 'docker-compose.yml', '-f', 'docker-compose.dev.yml'];
   const compose = (...args) => run('docker', [...production, ...args]).output;
   return {
-    hasRegistry: true,
     build() {
       say('Building…');
       compose('build');
@@ -100,10 +96,8 @@ function withPodman({ folder, work, say }) {
   const container = (name) => `${PROJECT}_${name}_1`;
   const file = join(folder, 'podman-compose.yml');
   const compose = ['-f', file, '-p', PROJECT];
-  const names = [...SERVICES.map((name) => `keys-${name}`), 'agent-runtime', 'agent-runtime-dev'];
-  const volumes = names.map((name) => `${PROJECT}_${name}`);
+  const volumes = ['keys', 'agent-runtime', 'agent-runtime-dev'].map((name) => `${PROJECT}_${name}`);
   return {
-    hasRegistry: false,
     build() {
       if (!run('podman', ['image', 'exists', NODE_IMAGE], { allowFailure: true }).ok) importNodeImage(work, run, say);
       const build = (image, ...args) => {
@@ -122,7 +116,7 @@ function withPodman({ folder, work, say }) {
       const start = (chosen) => {
         writeFileSync(
           file,
-          JSON.stringify({ services: chosen, volumes: Object.fromEntries(names.map((name) => [name, {}])) }),
+          JSON.stringify({ services: chosen, volumes: { keys: {}, 'agent-runtime': {}, 'agent-runtime-dev': {} } }),
         );
         run('podman-compose', [...compose, '--podman-run-args=--pull=never', 'up', '-d', '--no-build'], {
           environment,

@@ -16,7 +16,6 @@ export {
   type CompletionMessage,
   CompletionRequest,
   FinishReason,
-  type SignedThinkingBlock,
   ThinkingBlock,
 } from './completion.ts';
 export { contract } from './contract.ts';
@@ -32,7 +31,7 @@ export {
 export { type NewSessionEvent, SessionEvent, type TrackedEvent } from './event.ts';
 export { eventBytes, itemBytes, waitingBytes } from './event-size.ts';
 export { compileGlob, escapeGlob, type GlobWork, MAX_GLOB_LENGTH } from './glob.ts';
-export { AgentName, CallId, InputId, RequestId, SessionId } from './ids.ts';
+export { AgentName, InputId, RequestId, SessionId } from './ids.ts';
 export { Attachment, Content, Input, InputRef, InputSend, type InputSent } from './input.ts';
 export { Item, type ItemKind, type ItemPage, PlanEntry } from './item.ts';
 export { MAX_VALUE_DEPTH } from './json-depth.ts';
@@ -40,7 +39,6 @@ export {
   LegacyClientFrame,
   LegacyErrorFrame,
   LegacyTokenFrame,
-  type LegacyWaitingFrame,
   MessageAnswer,
   MessageBody,
   MessageStreamBody,
@@ -53,9 +51,7 @@ export {
   type LegacyFrames,
   type LegacyToolFrame,
   toErrorFrame,
-  toSwitchedFrame,
 } from './legacy-frames.ts';
-export { createLegacyWaits } from './legacy-waits.ts';
 export { createEventMender, type History, mendEvents } from './mend-events.ts';
 export { mergeDeltas } from './merge-deltas.ts';
 export { Model, type ModelList } from './model.ts';
@@ -86,8 +82,6 @@ export { compileRuleGlob, isFromTop } from './rule-globs.ts';
 export { Run, RunCancel, RunRef, Usage, UsageGet, type UsageReport } from './run.ts';
 export { eventSchemas, schemas } from './schemas.ts';
 export {
-  Environment,
-  MAX_INSTRUCTIONS,
   ModelName,
   Session,
   SessionCreate,
@@ -112,7 +106,6 @@ export {
   ToolAnnounce,
   type ToolCallInfo,
   type ToolKind,
-  type ToolList,
   type ToolOutcome,
   ToolProgress,
   ToolResult,
@@ -120,7 +113,6 @@ export {
   ToolSpec,
   type ToolTarget,
   toolBytes,
-  type UnusableTool,
 } from './tool.ts';
 export { flushTrpcBatch } from './trpc/flush-trpc-batch.ts';
 export { fromRpcError, type RpcStreamOptions, readRpcStream, type StreamObserver } from './trpc/rpc-stream.ts';

@@ -33,8 +33,6 @@ export interface WatchOptions {
   from?: 'now' | 'start' | undefined;
   /** Without a cursor: begin where this input is accepted, even if it is still on its way. */
   inputId?: string | undefined;
-  /** The client that is there while it watches. */
-  clientId?: string | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -119,7 +117,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     callByName: (name, input) =>
       call((client, options) => getUntypedClient(client)[procedureTypes[name]](name, input, options) as never),
 
-    async *watch({ sessionId, from, inputId, clientId, lastEventId: cursor, signal }) {
+    async *watch({ sessionId, from, inputId, lastEventId: cursor, signal }) {
       // One of its own for each watcher: Node warns of many listeners on one signal.
       const stop = AbortSignal.any(signal === undefined ? [closed.signal] : [signal, closed.signal]);
       let lastEventId = cursor;
@@ -127,8 +125,7 @@ export function createConnection(options: ConnectionOptions): Connection {
       let failingSince = 0;
       while (!stop.aborted) {
         try {
-          const input = { sessionId, lastEventId, from: from ?? 'now', inputId, clientId };
-          for await (const { id, data } of subscribe(input, stop)) {
+          for await (const { id, data } of subscribe({ sessionId, lastEventId, from: from ?? 'now', inputId }, stop)) {
             lastEventId = id;
             failures = 0;
             yield { ...data, id };

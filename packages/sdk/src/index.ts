@@ -17,7 +17,6 @@ export type {
   Attachment,
   AttachmentInfo,
   CreateSessionOptions,
-  Environment,
   ErrorCode,
   FileChange,
   Input,
@@ -40,4 +39,4 @@ export type {
   UsageReport,
   WireError,
 } from './types.ts';
-export type { ApprovalContext, ApprovalHandler, Decision } from './worker.ts';
+export type { ApprovalHandler, Decision } from './worker.ts';

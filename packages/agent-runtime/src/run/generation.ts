@@ -15,7 +15,6 @@ import type { Input } from '../machine/session-machine.ts';
 import type { RunState, SessionState } from '../machine/state.ts';
 import { accumulateStep, type ModelStep } from '../model/accumulate-step.ts';
 import { compact, hasRoom } from '../model/compaction.ts';
-import { toEnvironmentPrompt } from '../model/environment-prompt.ts';
 import type { LlmClient } from '../model/llm-client.ts';
 import { estimateTokens, type ModelContext, toMessages } from '../model/model-context.ts';
 import { createStepRetries } from '../model/step-retries.ts';
@@ -30,8 +29,6 @@ export interface GenerationHost {
   attachments: Parameters<typeof toMessages>[1];
   /** The provider's count for one of our tokens, as far as it is known. */
   tokensPerEstimate: number;
-  /** The size at which a compaction was last tried, and gained nothing. Estimated tokens. */
-  compactionTriedAt: number | undefined;
   /** Stores what came of it. Rejects where it never can be, or where the session has stopped. */
   submit(input: Input): Promise<void>;
   /** Ends the run as failed, as soon as that can be stored. */
@@ -80,14 +77,14 @@ export interface GenerationDeps {
 
 export function startGeneration({ state, ahead, host, deps }: GenerationOptions): Generation {
   const run = state.run as RunState;
-  const { runId, sessionId } = run.run;
+  const { runId } = run.run;
   const { requestId } = run.input;
   const step = run.run.steps + 1;
   const { llm, registry, agents, settings } = deps;
   const abort = new AbortController();
   const { signal } = abort;
   const aborted = new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined)));
-  const log: Logger = deps.log.child({ requestId, sessionId, runId });
+  const log: Logger = deps.log.child({ requestId, sessionId: run.run.sessionId, runId });
   let isDropped = false;
   let hasBegun = false;
   let withoutTools = false;
@@ -96,14 +93,10 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
   const agentNow = () => agents.find(host.state.stored.session.agent);
   /** Estimated tokens of instructions and tools. */
   let overhead = 0;
-  const instructions = (of: SessionState, { items }: ModelContext) => {
+  const instructions = (of: SessionState) => {
     const agent = agents.find(of.stored.session.agent);
-    const { environment } = of.stored;
-    const content = [agent.prompt, environment === undefined ? '' : toEnvironmentPrompt(environment)]
-      .filter((part) => part !== '')
-      .join('\n\n');
-    const system: CompletionMessage[] = content === '' ? [] : [{ role: 'system', content }];
-    const tools = withoutTools ? [] : toCompletionTools(registry.toolsFor(of.stored.tools, agent, items));
+    const system: CompletionMessage[] = agent.prompt === '' ? [] : [{ role: 'system', content: agent.prompt }];
+    const tools = withoutTools ? [] : toCompletionTools(registry.toolsOf(of.stored.tools, agent).values());
     overhead = estimateTokens(system) + Math.ceil(estimateTextTokens(JSON.stringify(tools)));
     return { system, tools };
   };
@@ -112,16 +105,13 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
   const modelNow = (of: SessionState) => modelOf(run, { state: of, env: { agents, settings } });
 
   const ask = (view: ModelContext, of: SessionState): AsyncGenerator<CompletionChunk, void, undefined> => {
-    const { system, tools } = instructions(of, view);
+    const { system, tools } = instructions(of);
     const messages = [...system, ...toMessages(view, host.attachments)];
-    const model = modelNow(of);
-    const size = { messages: messages.length, tools: tools.length };
-    log.debug({ step, model, ...size, event: 'model.ask' }, 'the model is asked');
-    return llm.stream({ model, messages, ...(tools.length > 0 ? { tools } : {}) }, { signal, requestId, sessionId });
+    return llm.stream({ model: modelNow(of), messages, ...(tools.length > 0 ? { tools } : {}) }, { signal, requestId });
   };
 
   const askAhead = (view: ModelContext) => {
-    instructions(state, view);
+    instructions(state);
     return hasRoom({ view, attachments: host.attachments, window: windowNow() }) ? ask(view, state) : undefined;
   };
   let asked = ahead === undefined ? undefined : askAhead(ahead);
@@ -134,15 +124,10 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
       view,
       attachments: host.attachments,
       window: windowNow(),
-      triedAt: host.compactionTriedAt,
       isForced,
-      async summarize(messages) {
-        host.compactionTriedAt = tokensBefore;
-        return summarize(messages);
-      },
+      summarize,
     });
     if (smaller === undefined || signal.aborted) return false;
-    host.compactionTriedAt = undefined;
     const { items, summary, ...rest } = smaller;
     const tokensAfter = estimateTokens(toMessages(smaller, host.attachments));
     await host.submit({
@@ -223,7 +208,7 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
     let chunks = asked;
     asked = undefined;
     if (chunks === undefined) {
-      instructions(host.state, await host.view());
+      instructions(host.state);
       await makeRoom(false);
       chunks = ask(await host.view(), host.state);
     }

@@ -24,7 +24,6 @@ function useEffects(run: object) {
       probation: { turn: () => new Promise(() => {}) },
       settings: {},
     } as never,
-    showProgress: () => {},
     onOnlyWaiting: () => {},
   });
   return { effects, submitted, state };
