@@ -175,6 +175,28 @@ describe.runIf(process.env.TEST_DATABASE_URL && process.env.CODELAB_TEST_STORE =
       return { proxy, ...(await start({ AGENT_RUNTIME__DATABASE_URL: url.href, ...variables })) };
     }
 
+    it('rules that cannot be read are waited for, and not taken for none', async () => {
+      const { proxy, provider, stack } = await startBehindProxy({});
+      const execute = () => 'written';
+      const write = tool({ description: 'Writes', input: { type: 'object' }, kind: 'write', execute });
+      const session = await stack.client({ timeoutMs: 60_000, tools: { write } }).sessions.create();
+      await session.rules.add({ tool: 'write', effect: 'deny' });
+      const run = session.send('go');
+      const call = await provider.next();
+      await call.text('I write.');
+      await run.textStream[Symbol.asyncIterator]().next();
+      await call.tools({ name: 'write', args: {} });
+      // Longer than one read is tried.
+      const away = proxy.goAwayFor(5_000);
+      await call.finish('tool_calls');
+      await away;
+      for await (const event of session.events({ from: 'start' })) {
+        if (event.type !== 'approval.requested' && event.type !== 'tool.finished') continue;
+        expect(event).toMatchObject({ type: 'tool.finished', outcome: 'denied' });
+        break;
+      }
+    }, 60_000);
+
     it('what waits in the queue is taken up when it is back, however long that takes', async () => {
       const { proxy, provider, stack } = await startBehindProxy({ AGENT_RUNTIME__STORE_TIMEOUT_MS: '300' });
       const session = await stack.client({ timeoutMs: 60_000 }).sessions.create();

@@ -5,7 +5,7 @@ import type { StoredInput } from '../store/store.ts';
 import type { PreparedCall } from '../tools/tool-call.ts';
 import type { Tool } from '../tools/tool-registry.ts';
 import type { Decision, Env } from './draft.ts';
-import { decide, type Input } from './session-machine.ts';
+import { asksRules, decide, type Input } from './session-machine.ts';
 import { type SessionState, toShownState } from './state.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
@@ -547,3 +547,30 @@ it('an approval of a call that cannot be made any more is told to be over, and s
   expect(types(happened).slice(0, 3)).toEqual(['approval.resolved', 'tool.finished', 'item.completed']);
   expect(happened.events[0]).toMatchObject({ callId: 'a', decision: 'cancelled', by: 'service' });
 });
+
+it.each<[string, (table: Table) => Input, boolean]>([
+  ['a step with calls', ({ runId }) => toStepEnd(runId, [toPrepared({ id: 'b' })]), true],
+  ['a step without', ({ runId }) => toStepEnd(runId, []), false],
+  ['a result', () => ({ type: 'finishCall', callId: 'a', end: { outcome: 'succeeded', text: '' } }), false],
+  ['a stop', ({ runId }) => ({ type: 'stop', runId }), false],
+])('without open calls, %s asks the rules: %s', (_name, input, expected) => {
+  const table = createTable();
+  table.send('first');
+  expect(asksRules(table.state, input(table))).toBe(expected);
+});
+
+it.each<[string, (table: Table) => Input, boolean]>([
+  ['a result', () => ({ type: 'finishCall', callId: 'a', end: { outcome: 'succeeded', text: '' } }), true],
+  ['a resume', ({ runId }) => ({ type: 'resume', runId, countsAttempt: true }), true],
+  ['a stop', ({ runId }) => ({ type: 'stop', runId }), false],
+  ['a failure', ({ runId }) => ({ type: 'fail', runId, error: new CodelabError('INTERNAL') }), false],
+])('with open calls, %s asks the rules: %s', (_name, input, expected) => {
+  const table = createTable();
+  table.send('first');
+  table.call({ id: 'a' }, { id: 'b' });
+  expect(asksRules(table.state, input(table))).toBe(expected);
+});
+
+function toStepEnd(runId: string, prepared: PreparedCall[]): Input {
+  return { type: 'endStep', runId, step: 1, answer, prepared, isAborted: false };
+}

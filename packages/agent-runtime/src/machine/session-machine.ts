@@ -95,6 +95,12 @@ export function decide<K extends InputName>(
   return draft.decided(handle(draft, input));
 }
 
+/** True where deciding on the input may begin a call, which the rules are asked about; they are `Env.rules` then. */
+export function asksRules({ run }: SessionState, input: Input): boolean {
+  if (run === undefined || input.type === 'stop' || input.type === 'fail') return false;
+  return run.calls.length > 0 || (input.type === 'endStep' && input.prepared.length > 0);
+}
+
 type Handlers = { [K in InputName]: (draft: Draft, input: Inputs[K]) => Answer<K> };
 
 const handlers: Handlers = {
@@ -170,19 +176,13 @@ const handlers: Handlers = {
 
   decide(draft, { callId, rule, ...how }) {
     resolveApproval(draft, awaiting(draft, callId), how);
-    if (rule !== undefined) {
-      const { sessionId, project } = draft.state.stored.session;
-      draft.put('rule', rule, sessionId, project);
-      applyRules(draft, rule);
-    }
+    if (rule !== undefined) remember(draft, rule);
     advance(draft);
     return undefined;
   },
 
   addRule(draft, { rule }) {
-    const { sessionId, project } = draft.state.stored.session;
-    draft.put('rule', rule, sessionId, project);
-    applyRules(draft, rule);
+    remember(draft, rule);
     advance(draft);
     return rule;
   },
@@ -313,9 +313,10 @@ function cancelQueued(draft: Draft, inputs: readonly StoredInput[]): void {
   draft.stateChanged();
 }
 
-/** Calls that a new rule allows need nobody any more. */
-function applyRules(draft: Draft, added: RememberedRule): void {
-  const { project } = draft.state.stored.session;
+/** Stores a rule. Calls that it allows need nobody any more. */
+function remember(draft: Draft, added: RememberedRule): void {
+  const { sessionId, project } = draft.state.stored.session;
+  draft.put('rule', added, sessionId, project);
   const rules = [...draft.env.rules, added];
   for (const call of draft.state.run?.calls ?? []) {
     if (call.is !== 'awaiting_approval') continue;

@@ -13,8 +13,8 @@ import { type Batch, createBatch } from '../journal/journal.ts';
 import { createMutex } from '../lib/mutex.ts';
 import { withTimeout } from '../lib/with-timeout.ts';
 import type { Row } from '../machine/draft.ts';
-import { type Answer, decide, type Input, type InputName, type Inputs } from '../machine/session-machine.ts';
-import { openRequests, type SessionState, toShownState } from '../machine/state.ts';
+import { type Answer, asksRules, decide, type Input, type InputName, type Inputs } from '../machine/session-machine.ts';
+import { openRequests, type RunState, type SessionState, toShownState } from '../machine/state.ts';
 import { Conflict } from '../store/commit-queue.ts';
 import type { StoredSession } from '../store/store.ts';
 import { type Conversation, createConversation, withItems } from './conversation.ts';
@@ -81,7 +81,6 @@ class Actor implements SessionActor {
   #isClosed = false;
   /** Another actor has the session now, or none. */
   #isGone = false;
-  #remembered: RememberedRule[] = [];
   #live: LiveStep | undefined;
 
   constructor(found: StoredSession, state: SessionState, deps: SessionDeps) {
@@ -165,10 +164,9 @@ class Actor implements SessionActor {
   submit(input: Input): Promise<void> {
     return this.#mutex(async () => {
       for (;;) {
-        if (this.#isGone) throw new Error('the session has stopped');
-        const decided = await this.#decidePatiently(input);
-        if (decided === undefined) continue;
-        const { decision, batch } = decided;
+        const { decision, batch } = await this.#patiently(() =>
+          this.#decide(input as { type: InputName } & Inputs[InputName]),
+        );
         if (batch === undefined) {
           // Nobody waits for it any more.
           if (input.type === 'endStep') this.effects.answered();
@@ -222,7 +220,7 @@ class Actor implements SessionActor {
       fail: (runId, error) => actor.#fail(runId, error),
       setLive: (step) => actor.#setLive(step),
       changed: actor.events.changed,
-      rules: () => actor.#rulesNow(),
+      rules: () => actor.#patiently(() => actor.#allRules()),
       gotOn: () => actor.effects.gotOn(),
     };
   }
@@ -250,17 +248,17 @@ class Actor implements SessionActor {
     });
   }
 
-  /** Returns all rules that count. Where the database is gone for a moment they are those that were last read: it ends no run. */
-  async #rulesNow(): Promise<Rule[]> {
-    this.#remembered = await this.rules().catch(() => this.#remembered);
-    return [...this.#deps.agents.find(this.#state.stored.session.agent).rules, ...this.#remembered];
+  /** Reads all rules that count, those of the agent first. Rules that cannot be read are not taken for none. */
+  async #allRules(): Promise<Rule[]> {
+    const remembered = await this.rules();
+    return [...this.#deps.agents.find(this.#state.stored.session.agent).rules, ...remembered];
   }
 
   async #decide<K extends InputName>(input: { type: K } & Inputs[K]) {
     if (this.#isStale) await this.#reload();
     const { store, agents, lifecycle, settings } = this.#deps;
+    const rules = asksRules(this.#state, input as Input) ? await this.#allRules() : [];
     const now = Date.now();
-    const rules = this.#state.run === undefined ? [] : await this.#rulesNow();
     const isDraining = this.#isClosed || lifecycle.draining.aborted;
     const decision = decide(this.#state, input, { now, newId, agents, rules, isDraining, settings });
     const isNothing = decision.events.length === 0 && decision.rows.length === 0;
@@ -268,15 +266,17 @@ class Actor implements SessionActor {
     return { decision, batch: isNothing ? undefined : createBatch(store, this.#state, decision, options) };
   }
 
-  /** Returns undefined where the database could not be read: it is tried again. */
-  async #decidePatiently(input: Input) {
-    try {
-      return await this.#decide(input as { type: InputName } & Inputs[InputName]);
-    } catch (error) {
-      if (!(error instanceof CodelabError) || error.code !== 'OVERLOADED') throw error;
-      this.#warn({ err: error.message, event: 'state.unreadable' }, 'the session cannot be read, trying again');
-      await new Promise((resolve) => setTimeout(resolve, RELOAD_MS));
-      return undefined;
+  /** Does work that reads the database, again and again while that cannot be read. */
+  async #patiently<T>(work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      if (this.#isGone) throw new Error('the session has stopped');
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof CodelabError) || error.code !== 'OVERLOADED') throw error;
+        this.#warn({ err: error.message, event: 'state.unreadable' }, 'the session cannot be read, trying again');
+        await new Promise((resolve) => setTimeout(resolve, RELOAD_MS));
+      }
     }
   }
 
@@ -309,9 +309,8 @@ class Actor implements SessionActor {
 
   /** Makes a committed batch the state, shows its events, and begins what it needs. */
   #apply(batch: Batch<unknown>, rows: Row[], input: Input): void {
-    this.#logRuns(batch.events);
+    this.#logRuns(batch.events, [this.#state.run, batch.next.run]);
     this.#state = batch.next;
-    this.#logRuns(batch.events);
     this.#conversation.apply(rows);
     const isAnswered = input.type === 'endStep' || input.type === 'fail';
     if (isAnswered) this.effects.answered();
@@ -385,18 +384,20 @@ class Actor implements SessionActor {
     return missed;
   }
 
-  /** Logs what events tell of the active run, under the id of the request that it began with. */
-  #logRuns(told: SessionEvent[]): void {
-    const { run } = this.#state;
+  /** Logs the beginnings and ends of runs, under the id of the request that each began with. */
+  #logRuns(told: SessionEvent[], runs: Array<RunState | undefined>): void {
     for (const event of told) {
-      if (run === undefined || !('runId' in event) || event.runId !== run.run.runId) continue;
+      if (event.type !== 'run.started' && event.type !== 'run.finished') continue;
       const { runId } = event;
+      const run = runs.find((each) => each?.run.runId === runId);
+      if (run === undefined) continue;
       const log = this.#deps.log.child({ requestId: run.input.requestId, sessionId: this.#sessionId, runId });
       if (event.type === 'run.started')
         log.info({ agent: event.agent, model: event.model, event: 'run.started' }, 'run started');
-      if (event.type !== 'run.finished') continue;
-      const { status, error, usage } = event;
-      log.info({ status, code: error?.code, usage, event: 'run.finished' }, 'run finished');
+      else {
+        const { status, error, usage } = event;
+        log.info({ status, code: error?.code, usage, event: 'run.finished' }, 'run finished');
+      }
     }
   }
 
