@@ -1,11 +1,11 @@
 // The first token of this commit's chain beside another commit's: `npm run bench -- against <commit>`. In turns, in one run, with the same
 // provider, each through its own SDK.
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import { anyPort, healthy, median, ms, print, quantile, start, stopAll, table, times, verdict } from './common.mjs';
+import { pathToFileURL } from 'node:url';
+import { median, ms, print, quantile, root, start, startServices, stopAll, table, times, verdict } from './common.mjs';
 
 const KEY = 'bench-key-bench-key';
 const ROUNDS = 300;
@@ -13,7 +13,6 @@ const WARM_UP = 60;
 /** A session's history goes to the model again with each message. */
 const MESSAGES_A_SESSION = 10;
 const TARGET = 1.05;
-const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** Builds the commit in a folder of its own, with the packages that are installed here. */
 function build(commit) {
@@ -38,26 +37,10 @@ function build(commit) {
 /** Starts the three services of a tree. Returns how long a message takes to its first token. */
 async function startChain(tree, providerUrl) {
   const folder = mkdtempSync(join(tmpdir(), 'bench-'));
-  writeFileSync(join(folder, 'config.yaml'), `providers:\n  quick: { base_url: ${providerUrl}/4/0/v1 }\n`);
-  const [gateway, runtime, llmProxy] = [anyPort(), anyPort(), anyPort()];
-  const settings = {
-    GATEWAY__PORT: gateway,
-    GATEWAY__INTERNAL_API_KEY: KEY,
-    GATEWAY__AGENT_RUNTIME_URL: `http://127.0.0.1:${runtime}`,
-    AGENT_RUNTIME__PORT: runtime,
-    AGENT_RUNTIME__INTERNAL_API_KEY: KEY,
-    AGENT_RUNTIME__LLM_PROXY_URL: `http://127.0.0.1:${llmProxy}`,
-    AGENT_RUNTIME__DATABASE_URL: `file:${join(folder, 'agent-runtime.db')}`,
-    AGENT_RUNTIME__LLM_MODEL: 'quick/fake-1',
-    LLM_PROXY__PORT: llmProxy,
-    LLM_PROXY__INTERNAL_API_KEY: KEY,
-    LLM_PROXY__CONFIG: join(folder, 'config.yaml'),
-  };
-  for (const name of ['llm-proxy', 'agent-runtime', 'gateway'])
-    start(pathToFileURL(join(tree, 'packages', name, 'dist', 'main.js')).href, settings);
-  for (const port of [llmProxy, runtime, gateway]) await healthy(`http://127.0.0.1:${port}`);
+  const config = `providers:\n  quick: { base_url: ${providerUrl}/4/0/v1 }\n`;
+  const { url } = await startServices({ tree, folder, config, key: KEY });
   const { createClient } = await import(pathToFileURL(join(tree, 'packages', 'sdk', 'dist', 'index.js')).href);
-  const client = createClient({ url: `http://127.0.0.1:${gateway}`, token: KEY });
+  const client = createClient({ url, token: KEY });
   let session;
   let sent = 0;
   return {

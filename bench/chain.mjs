@@ -1,12 +1,12 @@
 // The whole chain (SDK → gateway → agent-runtime → llm-proxy → a fake provider) beside a raw WebSocket relay of three hops to the same
 // provider, and beside the provider asked directly. In turns, in one run. Bounded to two minutes.
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WebSocket } from 'ws';
 import { createClient } from '../packages/sdk/dist/index.js';
-import { anyPort, healthy, median, ms, print, quantile, start, stopAll, table, times, verdict } from './common.mjs';
+import { median, ms, print, quantile, root, start, startServices, stopAll, table, times, verdict } from './common.mjs';
 import { makeLargeSession } from './large-session.mjs';
 
 const KEY = 'bench-key-bench-key';
@@ -34,35 +34,13 @@ export async function run() {
   for (let hop = 0; hop < 3; hop++) relayed = `ws://127.0.0.1:${await start('./relay.mjs', {}, relayed).port}`;
 
   const folder = mkdtempSync(join(tmpdir(), 'bench-'));
-  writeFileSync(
-    join(folder, 'config.yaml'),
-    `providers:\n${Object.entries(shapes)
-      .map(([name, shape]) => `  ${name}: { base_url: ${at}${shape}/v1 }\n`)
-      .join('')}`,
-  );
-  const database = join(folder, 'agent-runtime.db');
-  makeLargeSession(database, 'large', LARGE);
-  const [gateway, runtime, llmProxy] = [anyPort(), anyPort(), anyPort()];
-  const settings = {
-    GATEWAY__PORT: gateway,
-    GATEWAY__INTERNAL_API_KEY: KEY,
-    GATEWAY__AGENT_RUNTIME_URL: `http://127.0.0.1:${runtime}`,
-    AGENT_RUNTIME__PORT: runtime,
-    AGENT_RUNTIME__INTERNAL_API_KEY: KEY,
-    AGENT_RUNTIME__LLM_PROXY_URL: `http://127.0.0.1:${llmProxy}`,
-    AGENT_RUNTIME__DATABASE_URL: `file:${database}`,
-    AGENT_RUNTIME__LLM_MODEL: 'quick/fake-1',
-    LLM_PROXY__PORT: llmProxy,
-    LLM_PROXY__INTERNAL_API_KEY: KEY,
-    LLM_PROXY__CONFIG: join(folder, 'config.yaml'),
-  };
-  const services = ['llm-proxy', 'agent-runtime', 'gateway'].map((name) => ({
-    name,
-    ...start(`../packages/${name}/dist/main.js`, settings),
-  }));
-  for (const port of [llmProxy, runtime, gateway]) await healthy(`http://127.0.0.1:${port}`);
+  makeLargeSession(join(folder, 'agent-runtime.db'), 'large', LARGE);
+  const config = `providers:\n${Object.entries(shapes)
+    .map(([name, shape]) => `  ${name}: { base_url: ${at}${shape}/v1 }\n`)
+    .join('')}`;
+  const { url, services } = await startServices({ tree: root, folder, config, key: KEY });
 
-  const client = createClient({ url: `http://127.0.0.1:${gateway}`, token: KEY });
+  const client = createClient({ url, token: KEY });
   const socket = new WebSocket(relayed, { perMessageDeflate: false });
   await new Promise((resolve) => socket.once('open', resolve));
   const listeners = new Map();
@@ -211,7 +189,7 @@ export async function run() {
       new Promise((resolve, reject) => {
         const started = performance.now();
         const headers = { authorization: `Bearer ${KEY}` };
-        const asked = request(`http://127.0.0.1:${gateway}/api/v1${path}`, { method, headers, agent }, (answer) => {
+        const asked = request(`${url}/api/v1${path}`, { method, headers, agent }, (answer) => {
           if (answer.statusCode >= 300) reject(new Error(`${method} ${path}: ${answer.statusCode}`));
           answer.resume();
           answer.on('end', () => resolve(performance.now() - started));

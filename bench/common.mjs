@@ -1,8 +1,11 @@
 // What the benchmarks share: processes that tell their CPU time, statistics, tables.
 import { fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const file = (name) => fileURLToPath(new URL(name, import.meta.url));
+export const root = file('..');
 const children = [];
 export function start(module, env = {}, ...args) {
   const child = fork(file('./child.mjs'), [module, ...args], {
@@ -44,6 +47,31 @@ export async function healthy(url) {
     ))
   )
     await new Promise((resolve) => setTimeout(resolve, 50));
+}
+
+/** Starts the three services of a tree, with their state in `folder`, and waits for them. `config` is llm-proxy's configuration file. */
+export async function startServices({ tree, folder, config, key }) {
+  writeFileSync(join(folder, 'config.yaml'), config);
+  const [gateway, runtime, llmProxy] = [anyPort(), anyPort(), anyPort()];
+  const settings = {
+    GATEWAY__PORT: gateway,
+    GATEWAY__INTERNAL_API_KEY: key,
+    GATEWAY__AGENT_RUNTIME_URL: `http://127.0.0.1:${runtime}`,
+    AGENT_RUNTIME__PORT: runtime,
+    AGENT_RUNTIME__INTERNAL_API_KEY: key,
+    AGENT_RUNTIME__LLM_PROXY_URL: `http://127.0.0.1:${llmProxy}`,
+    AGENT_RUNTIME__DATABASE_URL: `file:${join(folder, 'agent-runtime.db')}`,
+    AGENT_RUNTIME__LLM_MODEL: 'quick/fake-1',
+    LLM_PROXY__PORT: llmProxy,
+    LLM_PROXY__INTERNAL_API_KEY: key,
+    LLM_PROXY__CONFIG: join(folder, 'config.yaml'),
+  };
+  const services = ['llm-proxy', 'agent-runtime', 'gateway'].map((name) => ({
+    name,
+    ...start(pathToFileURL(join(tree, 'packages', name, 'dist', 'main.js')).href, settings),
+  }));
+  for (const port of [llmProxy, runtime, gateway]) await healthy(`http://127.0.0.1:${port}`);
+  return { url: `http://127.0.0.1:${gateway}`, services };
 }
 
 /** A port that is probably free. */

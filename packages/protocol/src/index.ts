@@ -114,9 +114,10 @@ export {
   type ToolTarget,
   toolBytes,
 } from './tool.ts';
-export { flushTrpcBatch } from './trpc/flush-trpc-batch.ts';
+export { sendAtOnce } from './trpc/flush-trpc-batch.ts';
 export { fromRpcError, type RpcStreamOptions, readRpcStream, type StreamObserver } from './trpc/rpc-stream.ts';
 export { transformer } from './trpc/transformer.ts';
+export { toTrpcUrl } from './trpc/trpc-url.ts';
 export { addUsage, noUsage } from './usage.ts';
 export {
   OLDEST_PROTOCOL_VERSION,

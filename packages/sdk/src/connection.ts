@@ -2,14 +2,13 @@ import type { GatewayRouter } from '@codelab/gateway/router';
 import {
   backoff,
   CodelabError,
-  flushTrpcBatch,
   fromRpcError,
   mergeDeltas,
-  PROTOCOL_VERSION,
-  PROTOCOL_VERSION_PARAMETER,
   pause,
   readRpcStream,
   retry,
+  sendAtOnce,
+  toTrpcUrl,
   transformer,
   waitingBytes,
 } from '@codelab/protocol';
@@ -56,7 +55,7 @@ export function createConnection(options: ConnectionOptions): Connection {
   const { token, timeoutMs } = options;
   const closed = new AbortController();
   const socket = createWSClient({
-    url: `${options.url.replace(/^http/, 'ws').replace(/\/+$/, '')}/trpc?${PROTOCOL_VERSION_PARAMETER}=${PROTOCOL_VERSION}`,
+    url: toTrpcUrl(options.url),
     WebSocket: options.WebSocket ?? WebSocketClass,
     ...(token === undefined ? {} : { connectionParams: () => ({ token }) }),
     retryDelayMs: (attempt) => backoff(attempt, 50, MAX_BACKOFF_MS),
@@ -71,11 +70,7 @@ export function createConnection(options: ConnectionOptions): Connection {
   const call: Connection['call'] = async (run) => {
     if (closed.signal.aborted) throw closedError();
     const signal = AbortSignal.any([AbortSignal.timeout(timeoutMs), closed.signal]);
-    const ask = () => {
-      const answer = run(trpc, { signal });
-      flushTrpcBatch(socket);
-      return answer;
-    };
+    const ask = () => sendAtOnce(socket, () => run(trpc, { signal }));
     try {
       return await retry(ask, {
         signal,
@@ -93,24 +88,17 @@ export function createConnection(options: ConnectionOptions): Connection {
   };
 
   const subscribe = (input: Parameters<typeof trpc.session.events.subscribe>[0], signal: AbortSignal) =>
-    readRpcStream<Tracked>(
-      (observer) => {
-        const subscription = trpc.session.events.subscribe(input, observer);
-        flushTrpcBatch(socket);
-        return subscription;
+    readRpcStream<Tracked>((observer) => sendAtOnce(socket, () => trpc.session.events.subscribe(input, observer)), {
+      signal,
+      lostAfterMs: timeoutMs,
+      unreachable,
+      size: ({ data }) => waitingBytes(data),
+      merge: (earlier, later) => {
+        const data = mergeDeltas(earlier.data, later.data);
+        return data === undefined ? undefined : { id: later.id, data };
       },
-      {
-        signal,
-        lostAfterMs: timeoutMs,
-        unreachable,
-        size: ({ data }) => waitingBytes(data),
-        merge: (earlier, later) => {
-          const data = mergeDeltas(earlier.data, later.data);
-          return data === undefined ? undefined : { id: later.id, data };
-        },
-        onOverflow: () => overflow,
-      },
-    );
+      onOverflow: () => overflow,
+    });
 
   return {
     call,

@@ -1,5 +1,12 @@
-import type { Item, ItemPage, NewSessionEvent, SessionEvent, SessionState, TrackedEvent } from '@codelab/protocol';
-import { wholeEnd } from '@codelab/protocol';
+import {
+  type Item,
+  type ItemPage,
+  type NewSessionEvent,
+  type SessionEvent,
+  type SessionState,
+  type TrackedEvent,
+  wholeEnd,
+} from '@codelab/protocol';
 import type { LiveItem, LiveStep } from './live-step.ts';
 import { formatPosition, parsePosition, type ShownItem } from './position.ts';
 
@@ -21,9 +28,12 @@ export interface EventSource {
   /** Reads the stored events behind `after`. Returns undefined where one is gone. */
   eventsAfter(after: number): Promise<SessionEvent[] | undefined>;
   hasItem(itemId: string): Promise<boolean>;
+  /** Reads the newest page of the session's items, live ones included. */
   snapshot(): Promise<ItemPage>;
   state(): SessionState;
+  /** Returns the calls without a result. */
   openCalls(): Item[];
+  /** Returns the open calls and approvals, as the events that announced them. */
   openRequests(): NewSessionEvent[];
 }
 

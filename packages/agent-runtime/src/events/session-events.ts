@@ -1,12 +1,4 @@
-import {
-  eventBytes,
-  type Item,
-  type ItemPage,
-  type NewSessionEvent,
-  type SessionEvent,
-  type SessionState,
-  type TrackedEvent,
-} from '@codelab/protocol';
+import { eventBytes, type NewSessionEvent, type SessionEvent, type TrackedEvent } from '@codelab/protocol';
 import { createEventReader, type EventReader, type EventSource } from './event-reader.ts';
 import type { LiveStep } from './live-step.ts';
 import type { LogBudget } from './log-budget.ts';
@@ -45,7 +37,8 @@ export interface ReadOptions {
   draining: AbortSignal;
 }
 
-export interface SessionEventsOptions {
+export interface SessionEventsOptions
+  extends Pick<EventSource, 'hasItem' | 'snapshot' | 'state' | 'openCalls' | 'openRequests'> {
   budget: LogBudget;
   /** Names the log. */
   log: string;
@@ -53,14 +46,6 @@ export interface SessionEventsOptions {
   seq: number;
   /** Reads stored events behind `after`. */
   stored(options: { after: number; limit: number }): Promise<SessionEvent[]>;
-  hasItem(itemId: string): Promise<boolean>;
-  /** Reads the newest page of the session's items, live ones included. */
-  snapshot(): Promise<ItemPage>;
-  state(): SessionState;
-  /** Returns the calls without a result. */
-  openCalls(): Item[];
-  /** Returns the open calls and approvals, as the events that announced them. */
-  openRequests(): NewSessionEvent[];
   sessionBytes?: number;
 }
 

@@ -1,4 +1,5 @@
 import { CodelabError } from '@codelab/protocol';
+import { MAX_TIMER_MS } from '@codelab/service-kit';
 import { withTimeout } from '../lib/with-timeout.ts';
 import type { Input } from '../machine/session-machine.ts';
 import type { CallState } from '../machine/state.ts';
@@ -45,7 +46,7 @@ export function startExecution({ call, sessionId, timeoutMs, submit, fail }: Exe
   /** Only its time ends it here: its result comes from the client. */
   const arm = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => finish(lateEnd(timeoutMs)), Math.min(Math.max(deadline - Date.now(), 0), 2 ** 31 - 1));
+    timer = setTimeout(() => finish(lateEnd(timeoutMs)), Math.min(Math.max(deadline - Date.now(), 0), MAX_TIMER_MS));
   };
   const run = async (): Promise<void> => {
     const ran = await withTimeout(timeoutMs, runHere(call, { sessionId, signal, timeoutMs, args }));

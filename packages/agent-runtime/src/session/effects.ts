@@ -1,4 +1,4 @@
-import type { Logger } from '@codelab/service-kit';
+import { type Logger, MAX_TIMER_MS } from '@codelab/service-kit';
 import { createDeferred, type Deferred } from '../lib/deferred.ts';
 import { timeoutOf } from '../machine/call-machine.ts';
 import type { Input } from '../machine/session-machine.ts';
@@ -101,7 +101,7 @@ export function createEffects({ sessionId, deps, host, log, onOnlyWaiting }: Eff
     for (const call of run.calls) {
       if (call.is !== 'awaiting_approval' || approvals.has(call.callId)) continue;
       const { callId } = call;
-      const ms = Math.min(Math.max(call.approval.deadline.getTime() - Date.now(), 0), 2 ** 31 - 1);
+      const ms = Math.min(Math.max(call.approval.deadline.getTime() - Date.now(), 0), MAX_TIMER_MS);
       approvals.set(
         callId,
         setTimeout(() => later({ type: 'expire', callId }), ms),

@@ -1,5 +1,5 @@
 import { CodelabError } from '@codelab/protocol';
-import type { Logger } from '@codelab/service-kit';
+import { type Logger, MAX_TIMER_MS } from '@codelab/service-kit';
 import type { CompiledQuery } from 'kysely';
 
 const MAX_BATCH = 200;
@@ -131,7 +131,7 @@ export function createCommitQueue(
         const job: Job = { writes, onLate, isOver: false, timer: undefined, resolve, reject };
         job.timer = setTimeout(
           () => settle(job, unavailable(lastFailure ?? new Error('it does not answer'))),
-          Math.min(deadlineMs, 2 ** 31 - 1),
+          Math.min(deadlineMs, MAX_TIMER_MS),
         );
         queue.push(job);
         working ??= work();

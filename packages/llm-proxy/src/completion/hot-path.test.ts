@@ -2,6 +2,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from '@codelab/service-kit';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { plainNames as names } from '../../../../tests/support/provider-names.ts';
 import type { Caller } from '../access/virtual-keys.ts';
 import { createHttpClient, type HttpClient } from '../http-client/http-client.ts';
 import { CancelToken } from '../lib/cancel-token.ts';
@@ -18,13 +19,6 @@ import { streamCompletion } from './stream-completion.ts';
 // Canaries of the tricks in wire/README.md that a whole completion is needed for.
 
 const log = { info: () => {}, warn: () => {}, error: () => {} } as unknown as Logger;
-const names = {
-  name: 'Provider',
-  keyVariable: 'KEY',
-  urlVariable: 'URL',
-  redact: (text: string) => text,
-  censor: (bytes: Buffer) => bytes,
-};
 const caller: Caller = { name: 'team', mayUse: () => true, admit: async () => undefined };
 const event = (content: string) =>
   `data: {"id":"a","choices":[{"index":0,"delta":{"content":"${content}"},"finish_reason":null}]}\n\n`;

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { plainNames as names } from '../../../../tests/support/provider-names.ts';
 import { anthropicPassthroughRules } from './anthropic/passthrough-rules.ts';
 import { matchTemplate, toEventTemplate } from './event-template.ts';
 import { spliceJson, withModel } from './json-splice.ts';
@@ -10,13 +11,6 @@ import { createSseFramer } from './sse-framer.ts';
 
 // Canaries of the tricks in README.md: each fails once its trick no longer does what it is for.
 
-const names = {
-  name: 'Provider',
-  keyVariable: 'KEY',
-  urlVariable: 'URL',
-  redact: (text: string) => text,
-  censor: (bytes: Buffer) => bytes,
-};
 const wires = {
   openai: {
     textKey: '"content":"',

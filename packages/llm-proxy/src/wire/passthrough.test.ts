@@ -6,17 +6,11 @@ import { anthropicAnswers } from '../../../../tests/support/answers/anthropic.ts
 import { openAiAnswers } from '../../../../tests/support/answers/openai.ts';
 import { holds } from '../../../../tests/support/answers/property.ts';
 import { cuts, inPackets, type SseEvent, styles, writeEvents } from '../../../../tests/support/answers/sse.ts';
+import { plainNames as names } from '../../../../tests/support/provider-names.ts';
 import { anthropicPassthroughRules } from './anthropic/passthrough-rules.ts';
 import { type OpenAiPassthroughOptions, openAiPassthroughRules } from './openai/passthrough-rules.ts';
 import { createPassthrough } from './passthrough.ts';
 
-const names = {
-  name: 'Provider',
-  keyVariable: 'KEY',
-  urlVariable: 'URL',
-  redact: (text: string) => text,
-  censor: (bytes: Buffer) => bytes,
-};
 const openAi = (options: Partial<OpenAiPassthroughOptions> = {}) =>
   createPassthrough(openAiPassthroughRules({ hidesUsage: false, choices: 1, opened: new Set(), ...options }), names);
 const folder = new URL('../../../../tests/fixtures/provider-streams/', import.meta.url);

@@ -1,14 +1,13 @@
 import {
   backoff,
   CodelabError,
-  flushTrpcBatch,
   fromRpcError,
-  PROTOCOL_VERSION,
-  PROTOCOL_VERSION_PARAMETER,
   type RpcStreamOptions,
   readRpcStream,
   retry,
   type StreamObserver,
+  sendAtOnce,
+  toTrpcUrl,
   transformer,
 } from '@codelab/protocol';
 import { createTRPCClient, createWSClient, getUntypedClient, type TRPCClient, wsLink } from '@trpc/client';
@@ -50,7 +49,7 @@ export interface RpcClientOptions {
 export function createRpcClient<R extends AnyTRPCRouter>(options: RpcClientOptions): RpcClient<R> {
   let reachable = true;
   const socket = createWSClient({
-    url: `${options.url.replace(/^http/, 'ws')}/trpc?${PROTOCOL_VERSION_PARAMETER}=${PROTOCOL_VERSION}`,
+    url: toTrpcUrl(options.url),
     WebSocket: socketWithKey(options.key),
     retryDelayMs: (attempt) => backoff(attempt, 50, 1000),
     keepAlive: { enabled: true, intervalMs: 15_000, pongTimeoutMs: 10_000 },
@@ -76,11 +75,7 @@ export function createRpcClient<R extends AnyTRPCRouter>(options: RpcClientOptio
 
   const call: RpcClient<R>['call'] = async (run) => {
     const signal = AbortSignal.timeout(CALL_TIMEOUT_MS);
-    const ask = () => {
-      const answer = run(trpc, { signal });
-      flushTrpcBatch(socket);
-      return answer;
-    };
+    const ask = () => sendAtOnce(socket, () => run(trpc, { signal }));
     try {
       return await retry(ask, {
         signal,
@@ -96,14 +91,7 @@ export function createRpcClient<R extends AnyTRPCRouter>(options: RpcClientOptio
     callByName: (type, path, input) => call((client, options) => getUntypedClient(client)[type](path, input, options)),
 
     stream: (subscribe, streaming) =>
-      readRpcStream(
-        (observer) => {
-          const subscription = subscribe(trpc, observer);
-          flushTrpcBatch(socket);
-          return subscription;
-        },
-        { ...streaming, unreachable },
-      ),
+      readRpcStream((observer) => sendAtOnce(socket, () => subscribe(trpc, observer)), { ...streaming, unreachable }),
 
     close() {
       socket.close();
