@@ -18,3 +18,12 @@ it('estimates of parts add up', () => {
   const parts = [...text].reduce((sum, character) => sum + estimateTextTokens(character), 0);
   expect(parts).toBeCloseTo(estimateTextTokens(text), 6);
 });
+
+it('every code unit counts as one of a word, or as an ideograph, wherever it stands', () => {
+  for (let unit = 0; unit <= 0xffff; unit++) {
+    const character = String.fromCharCode(unit);
+    const alone = estimateTextTokens(character);
+    // Behind an ideograph it is counted, and not searched for.
+    expect(estimateTextTokens(`界${character}`) - 1 / 1.4, unit.toString(16)).toBeCloseTo(alone, 10);
+  }
+});

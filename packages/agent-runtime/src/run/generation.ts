@@ -104,9 +104,12 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
     Math.max(settings.contextWindow / host.tokensPerEstimate - overhead, settings.contextWindow / 4);
   const modelNow = (of: SessionState) => modelOf(run, { state: of, env: { agents, settings } });
 
+  /** The messages that the model was asked with last, without its instructions. */
+  let conversation: CompletionMessage[] = [];
   const ask = (view: ModelContext, of: SessionState): AsyncGenerator<CompletionChunk, void, undefined> => {
     const { system, tools } = instructions(of);
-    const messages = [...system, ...toMessages(view, host.attachments)];
+    conversation = toMessages(view, host.attachments);
+    const messages = [...system, ...conversation];
     return llm.stream({ model: modelNow(of), messages, ...(tools.length > 0 ? { tools } : {}) }, { signal, requestId });
   };
 
@@ -119,7 +122,6 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
   /** Makes the view smaller where it fills the window. */
   const makeRoom = async (isForced: boolean): Promise<boolean> => {
     const view = await host.view();
-    const tokensBefore = estimateTokens(toMessages(view, host.attachments));
     const smaller = await compact({
       view,
       attachments: host.attachments,
@@ -129,6 +131,7 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
     });
     if (smaller === undefined || signal.aborted) return false;
     const { items, summary, ...rest } = smaller;
+    const tokensBefore = estimateTokens(toMessages(view, host.attachments));
     const tokensAfter = estimateTokens(toMessages(smaller, host.attachments));
     await host.submit({
       type: 'compact',
@@ -159,7 +162,6 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
   };
 
   const readStep = async (chunks: AsyncIterable<CompletionChunk>): Promise<ModelStep> => {
-    const asWhole = estimateTokens(toMessages(await host.view(), host.attachments)) + overhead;
     let isFirst = true;
     const live = createLiveStep({
       id: newId('s').slice(2),
@@ -175,7 +177,10 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
     });
     const answer = await accumulateStep({ model: modelNow(host.state), chunks, live });
     const { inputTokens } = answer.usage;
-    if (inputTokens > 1_000) host.tokensPerEstimate = Math.min(Math.max(inputTokens / asWhole, 0.5), 3);
+    if (inputTokens > 1_000) {
+      const estimated = estimateTokens(conversation) + overhead;
+      host.tokensPerEstimate = Math.min(Math.max(inputTokens / estimated, 0.5), 3);
+    }
     return answer;
   };
 
