@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type FakeProvider, type ProviderCall, startFakeProvider } from '../support/fake-provider.ts';
+import { enterNewMinute } from '../support/minute.ts';
 import { keys, type Stack, startStack } from '../support/stack.ts';
 
 // What a key has used is counted whatever its owner, or a provider, does.
@@ -11,6 +12,7 @@ const TEAM = 'the-key-of-the-team';
 let folder: string;
 let provider: FakeProvider;
 let stack: Stack;
+let leaveMinute: () => void;
 const start = async (key = '') => {
   folder = mkdtempSync(join(tmpdir(), 'counting-'));
   provider = await startFakeProvider();
@@ -30,8 +32,12 @@ keys:
   );
   stack = await startStack({ variables: { LLM_PROXY__CONFIG: file, LLM_PROXY__MAX_RETRIES: '1', TEAM_KEY: TEAM } });
 };
-beforeEach(() => start());
+beforeEach(() => {
+  leaveMinute = enterNewMinute();
+  return start();
+});
 afterEach(async () => {
+  leaveMinute();
   await stack.close();
   await provider.close();
   rmSync(folder, { recursive: true });

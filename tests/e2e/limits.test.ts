@@ -6,18 +6,22 @@ import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type FakeProvider, startFakeProvider } from '../support/fake-provider.ts';
+import { enterNewMinute } from '../support/minute.ts';
 import { keys, type Stack, startStack } from '../support/stack.ts';
 
 let folder: string;
 let first: FakeProvider;
 let second: FakeProvider;
 let stack: Stack;
+let leaveMinute: () => void;
 beforeEach(async () => {
+  leaveMinute = enterNewMinute();
   folder = mkdtempSync(join(tmpdir(), 'limits-'));
   first = await startFakeProvider();
   second = await startFakeProvider();
 });
 afterEach(async () => {
+  leaveMinute();
   await stack.close();
   await first.close();
   await second.close();

@@ -10,7 +10,7 @@ export interface Clock {
 
 /** The system's time; its timers do not keep the process alive. */
 export const systemClock: Clock = {
-  now: Date.now,
+  now: () => Date.now(),
   after(ms, callback) {
     const timer = setTimeout(callback, ms).unref();
     return () => clearTimeout(timer);
