@@ -84,6 +84,18 @@ module.exports = {
       to: { path: `^packages/(?!${name}/|protocol/|service-kit/)`, dependencyTypesNot: ['type-only'] },
     })),
     {
+      name: 'official-clients-are-loaded-at-first-use',
+      comment:
+        'docs/adr/0026-official-clients-list-models.md: a start waits for neither, and the hot path needs neither.',
+      severity: 'error',
+      from: { path: '^packages/[^/]+/src/', pathNot: tests },
+      to: {
+        path: 'node_modules/(openai|@anthropic-ai/sdk)/',
+        dynamic: false,
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
       name: 'sdk-has-no-server-code',
       severity: 'error',
       from: { path: inPackage('sdk'), pathNot: [tests, '^packages/sdk/src/node/', '^packages/sdk/tsup.config.ts$'] },

@@ -18,6 +18,8 @@ export function serviceConfig(name: string, entry: Record<string, string> = {}):
       external: [...dependenciesOf('protocol'), ...dependenciesOf('service-kit')],
       sourcemap: true,
       clean: !watching,
+      // A path of another package begins with `..`, which `**` does not match.
+      ignoreWatch: ['**/*.test{,-d}.ts', '../*/src/**/*.test{,-d}.ts'],
       ...(watching ? { silent: true } : {}),
       ...(dev === undefined ? {} : { onSuccess: async () => dev.restart() }),
     };

@@ -15,12 +15,15 @@ const client = createClient({
   url,
   timeoutMs: 10_000,
   ...(token === undefined ? {} : { token }),
-  ...(folder === undefined ? {} : { tools: await toolsOf(folder) }),
+  ...(folder === undefined ? {} : await workspaceOf(folder)),
 });
 
-async function toolsOf(workspace) {
-  const { workspaceTools } = await import('../packages/sdk/dist/node.js');
-  return workspaceTools({ folder: workspace });
+async function workspaceOf(workspace) {
+  const { workspaceTools, workspaceEnvironment } = await import('../packages/sdk/dist/node.js');
+  return {
+    tools: workspaceTools({ folder: workspace }),
+    environment: () => workspaceEnvironment({ folder: workspace }),
+  };
 }
 
 try {

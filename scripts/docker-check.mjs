@@ -180,6 +180,11 @@ async function manage() {
   engine.restart('gateway');
   await allHealthy();
   check(engine.exec('gateway', 'ls', 'dist').includes('main.js'), 'exec shows the files');
+  const keysOf = (name) => engine.exec(name, 'cat', '/run/codelab/keys');
+  check(
+    !keysOf('llm-proxy').includes('GATEWAY__') && !keysOf('gateway').includes('LLM_PROXY__'),
+    'each has its own keys',
+  );
   check(engine.logs('gateway').includes('gateway listens'), 'logs show what gateway says');
   const began = Date.now();
   engine.stop('gateway');
@@ -229,12 +234,25 @@ async function fromNothing() {
   check((await sessionIds()).length === 0, 'the sessions are gone');
 }
 
+/** Needs images of others. */
+async function onPostgres() {
+  if (!engine.hasRegistry) return say('postgres and redis: skipped, without a registry');
+  say('AGENT_RUNTIME__DATABASE_URL=postgres://…, docker compose up -d');
+  set('AGENT_RUNTIME__DATABASE_URL', 'postgres://codelab:codelab@postgres:5432/codelab');
+  engine.up();
+  await allHealthy();
+  await talk();
+  const tables = engine.exec('postgres', 'psql', '-U', 'codelab', '-d', 'codelab', '-c', '\\dt');
+  check(tables.includes('sessions'), 'psql shows the tables');
+  check(engine.exec('redis', 'redis-cli', 'ping').includes('PONG'), 'redis-cli answers');
+}
+
 copyCheckout();
 const engine = createEngine({ folder, work, say });
 let failed = false;
 try {
   engine.build();
-  for (const story of [asWritten, again, manage, withoutEnvFile, hotReload, fromNothing]) await story();
+  for (const story of [asWritten, again, manage, withoutEnvFile, hotReload, fromNothing, onPostgres]) await story();
 } catch (error) {
   failed = true;
   process.stderr.write(`${error.message}\n${['init', ...SERVICES].map((name) => engine.logs(name)).join('\n')}\n`);

@@ -38,12 +38,19 @@ export function composeServices({ folder, work, dev = false, environment = {}, w
     } = merge(base, overlay[name]);
     services[name] = {
       ...known,
+      ...(known.environment === undefined ? {} : { environment: resolved(known.environment, variables) }),
       image: `localhost/${known.image}`,
       ...(files !== undefined && hasEnvFile ? { env_file: envFile } : {}),
       ...(withHealthchecks ? { healthcheck } : {}),
     };
   }
   return services;
+}
+
+/** Returns an environment as Compose passes it: what has no value has that of .env, or is not there. @param {Record<string, string | null>} environment @param {Record<string, string | undefined>} variables */
+function resolved(environment, variables) {
+  const entries = Object.entries(environment).map(([name, value]) => [name, value ?? variables[name]]);
+  return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
 }
 
 /** As Compose merges two files: volumes by where they are mounted, other lists one after the other. @param {Service} base @param {Service} over */

@@ -9,10 +9,12 @@ import { composeServices } from './docker-compose-for-podman.mjs';
 const SERVICES = ['llm-proxy', 'agent-runtime', 'gateway'];
 const PROJECT = 'codelab-check';
 const NODE_IMAGE = 'docker.io/library/node:22-slim';
-const COMMAND_TIMEOUT_MS = 300_000;
+/** Longer than anything takes on a loaded machine. */
+const COMMAND_TIMEOUT_MS = 900_000;
 
 /**
  * @typedef {object} Engine
+ * @property {boolean} hasRegistry whether images can be pulled
  * @property {() => void} build
  * @property {(options?: { dev?: boolean, environment?: Record<string, string> }) => void} up `docker compose up -d`
  * @property {(options?: { volumes?: boolean }) => void} down
@@ -57,11 +59,13 @@ function runner(folder, additions = {}) {
 
 /** @returns {Engine} */
 function withDocker({ folder, say }) {
-  const run = runner(folder);
+  // Not LiteLLM and Ollama, which are gigabytes. The environment wins over .env.
+  const run = runner(folder, { COMPOSE_PROFILES: 'postgres,redis' });
   const production = ['compose', '--project-name', PROJECT];
   const development = [...production, '-f', 'docker-compose.yml', '-f', 'docker-compose.dev.yml'];
   const compose = (...args) => run('docker', [...production, ...args]).output;
   return {
+    hasRegistry: true,
     build() {
       say('Building…');
       compose('build');
@@ -96,8 +100,10 @@ function withPodman({ folder, work, say }) {
   const container = (name) => `${PROJECT}_${name}_1`;
   const file = join(folder, 'podman-compose.yml');
   const compose = ['-f', file, '-p', PROJECT];
-  const volumes = ['keys', 'agent-runtime', 'agent-runtime-dev'].map((name) => `${PROJECT}_${name}`);
+  const names = [...SERVICES.map((name) => `keys-${name}`), 'agent-runtime', 'agent-runtime-dev'];
+  const volumes = names.map((name) => `${PROJECT}_${name}`);
   return {
+    hasRegistry: false,
     build() {
       if (!run('podman', ['image', 'exists', NODE_IMAGE], { allowFailure: true }).ok) importNodeImage(work, run, say);
       const build = (image, ...args) => {
@@ -116,7 +122,7 @@ function withPodman({ folder, work, say }) {
       const start = (chosen) => {
         writeFileSync(
           file,
-          JSON.stringify({ services: chosen, volumes: { keys: {}, 'agent-runtime': {}, 'agent-runtime-dev': {} } }),
+          JSON.stringify({ services: chosen, volumes: Object.fromEntries(names.map((name) => [name, {}])) }),
         );
         run('podman-compose', [...compose, '--podman-run-args=--pull=never', 'up', '-d', '--no-build'], {
           environment,

@@ -1,9 +1,9 @@
 // The step of docker-compose.yml that runs before the services: docker-init.mjs <project> <keys> [<volume>=<uid>:<gid> | <volume>=project]…
-// Makes the keys that <project>/.env lacks, there, where a person can read them; hands all three to the services in <keys>; and gives each
+// Makes the keys that <project>/.env lacks, there, where a person can read them; hands each service its own in <keys>/<service>; gives each
 // volume to the user that the services run as: `project` is who owns the project's folder.
-import { chmodSync, chownSync, existsSync, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { KEYS, keysIn, replaceFile, withKeys } from './env-keys.mjs';
+import { KEYS, KEYS_OF, keysIn, replaceFile, withKeys } from './env-keys.mjs';
 
 const [project = '', keysFolder = '', ...volumes] = process.argv.slice(2);
 
@@ -29,10 +29,14 @@ try {
   }
 
   const keys = keysIn(text);
-  const shared = join(keysFolder, 'keys');
-  replaceFile(shared, KEYS.map((name) => `${name}=${keys[name]}\n`).join(''));
-  // Whichever user a service runs as: nobody else mounts this volume.
-  chmodSync(shared, 0o444);
+  for (const [service, names] of Object.entries(KEYS_OF)) {
+    const folder = join(keysFolder, service);
+    mkdirSync(folder, { recursive: true });
+    const own = join(folder, 'keys');
+    replaceFile(own, names.map((name) => `${name}=${keys[name]}\n`).join(''));
+    // Whichever user the service runs as: nobody else mounts this volume.
+    chmodSync(own, 0o444);
+  }
 
   for (const volume of volumes) {
     const [folder = '', owner = ''] = volume.split('=');

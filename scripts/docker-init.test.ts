@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'dotenv';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { KEYS } from './env-keys.mjs';
+import { KEYS, KEYS_OF } from './env-keys.mjs';
 import { root } from './setup.mjs';
 
 // The containers are Linux, whatever machine they are on.
@@ -26,14 +26,16 @@ describe.skipIf(process.platform === 'win32')('before the services, in their con
       encoding: 'utf8',
     });
   const env = () => parse(readFileSync(join(project, '.env')));
-  const handedOver = () => parse(readFileSync(join(keys, 'keys')));
+  const handedOverTo = (service: string) => parse(readFileSync(join(keys, service, 'keys')));
+  /** What the three get, together. */
+  const handedOver = () => Object.assign({}, ...Object.keys(KEYS_OF).map(handedOverTo));
   const writeEnv = (text: string) => writeFileSync(join(project, '.env'), text);
   const pick = (values: Record<string, string>) => Object.fromEntries(KEYS.map((name) => [name, values[name]]));
   /** What a service sees that is started with `given` in its environment. */
-  const serviceEnvironment = (given: Record<string, string>) => {
+  const serviceEnvironment = (given: Record<string, string>, service = 'gateway') => {
     const script = readFileSync(join(root, 'scripts', 'docker-entrypoint.sh'), 'utf8');
     expect(script).toContain('keys=/run/codelab/keys');
-    const own = script.replace('keys=/run/codelab/keys', `keys='${join(keys, 'keys')}'`);
+    const own = script.replace('keys=/run/codelab/keys', `keys='${join(keys, service, 'keys')}'`);
     const { stdout, status } = spawnSync(
       'sh',
       ['-c', own, 'entrypoint', process.execPath, '-p', 'JSON.stringify(process.env)'],
@@ -55,8 +57,12 @@ describe.skipIf(process.platform === 'win32')('before the services, in their con
     expect(handedOver()).toEqual(pick(env()));
     for (const key of Object.values(handedOver())) expect(key).toMatch(/^[0-9a-f]{48}$/);
     // Compose gives the services what .env had when it read it: empty keys.
-    expect(serviceEnvironment(Object.fromEntries(KEYS.map((name) => [name, ''])))).toMatchObject(handedOver());
-    expect(serviceEnvironment({})).toMatchObject(handedOver());
+    const empty = Object.fromEntries(KEYS.map((name) => [name, '']));
+    for (const [service, own] of Object.entries(KEYS_OF))
+      for (const given of [empty, {}]) {
+        const seen = serviceEnvironment(given, service);
+        for (const name of KEYS) expect(seen[name] || undefined).toBe(own.includes(name) ? env()[name] : undefined);
+      }
   });
 
   it('a missing .env is made from .env.example, for the owner of the folder alone', () => {
@@ -88,7 +94,7 @@ describe.skipIf(process.platform === 'win32')('before the services, in their con
 
   it('any user that a service runs as can read its keys, and none can change them', () => {
     init();
-    expect(statSync(join(keys, 'keys')).mode & 0o777).toBe(0o444);
+    for (const service of Object.keys(KEYS_OF)) expect(statSync(join(keys, service, 'keys')).mode & 0o777).toBe(0o444);
   });
 
   it.runIf(isRoot)('a volume goes to the user of the services, with all that is in it', () => {
@@ -112,6 +118,6 @@ describe.skipIf(process.platform === 'win32')('before the services, in their con
     expect(status).toBe(1);
     expect(stderr).toMatch(/cannot be prepared: .*EISDIR/);
     expect(stderr).toContain(`put a key of your own into .env for each of ${KEYS.join(', ')}`);
-    expect(existsSync(join(keys, 'keys'))).toBe(false);
+    expect(existsSync(join(keys, 'gateway', 'keys'))).toBe(false);
   });
 });

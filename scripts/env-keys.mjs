@@ -4,6 +4,13 @@ import { chownSync, existsSync, realpathSync, renameSync, rmSync, writeFileSync 
 
 export const KEYS = ['GATEWAY__INTERNAL_API_KEY', 'AGENT_RUNTIME__INTERNAL_API_KEY', 'LLM_PROXY__INTERNAL_API_KEY'];
 
+/** The keys that each service reads: its own, and that of the service it calls. @type {Record<string, string[]>} */
+export const KEYS_OF = {
+  gateway: ['GATEWAY__INTERNAL_API_KEY', 'AGENT_RUNTIME__INTERNAL_API_KEY'],
+  'agent-runtime': ['AGENT_RUNTIME__INTERNAL_API_KEY', 'LLM_PROXY__INTERNAL_API_KEY'],
+  'llm-proxy': ['LLM_PROXY__INTERNAL_API_KEY'],
+};
+
 /** Where `text` sets `name`, from the last line that does: that one counts. @param {string} text @param {string} name */
 function assignmentOf(text, name) {
   const pattern = new RegExp(`^([ \\t]*(?:export[ \\t]+)?${name}[ \\t]*[=:])([^\\r\\n]*)`, 'gm');

@@ -1,7 +1,7 @@
 // The JSON Schema of the events, for clients that are not written in TypeScript: packages/sdk/schema/session-event.schema.json.
 
 /** @typedef {typeof import('../packages/protocol/src/index.ts')} Protocol */
-/** @typedef {typeof import('../packages/gateway/src/http/json-schemas.ts')} JsonSchemas */
+/** @typedef {typeof import('../packages/service-kit/src/openapi/json-schemas.ts')} JsonSchemas */
 
 /**
  * Returns the schema as JSON, not formatted. It is the one of `/openapi.json`, with `$defs` in place of components.

@@ -65,7 +65,7 @@ function formatted(path, text) {
 const SERVICES = ['gateway', 'agent-runtime', 'llm-proxy'];
 const { protocol, jsonSchemas, ...modules } = await load({
   protocol: 'packages/protocol/src/index.ts',
-  jsonSchemas: 'packages/gateway/src/http/json-schemas.ts',
+  jsonSchemas: 'packages/service-kit/src/openapi/json-schemas.ts',
   ...Object.fromEntries(SERVICES.map((name) => [name, `packages/${name}/src/env.ts`])),
 });
 const settings = Object.fromEntries(SERVICES.map((name) => [name, modules[name].SETTINGS]));

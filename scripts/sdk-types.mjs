@@ -32,7 +32,9 @@ export function sdkTypes({ contract, schemas, proceduresOf, errorCatalogue }) {
     const text = [summary, ...(notes === undefined ? [] : [notes.replace(/\.$/, '')])].join('. ');
     return `${comment(`${text}.`)}${signature(name, procedure, printer)}`;
   });
-  for (const { procedure } of events) printer.print(procedure.output, 'output');
+  const streams = events.map(
+    ({ name, procedure }) => `${comment(`${procedure.summary}.`)}${signature(name, procedure, printer)}`,
+  );
   return `// Generated from packages/protocol/src by "npm run generate": what is to be changed is changed there.
 
 ${printer.declarations()}
@@ -46,6 +48,10 @@ ${comment("The codes of errors. The list may grow: treat a code you don't know b
 
 ${comment('Says what each procedure takes and answers: the types of `client.call`.')}export interface Procedures {
 ${signatures.join('\n')}
+}
+
+${comment('Says what each subscription takes, and what its events are.')}export interface Subscriptions {
+${streams.join('\n')}
 }
 
 /** Says which procedures only look, and which change something. */

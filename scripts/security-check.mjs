@@ -1,5 +1,5 @@
-// `npm run check:security`: every promise of SECURITY.md names tests that exist and run.
-import { existsSync, readFileSync } from 'node:fs';
+// `npm run check:security`: every promise of SECURITY.md, and every requirement of doc/, names tests that exist and run.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
@@ -73,10 +73,13 @@ export function checkPromises(text, read) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { promises, mistakes } = checkPromises(readFileSync(join(root, 'SECURITY.md'), 'utf8'), (path) =>
-    existsSync(join(root, path)) ? readFileSync(join(root, path), 'utf8') : undefined,
-  );
-  for (const mistake of mistakes) process.stderr.write(`SECURITY.md: ${mistake}\n`);
-  if (promises === 0) process.stderr.write('SECURITY.md: no promise was found.\n');
-  process.exit(mistakes.length > 0 || promises === 0 ? 1 : 0);
+  const requirements = readdirSync(join(root, 'doc')).filter((name) => name.startsWith('tech-req-'));
+  for (const document of ['SECURITY.md', ...requirements.map((name) => `doc/${name}`)]) {
+    const { promises, mistakes } = checkPromises(readFileSync(join(root, document), 'utf8'), (path) =>
+      existsSync(join(root, path)) ? readFileSync(join(root, path), 'utf8') : undefined,
+    );
+    if (promises === 0) mistakes.push('no promise was found.');
+    for (const mistake of mistakes) process.stderr.write(`${document}: ${mistake}\n`);
+    if (mistakes.length > 0) process.exitCode = 1;
+  }
 }

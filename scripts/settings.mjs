@@ -45,6 +45,9 @@ ${sections.join('\n')}
 ## docker compose
 
 \`docker-compose.yml\` sets \`…__HOST\`, and the ports and addresses inside the containers; \`…__PORT\` are the ports of this machine there.
+\`COMPOSE_PROFILES\` says what it starts besides the three services: \`litellm\`, \`ollama\`, \`postgres\`, \`redis\`.
+\`LITELLM_PORT\`, \`OLLAMA_PORT\`, \`POSTGRES_PORT\` and \`REDIS_PORT\` are their ports of this machine.
+\`POSTGRES_PASSWORD\` is the password of the user \`codelab\`.
 It also reads \`HEALTHCHECK_INTERVAL\`, \`HEALTHCHECK_TIMEOUT\` and \`HEALTHCHECK_RETRIES\`: how often a container is asked whether it is healthy.
 `;
 }

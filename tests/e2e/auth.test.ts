@@ -63,6 +63,28 @@ describe.each(inner)('$name', ({ path, get, service, key }) => {
   });
 });
 
+describe.each(['', '{', 'x'.repeat(100_000), '{"a":'.repeat(600)])('a body of %#', (body) => {
+  it.each([
+    ['gateway', () => stack.gateway, 'POST', '/api/v1/message'],
+    ['gateway', () => stack.gateway, 'POST', '/api/v1/sessions'],
+    ['gateway', () => stack.gateway, 'PATCH', '/api/v1/sessions/s1'],
+    ['gateway', () => stack.gateway, 'DELETE', '/api/v1/sessions/s1'],
+    ['gateway', () => stack.gateway, 'POST', '/trpc/session.create'],
+    ['agent-runtime', () => stack.runtime, 'POST', '/agent/message/stream'],
+    ['agent-runtime', () => stack.runtime, 'POST', '/mcp'],
+    ['agent-runtime', () => stack.runtime, 'POST', '/trpc/session.create'],
+    ['llm-proxy', () => stack.llmProxy, 'POST', '/v1/chat/completions'],
+    ['llm-proxy', () => stack.llmProxy, 'POST', '/v1/messages'],
+    ['llm-proxy', () => stack.llmProxy, 'POST', '/v1/embeddings'],
+    ['llm-proxy', () => stack.llmProxy, 'POST', '/trpc/completion.stream'],
+  ])('is not looked at where the key is wrong: %s %#', async (_name, service, method, path) => {
+    const headers = { 'content-type': 'application/json', authorization: 'Bearer wrong' };
+    const response = await fetch(`${service().url}${path}`, { method, headers, body });
+    expect(response.status).toBe(401);
+    await response.text();
+  });
+});
+
 it('/health is open on all three', async () => {
   for (const [service, name] of [
     [stack.gateway, 'gateway'],

@@ -69,6 +69,53 @@ it('a conversation that fills the window is summarised, which is seen, and goes 
   expect(conversationOf(call)).toHaveLength(conversation.length + 2);
 });
 
+it('a compaction that gains nothing is not made again with every step', async () => {
+  const { provider, session } = await setUp({ AGENT_RUNTIME__CONTEXT_WINDOW: '2000' });
+  const isSummary = (call: ProviderCall) => JSON.stringify(call.body.messages.at(-1)).includes('Write the summary');
+  let summaries = 0;
+  for (let turn = 0; turn < 12; turn++) {
+    const run = session.send(`turn ${turn} ${'x'.repeat(turn < 6 ? 900 : 40)}`);
+    let call = await provider.next();
+    if (isSummary(call)) {
+      summaries++;
+      // As long as what it sums up.
+      await answer(call, 'y'.repeat(8_000));
+      call = await provider.next();
+    }
+    expect(isSummary(call)).toBe(false);
+    await answer(call, 'ok');
+    await run.finished();
+  }
+  expect(summaries).toBeGreaterThan(0);
+  expect(summaries).toBeLessThan(4);
+  expect((await session.items({ limit: 200 })).items.filter(({ kind }) => kind === 'compaction')).toEqual([]);
+});
+
+it('the plan is kept word for word when the conversation is summarised', async () => {
+  const { provider, session } = await setUp({ AGENT_RUNTIME__CONTEXT_WINDOW: '2000' });
+  const planning = session.send('plan it');
+  const first = await provider.next();
+  await first.tools({ name: 'plan', args: { entries: [{ text: 'Mend  the <parser>', status: 'pending' }] } });
+  await first.finish('tool_calls');
+  await answer(await provider.next(), 'planned');
+  await planning.finished();
+  for (let turn = 0; turn < 12; turn++) {
+    const run = session.send(`turn ${turn} ${'x'.repeat(900)}`);
+    let call = await provider.next();
+    const isSummary = JSON.stringify(call.body.messages.at(-1)).includes('Write the summary');
+    if (isSummary) {
+      await answer(call, 'They counted.');
+      call = await provider.next();
+    }
+    await answer(call, 'ok');
+    await run.finished();
+    if (!isSummary) continue;
+    expect(conversationOf(call)[0]?.content).toContain('<plan>\n- [pending] Mend  the <parser>\n</plan>');
+    return;
+  }
+  expect.unreachable('it was never summarised');
+});
+
 it('a provider that finds it too long gets less, once', async () => {
   const { provider, session } = await setUp();
   for (let turn = 0; turn < 6; turn++) {

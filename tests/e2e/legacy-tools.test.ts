@@ -146,6 +146,116 @@ it('switch_agent switches, says so, and sends its content', async () => {
   client.socket.close();
 });
 
+describe('an older client that makes a call before it is asked', () => {
+  const started = async (sessionId: string) => {
+    const client = await connect(sessionId);
+    client.send({ type: 'user_message', content: 'go' });
+    const first = await story.provider.next();
+    await first.tools({ name: 'write_file', args: { path: 'a.txt', content: '1' } });
+    await first.finish('tool_calls');
+    const asked = await client.next();
+    expect(asked).toMatchObject({ type: 'tool_call', tool_name: 'write_file', requires_approval: true });
+    return { client, callId: asked.call_id as string };
+  };
+  const finished = async (client: Awaited<ReturnType<typeof connect>>) => {
+    await (await story.provider.next()).finish();
+    expect(await client.next()).toMatchObject({ is_final: true });
+    client.socket.close();
+  };
+
+  it('has allowed it by the result, which is taken', async () => {
+    const { client, callId } = await started('early-result');
+    client.send({ type: 'tool_result', call_id: callId, result: { success: true } });
+    const second = await story.provider.next();
+    expect(conversationOf(second).at(-1)).toMatchObject({ content: '{"success":true}' });
+    await second.finish();
+    // Nothing told it to make the call again.
+    expect(await client.next()).toMatchObject({ is_final: true });
+    const session = await story.stack.client().sessions.get('early-result');
+    const { items } = await session.items();
+    expect(items.find(({ itemId }) => itemId === callId)?.toolCall).toMatchObject({
+      outcome: 'succeeded',
+      decision: { decision: 'allow', by: 'user' },
+    });
+    // The same again is taken as what it is, another result is not.
+    client.send({ type: 'tool_result', call_id: callId, result: { success: true } });
+    client.send({ type: 'tool_result', call_id: callId, result: 'other' });
+    expect(await client.next()).toMatchObject({ type: 'error', code: 'TOOL_CALL_FINISHED' });
+    client.socket.close();
+  });
+
+  it('has rejected it by an error, whose text the model is told', async () => {
+    const { client, callId } = await started('early-error');
+    client.send({ type: 'tool_result', call_id: callId, error: 'User rejected the operation' });
+    const second = await story.provider.next();
+    expect(conversationOf(second).at(-1)).toMatchObject({
+      content: expect.stringContaining('rejected this call: it was not made. They say: User rejected the operation'),
+    });
+    await second.finish();
+    expect(await client.next()).toMatchObject({ is_final: true });
+    client.send({ type: 'tool_result', call_id: callId, error: 'User rejected the operation' });
+    client.send({ type: 'tool_result', call_id: callId, error: 'another' });
+    expect(await client.next()).toMatchObject({ type: 'error', code: 'TOOL_CALL_FINISHED' });
+    client.socket.close();
+  });
+
+  it('is told, as each client of the session, that a message waits behind the approval, once', async () => {
+    const { client, callId } = await started('behind');
+    const other = await connect('behind');
+    expect(await other.next()).toMatchObject({ type: 'tool_call', call_id: callId });
+    client.send({ type: 'user_message', content: 'and then', message_id: 'm2' });
+    const waiting = { type: 'waiting', call_id: callId, tool_name: 'write_file' };
+    const content = 'The message waits behind the approval of "write_file".';
+    const frames = [await client.next(), await client.next()];
+    expect(frames).toContainEqual({ status: 'received', message_id: 'm2' });
+    expect(frames).toContainEqual({ ...waiting, content, message_id: 'm2' });
+    expect(await other.next()).toEqual({ ...waiting, content });
+    client.send({ type: 'tool_result', call_id: callId, result: 'done' });
+    await (await story.provider.next()).finish();
+    for (const each of [client, other]) expect(await each.next()).toMatchObject({ is_final: true });
+    await finished(client);
+    other.socket.close();
+  });
+
+  it('is refused by another door: there a result decides nothing', async () => {
+    const { client, callId } = await started('other-doors');
+    const url = `${story.stack.gateway.url}/api/v1/sessions/other-doors/calls/${callId}/result`;
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { 'x-internal-auth': keys.gateway },
+      body: '{"result":"x"}',
+    });
+    expect(await response.json()).toMatchObject({ error: { code: 'VALIDATION' } });
+    client.socket.close();
+  });
+});
+
+it('switch_agent to the agent that answers already is answered', async () => {
+  const client = await connect('switching-not');
+  client.send({ type: 'switch_agent', agent_type: 'orchestrator', content: '', reason: 'to be sure' });
+  expect(await client.next()).toEqual({
+    type: 'agent_switched',
+    from_agent: 'orchestrator',
+    to_agent: 'orchestrator',
+    reason: 'to be sure',
+    content: 'orchestrator answers already.',
+  });
+  client.socket.close();
+});
+
+it('a message of another role than the user is refused by name', async () => {
+  const client = await connect('roles');
+  for (const role of ['system', 'assistant', 'tool', 'robot']) {
+    client.send({ type: 'user_message', role, content: 'x' });
+    expect(await client.next()).toMatchObject({
+      type: 'error',
+      code: 'VALIDATION',
+      content: expect.stringContaining(`role must be "user": messages of "${role}" are not taken`),
+    });
+  }
+  client.socket.close();
+});
+
 it('a message after its session was deleted begins it anew, with the tools of the client', async () => {
   const client = await connect('deleted');
   const namesOf = async () => {

@@ -1,10 +1,16 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: configuration files have them
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { SSEServerTransport } from '@modelcontextprotocol/sdk/server/sse.js';
+import type { Progress } from '@modelcontextprotocol/sdk/types.js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Session, tool } from '../../packages/sdk/src/index.ts';
 import { conversationOf, type FakeProvider, type ProviderCall, startFakeProvider } from '../support/fake-provider.ts';
@@ -15,10 +21,10 @@ let folder: string;
 let provider: FakeProvider;
 let stack: Stack;
 
-async function setUp(servers: object): Promise<string> {
+async function setUp(servers: object, variables: Record<string, string> = {}): Promise<string> {
   const file = join(folder, 'mcp.json');
   await writeFile(file, JSON.stringify({ mcpServers: servers }));
-  stack = await startStack({ providerUrl: provider.url, variables: { AGENT_RUNTIME__MCP_CONFIG: file } });
+  stack = await startStack({ providerUrl: provider.url, variables: { AGENT_RUNTIME__MCP_CONFIG: file, ...variables } });
   return file;
 }
 
@@ -34,13 +40,38 @@ afterEach(async () => {
 
 const test = { command: process.execPath, args: [script], trustAnnotations: true };
 
-const namesOf = async (session: Session) => {
+const listOf = async (session: Session) => {
   const response = await fetch(`${stack.gateway.url}/api/v1/sessions/${session.id}/tools`, {
     headers: { 'x-internal-auth': keys.gateway },
   });
-  const { tools } = (await response.json()) as { tools: Array<{ name: string; target: string }> };
-  return tools.filter(({ target }) => target === 'mcp').map(({ name }) => name);
+  return (await response.json()) as {
+    tools: Array<{ name: string; target: string }>;
+    unusable?: Array<{ server: string; tool?: string; reason: string }>;
+  };
 };
+const namesOf = async (session: Session) =>
+  (await listOf(session)).tools.filter(({ target }) => target === 'mcp').map(({ name }) => name);
+
+/** An MCP server of the transport before streamable HTTP. */
+async function startSseServer() {
+  const transports = new Map<string, SSEServerTransport>();
+  const http = createServer(async (request, response) => {
+    const transport = transports.get(new URL(request.url ?? '', 'http://x').searchParams.get('sessionId') ?? '');
+    if (transport !== undefined) return transport.handlePostMessage(request, response);
+    if (request.method !== 'GET') return void response.writeHead(405).end();
+    const opened = new SSEServerTransport('/message', response);
+    transports.set(opened.sessionId, opened);
+    const server = new McpServer({ name: 'old', version: '1.0.0' });
+    server.registerTool('old', {}, () => ({ content: [{ type: 'text', text: 'old, but fine' }] }));
+    await server.connect(opened);
+  });
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+  const close = () => {
+    http.closeAllConnections();
+    http.close();
+  };
+  return { url: `http://127.0.0.1:${(http.address() as AddressInfo).port}/sse`, close };
+}
 
 /** A server starts on its own time, and says nothing to us when it has: it is asked again and again. */
 async function ready(session: Session, name: string): Promise<void> {
@@ -98,13 +129,64 @@ describe('MCP servers of the configuration', () => {
     const session = await stack.client().sessions.create();
     await ready(session, 'odd_fine');
     const names = await namesOf(session);
-    expect(names.slice(0, 5)).toEqual(['odd_fine', 'odd_slow', 'odd_answers', 'odd_misdescribed', 'odd_more0']);
+    const [dotted = '', long = ''] = names.slice(2, 4);
+    expect(dotted).toMatch(/^odd_dotted_name_[0-9a-f]{8}$/);
+    expect(long).toMatch(/^odd_path_(long)+lo_[0-9a-f]{8}$/);
+    expect(names.slice(0, 7)).toEqual([
+      'odd_fine',
+      'odd_slow',
+      dotted,
+      long,
+      'odd_answers',
+      'odd_misdescribed',
+      'odd_more0',
+    ]);
     expect(names).toHaveLength(128);
+    const { unusable = [] } = await listOf(session);
+    expect(unusable.slice(0, 3)).toEqual([
+      { server: 'odd', tool: 'wrong', reason: expect.stringContaining('inputSchema') },
+      { server: 'odd', tool: 'nowhere', reason: expect.stringContaining('inputSchema') },
+      { server: 'odd', tool: 'large', reason: expect.stringContaining('64 KiB') },
+    ]);
+    expect(unusable.at(-1)).toMatchObject({ tool: 'more149', reason: expect.stringContaining('at most 128') });
+    expect(await callTool(session, dotted)).toBe('dotted.name answered\n{"x":"no number"}');
+    expect(await callTool(session, long)).toContain('path/longlong');
     expect(await callTool(session, 'odd_wrong', { a: 'x' })).toContain('There is no tool "odd_wrong"');
     expect(await callTool(session, 'odd_slow', { a: `${'a'.repeat(40)}!` })).toContain('takes too long');
-    expect(await callTool(session, 'odd_answers')).toBe('answers answered');
-    expect(await callTool(session, 'odd_misdescribed')).toBe('misdescribed answered');
-    expect(await callTool(session, 'odd_fine', { a: 'x' })).toBe('fine answered');
+    expect(await callTool(session, 'odd_answers')).toBe('answers answered\n{"x":"no number"}');
+    expect(await callTool(session, 'odd_misdescribed')).toBe('misdescribed answered\n{"x":"no number"}');
+    expect(await callTool(session, 'odd_fine', { a: 'x' })).toBe('fine answered\n{"x":"no number"}');
+  });
+
+  it('that say how far they are have their whole time again each time, and the person is shown it', async () => {
+    await setUp({ paper: { ...test, timeoutMs: 600 } });
+    const session = await stack.client().sessions.create();
+    await ready(session, 'paper_report');
+    const seen: unknown[] = [];
+    const watching = (async () => {
+      for await (const event of session.events()) {
+        if (event.type === 'tool.progress') seen.push([event.message, event.fraction]);
+        if (event.type === 'run.finished') return;
+      }
+    })();
+    expect(await callTool(session, 'paper_report', { times: 3, every: 300 })).toBe('reported');
+    await watching;
+    // The last one may be overtaken by the result.
+    expect(seen.slice(0, 2)).toEqual([
+      ['part 1', 1 / 3],
+      ['part 2', 2 / 3],
+    ]);
+  });
+
+  it('may answer with images, resources and values: the text says what each is', async () => {
+    await setUp({ paper: test });
+    const session = await stack.client().sessions.create();
+    await ready(session, 'paper_paint');
+    const said = 'look:\n[image: image/png, 72 bytes]\nwith a brush\n{"colours":2}';
+    const note = '\n[An image or file of the result cannot be shown to this model.]';
+    expect(await callTool(session, 'paper_paint')).toBe(said + note);
+    const { items } = await session.items();
+    expect(items.find(({ toolCall }) => toolCall !== undefined)?.toolCall).toMatchObject({ result: said });
   });
 
   it('that hang hold nothing up: the call has a deadline, and a cancel does not wait', async () => {
@@ -188,6 +270,61 @@ describe('MCP servers of the configuration', () => {
     expect(await run.finished()).toMatchObject({ status: 'completed' });
   });
 
+  it('may have more tools than a model is told of: it finds them', async () => {
+    const odd = { ...test, args: [fileURLToPath(new URL('../support/odd-mcp-server.mjs', import.meta.url))] };
+    await setUp({ odd, paper: test }, { AGENT_RUNTIME__MAX_TOOLS: '10' });
+    const session = await stack.client().sessions.create();
+    await ready(session, 'odd_fine');
+    await ready(session, 'paper_echo');
+    const toldOf = ({ body }: ProviderCall) =>
+      (body as { tools: Array<{ function: { name: string } }> }).tools.map(({ function: { name } }) => name);
+    const own = ['calculator', 'plan', 'switch_agent', 'read_result', 'find_tools'];
+    const run = session.send('go');
+    const first = await provider.next();
+    expect(toldOf(first)).toEqual(own);
+    await first.tools({ name: 'find_tools', args: { query: 'says again' } });
+    await first.finish('tool_calls');
+    const second = await provider.next();
+    expect(conversationOf(second).at(-1)?.content).toContain('- paper_echo: Says it again');
+    expect(toldOf(second)).toContain('paper_echo');
+    expect(toldOf(second).length).toBeLessThanOrEqual(10);
+    await second.tools({ name: 'paper_echo', args: { text: 'found' } });
+    await second.finish('tool_calls');
+    const third = await provider.next();
+    expect(conversationOf(third).at(-1)?.content).toMatch(/^\d+ found$/);
+    await third.finish();
+    await run.finished();
+  });
+
+  it('of the older transport work, named or found out; a wrong one beside them stops nothing, and is told of', async () => {
+    const old = await startSseServer();
+    try {
+      const file = await setUp(
+        {
+          'My Server': { type: 'sse', url: '${OLD_SERVER}' },
+          found: { serverUrl: old.url },
+          wrong: { type: 'sse', url: '${env:NOT_SET}' },
+        },
+        { AGENT_RUNTIME__MCP_VARIABLES: 'OLD_*', OLD_SERVER: old.url },
+      );
+      const session = await stack.client().sessions.create();
+      session.onApproval(() => ({ decision: 'allow' }));
+      await ready(session, 'My_Server_old');
+      await ready(session, 'found_old');
+      expect(await callTool(session, 'My_Server_old')).toBe('old, but fine');
+      const unusable = async () => (await listOf(session)).unusable;
+      expect(await unusable()).toEqual([{ server: 'wrong', reason: expect.stringContaining('${NOT_SET}') }]);
+      await writeFile(file, JSON.stringify({ servers: { found: { url: 7 }, paper: test } }));
+      await ready(session, 'paper_echo');
+      expect(await unusable()).toEqual([{ server: 'found', reason: expect.stringContaining('url: ') }]);
+      // An entry that has become wrong stays as it was.
+      expect(await callTool(session, 'found_old')).toBe('old, but fine');
+      expect(await namesOf(session)).not.toContain('My_Server_old');
+    } finally {
+      old.close();
+    }
+  });
+
   it('may be other services over HTTP, such as another agent-runtime, and change with the file', async () => {
     const other = await startStack();
     try {
@@ -215,8 +352,12 @@ describe('agent-runtime as an MCP server', () => {
       requestInit: { headers: { authorization: `Bearer ${key}`, connection: 'close' } },
     });
     await client.connect(transport as never);
-    const call = async (name: string, args: Record<string, unknown>) => {
-      const { content, isError } = await client.callTool({ name, arguments: args });
+    const call = async (name: string, args: Record<string, unknown>, onprogress?: (progress: Progress) => void) => {
+      const { content, isError } = await client.callTool(
+        { name, arguments: args },
+        undefined,
+        onprogress === undefined ? {} : { onprogress },
+      );
       const { text } = (content as Array<{ text: string }>)[0] as { text: string };
       return isError ? text : JSON.parse(text);
     };
@@ -230,6 +371,7 @@ describe('agent-runtime as an MCP server', () => {
       'start_session',
       'send_message',
       'read_answer',
+      'decide',
       'cancel',
     ]);
     const { session_id } = await call('start_session', { agent: 'ask' });
@@ -256,6 +398,54 @@ describe('agent-runtime as an MCP server', () => {
       answer: 'Yes.',
     });
     await later.client.close();
+  });
+
+  it('tells at once of a call that waits for approval, takes the decision, and says how far it is', async () => {
+    await setUp({ paper: { ...test, trustAnnotations: false } });
+    const { client, call } = await connect();
+    const { session_id } = await call('start_session', {});
+    await ready(await stack.client().sessions.get(session_id), 'paper_change');
+    const told: unknown[] = [];
+    const begun = performance.now();
+    const asked = call('send_message', { session_id, message: 'go' }, ({ message }) => told.push(message));
+    const first = await provider.next();
+    await first.text('I will.');
+    await first.tools({ name: 'paper_change', args: {} });
+    await first.finish('tool_calls');
+    const { input_id, ...waiting } = await asked;
+    expect(performance.now() - begun).toBeLessThan(20_000);
+    expect(waiting).toEqual({
+      status: 'waiting_for_approval',
+      answer: 'I will.',
+      approvals: [expect.objectContaining({ name: 'paper_change', arguments: {}, scopes: ['once', 'session'] })],
+      next: expect.stringContaining('decide'),
+    });
+    const [{ call_id }] = waiting.approvals;
+    // It is still open for whoever asks next.
+    expect(await call('read_answer', { session_id, input_id })).toMatchObject({ status: 'waiting_for_approval' });
+    const decision = { session_id, call_id, decision: 'reject', feedback: 'Not that one.' };
+    expect(await call('decide', decision)).toEqual({ status: 'resolved', replayed: false });
+    expect(await call('decide', { ...decision, decision: 'allow' })).toMatch(/^APPROVAL_ALREADY_RESOLVED/);
+    const reading = call('read_answer', { session_id, input_id }, ({ message }) => told.push(message));
+    const second = await provider.next();
+    expect(conversationOf(second).at(-1)?.content).toContain('Not that one.');
+    await second.tools({ name: 'paper_change', args: {} });
+    await second.finish('tool_calls');
+    const again = await reading;
+    const allow = { session_id, call_id: again.approvals[0].call_id, decision: 'allow', scope: 'session' };
+    await call('decide', allow);
+    const third = await provider.next();
+    expect(conversationOf(third).at(-1)?.content).toBe('changed');
+    // It is remembered: nobody is asked any more.
+    const rest = call('read_answer', { session_id, input_id }, ({ message }) => told.push(message));
+    await third.tools({ name: 'paper_change', args: {} });
+    await third.finish('tool_calls');
+    const fourth = await provider.next();
+    await fourth.text('Done.');
+    await fourth.finish();
+    expect(await rest).toEqual({ status: 'completed', answer: expect.stringContaining('Done.') });
+    expect(told).toContain('paper_change is called');
+    await client.close();
   });
 
   it('says how the answer ended, and what it does not know', async () => {

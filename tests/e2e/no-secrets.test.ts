@@ -348,13 +348,16 @@ it('MCP servers that repeat all they know: nothing of it is logged, and the mode
     await next.finish();
     await run.finished();
     await logged('the MCP server wrote to stderr');
-    for (const broken of [
-      `{"mcpServers": {"a": {"url": ${KEY}}}}`,
-      JSON.stringify({ mcpServers: { a: { [KEY]: 1 } }, [KEY]: 1 }),
-    ]) {
-      own.logs.splice(0, own.logs.length, ...own.logs.filter(({ msg }) => !msg.includes('the old one stays')));
+    for (const [broken, what] of [
+      [`{"mcpServers": {"a": {"url": ${KEY}}}}`, 'the old one stays'],
+      [JSON.stringify({ mcpServers: { a: { [KEY]: 1 } }, [KEY]: 1 }), 'an MCP server cannot be used'],
+      [
+        JSON.stringify({ mcpServers: { a: { command: 'false', [KEY]: 1 } } }),
+        'the server "a" has a field that is not known',
+      ],
+    ] as const) {
       writeFileSync(file, broken);
-      await logged('the old one stays');
+      await logged(what);
       none(JSON.stringify(own.logs), [...SECRETS, TOKEN, ...WORDS]);
     }
     none(JSON.stringify(own.logs), [...SECRETS, TOKEN, ...WORDS]);

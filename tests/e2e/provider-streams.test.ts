@@ -122,10 +122,17 @@ function said(file: string, field: 'content' | 'reasoning_content'): string {
     .map((line) => JSON.parse(line).choices[0]?.delta?.[field] ?? '')
     .join('');
 }
-const usage = (inputTokens: number, outputTokens: number, cachedTokens = 0, reasoningTokens = 0) => ({
+const usage = (
+  inputTokens: number,
+  outputTokens: number,
+  cachedTokens = 0,
+  reasoningTokens = 0,
+  cacheWriteTokens = 0,
+) => ({
   inputTokens,
   outputTokens,
   cachedTokens,
+  cacheWriteTokens,
   reasoningTokens,
 });
 
@@ -313,9 +320,9 @@ describe('oddities', () => {
       }),
       { type: 'message_stop' },
     );
-    expect((await collect('anthropic')).usage).toEqual(usage(15, 7, 3));
+    expect((await collect('anthropic')).usage).toEqual(usage(15, 7, 3, 0, 2));
     answer = anthropic(start, stop('end_turn'), { type: 'message_stop' });
-    expect((await collect('anthropic')).usage).toEqual(usage(15, 7, 3));
+    expect((await collect('anthropic')).usage).toEqual(usage(15, 7, 3, 0, 2));
   });
 
   it('Anthropic: calls are numbered among themselves where text stands between them', async () => {

@@ -133,6 +133,8 @@ it('a request without a body may say that it is JSON', async () => {
       status: 200,
       body: { status: 'already_finished' },
     });
+  const made = { status: 201, body: { replayed: false } };
+  expect(await ask('POST', '/sessions', 'application/json')).toMatchObject(made);
   expect(await ask('POST', '/sessions/bodiless/inputs', 'application/json')).toMatchObject({
     status: 400,
     body: { error: { code: 'VALIDATION' } },

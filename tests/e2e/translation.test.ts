@@ -324,7 +324,7 @@ describe("OpenAI's client, Anthropic's wire behind it", () => {
       prompt_tokens: 15,
       completion_tokens: 20,
       total_tokens: 35,
-      prompt_tokens_details: { cached_tokens: 3 },
+      prompt_tokens_details: { cached_tokens: 3, cache_write_tokens: 2 },
       completion_tokens_details: { reasoning_tokens: 9 },
     });
     const streamed: object[] = [];

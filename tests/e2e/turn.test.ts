@@ -67,6 +67,7 @@ it('shows events in the order of PROTOCOL.md, with numbers that never decrease',
   expect(events.map(({ type }) => type)).toEqual([
     'session.updated',
     'input.accepted',
+    'session.updated',
     'session.state',
     'input.delivered',
     'run.started',

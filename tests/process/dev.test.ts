@@ -54,6 +54,17 @@ it('restarts the service whose source was saved, and keeps the others up', async
   expect(starts()).toEqual([...before, 'gateway']);
 });
 
+it('restarts nothing for a test', async () => {
+  const before = starts();
+  for (const path of ['gateway/src/forward.test.ts', 'gateway/src/router.test-d.ts', 'protocol/src/glob.test.ts'])
+    await edit(`packages/${path}`, (text) => `${text}\n// saved\n`);
+  // A save that counts comes after those: what they had started would be there before it.
+  const mark = dev.lines.length;
+  await edit('packages/gateway/src/forward.ts', (text) => `${text}\n// saved\n`);
+  await dev.line(/gateway listens/, mark);
+  expect(starts()).toEqual([...before, 'gateway']);
+});
+
 it('shows a syntax error, keeps the service up, and heals on the next save', async () => {
   const mark = dev.lines.length;
   let whole = '';

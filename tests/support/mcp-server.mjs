@@ -38,5 +38,30 @@ server.registerTool('grow', { description: 'Gets another tool', annotations: { r
   server.registerTool('grown', { annotations: { readOnlyHint: true } }, () => text('grown'));
   return text('done');
 });
+server.registerTool(
+  'report',
+  {
+    description: 'Says how far it is, so many times',
+    inputSchema: { times: z.number(), every: z.number() },
+    annotations: { readOnlyHint: true },
+  },
+  async ({ times, every }, { _meta, sendNotification }) => {
+    for (let progress = 1; progress <= times; progress++) {
+      await new Promise((resolve) => setTimeout(resolve, every));
+      const params = { progressToken: _meta?.progressToken, progress, total: times, message: `part ${progress}` };
+      await sendNotification({ method: 'notifications/progress', params });
+    }
+    return text('reported');
+  },
+);
+const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
+server.registerTool('paint', { description: 'Paints', annotations: { readOnlyHint: true } }, () => ({
+  content: [
+    { type: 'text', text: 'look:' },
+    { type: 'image', mimeType: 'image/png', data: png },
+    { type: 'resource', resource: { uri: 'paint:brush', mimeType: 'text/plain', text: 'with a brush' } },
+  ],
+  structuredContent: { colours: 2 },
+}));
 server.registerTool('change', { description: 'Changes something' }, () => text('changed'));
 await server.connect(new StdioServerTransport());

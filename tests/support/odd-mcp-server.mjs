@@ -21,6 +21,8 @@ const tools = [
   { name: 'nowhere', inputSchema: object({ a: { $ref: '#/$defs/none' } }) },
   { name: 'large', inputSchema: object({ a: { description: 'x'.repeat(70_000) } }) },
   { name: 'slow', inputSchema: object({ a: { type: 'string', pattern: '^(a+)+$' } }) },
+  { name: 'dotted.name', inputSchema: object() },
+  { name: `path/${'long'.repeat(15)}`, inputSchema: object() },
   { name: 'answers', inputSchema: object(), outputSchema: doubling(40) },
   { name: 'misdescribed', inputSchema: object(), outputSchema: object({ x: { type: 'strng' } }) },
   ...Array.from({ length: 150 }, (_, index) => ({ name: `more${index}`, inputSchema: object() })),

@@ -31,6 +31,8 @@ export interface Stack {
   logs: LogLine[];
   /** Stops agent-runtime and starts another on the same database and port, after what is to be done in between. */
   restartRuntime(between?: () => Promise<void>): Promise<void>;
+  /** Stops gateway and starts another on the same port. */
+  restartGateway(): Promise<void>;
   /** Stops llm-proxy and starts another on the same port. */
   restartLlmProxy(): Promise<void>;
   close(): Promise<void>;
@@ -40,6 +42,8 @@ export interface StackOptions {
   /** The base URL of an OpenAI-like provider. */
   providerUrl?: string;
   variables?: Record<string, string>;
+  /** How long agent-runtime waits for a client that was cut off. */
+  graceMs?: number;
   /** Keeps what the services log, at every level. Default: nothing is logged. */
   logs?: boolean;
 }
@@ -92,13 +96,16 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         AGENT_RUNTIME__LLM_PROXY_URL: llmProxy.url,
       }),
       logOf('agent-runtime'),
+      { graceMs: options.graceMs },
     );
   const runtime = await startRuntime(0);
   const back = await startCuttableProxy(runtime.url);
-  const gateway = await startGateway(
-    loadGatewayEnv({ ...variables, GATEWAY__AGENT_RUNTIME_URL: back.url }),
-    logOf('gateway'),
-  );
+  const startDoor = (port: number) =>
+    startGateway(
+      loadGatewayEnv({ ...variables, GATEWAY__PORT: String(port), GATEWAY__AGENT_RUNTIME_URL: back.url }),
+      logOf('gateway'),
+    );
+  const gateway = await startDoor(0);
   const front = await startCuttableProxy(gateway.url);
   const clients: Client[] = [];
   const stack: Stack = {
@@ -120,6 +127,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       await between?.();
       stack.runtime = await startRuntime(port);
     },
+    async restartGateway() {
+      const { port } = stack.gateway;
+      await stack.gateway.close();
+      stack.gateway = await startDoor(port);
+    },
     async restartLlmProxy() {
       const { port } = stack.llmProxy;
       await stack.llmProxy.close();
@@ -128,7 +140,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     async close() {
       for (const client of clients) client.close();
       await front.close();
-      await gateway.close();
+      await stack.gateway.close();
       await back.close();
       await stack.runtime.close();
       await stack.llmProxy.close();

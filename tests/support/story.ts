@@ -1,6 +1,6 @@
 import { afterEach, beforeEach } from 'vitest';
 import { type FakeProvider, startFakeProvider } from './fake-provider.ts';
-import { type Stack, startStack } from './stack.ts';
+import { type Stack, type StackOptions, startStack } from './stack.ts';
 
 /** What each test of a file has to itself. */
 export interface Story {
@@ -11,11 +11,11 @@ export interface Story {
 }
 
 /** Gives each test of the file a new provider and a new stack, and closes them after it. */
-export function useStory(): Story {
+export function useStory(options: StackOptions = {}): Story {
   const story = {} as Story;
   beforeEach(async () => {
     story.provider = await startFakeProvider();
-    story.stack = await startStack({ providerUrl: story.provider.url });
+    story.stack = await startStack({ providerUrl: story.provider.url, ...options });
   });
   afterEach(async () => {
     await story.stack.close();

@@ -23,6 +23,9 @@ const databaseUrl = z
 
 const count = z.coerce.number('must be a number').int('must be a whole number').min(1, 'must be at least 1');
 
+/** Variables that any program of the person's is given. */
+const ALWAYS_KNOWN = ['HOME', 'USER', 'PATH', 'LANG', 'TMPDIR', 'USERPROFILE', 'APPDATA', 'LOCALAPPDATA', 'TEMP'];
+
 const shape = {
   ...commonSettings({ prefix: PREFIX, port: 8001 }),
   LLM_PROXY_URL: httpUrl.default('http://127.0.0.1:8002').describe('The address of llm-proxy.'),
@@ -57,6 +60,18 @@ const shape = {
     description:
       'A file with MCP servers, as other clients of MCP have it: `{"mcpServers": {…}}`. It is read again on each save.',
   }),
+  MCP_VARIABLES: z
+    .string()
+    .default('')
+    .meta({
+      title: 'names, separated by commas; `*` at the end stands for any ending',
+      description: `The variables of the environment that the file of MCP servers may use as \`\${NAME}\`, beside ${ALWAYS_KNOWN.join(', ')}.`,
+    }),
+  MAX_TOOLS: count
+    .default(100)
+    .describe(
+      'How many tools the model is told of. Where there are more, it has to find those of MCP servers, with `find_tools`.',
+    ),
   MAX_STEPS: count.default(50).describe('How many calls of the model one run may make.'),
   STEP_RETRIES: z.coerce
     .number('must be a number')
@@ -92,6 +107,11 @@ const shape = {
     .min(1, 'must be at least 1')
     .default(24 * 3_600_000)
     .describe('How long an approval waits for a person.'),
+  CLIENT_TIMEOUT_MS: milliseconds
+    .default(10_000)
+    .describe(
+      'How long a call waits for a client that has its tool, while none is connected. Then the model is told; a day: `86400000`.',
+    ),
   CONTEXT_WINDOW: count.min(1_000, 'must be at least 1000').default(128_000).meta({
     title: 'tokens',
     description: 'What the model can be told at once. Over four fifths of it the conversation is compacted.',
@@ -118,6 +138,7 @@ export function loadEnv(variables: Variables, cwd = process.cwd()) {
         DATABASE_URL: resolveFileUrl(loaded.DATABASE_URL, home),
         AGENTS_DIR: path(loaded.AGENTS_DIR),
         MCP_CONFIG: path(loaded.MCP_CONFIG),
+        mcpVariables: pickVariables(variables, [...ALWAYS_KNOWN, ...loaded.MCP_VARIABLES.split(',')]),
       };
     },
     ({ HOST, INTERNAL_API_KEY, LLM_PROXY_API_KEY }) =>
@@ -129,6 +150,19 @@ export function loadEnv(variables: Variables, cwd = process.cwd()) {
       }),
   );
   return { ...settings, unknown: unknownSettings(variables, PREFIX, shape) };
+}
+
+/** Returns the variables of these names; one that ends with `*` stands for all that begin so. Never returns a setting of the services. */
+function pickVariables(variables: Variables, names: string[]): Record<string, string> {
+  const wanted = names.map((name) => name.trim()).filter((name) => name !== '');
+  const isWanted = (name: string) =>
+    !/^(AGENT_RUNTIME|LLM_PROXY|GATEWAY)__/.test(name) &&
+    wanted.some((each) => (each.endsWith('*') ? name.startsWith(each.slice(0, -1)) : name === each));
+  return Object.fromEntries(
+    Object.entries(variables).flatMap(([name, value]) =>
+      value !== undefined && isWanted(name) ? [[name, value]] : [],
+    ),
+  );
 }
 
 /** Loads `DATABASE_URL` alone: migrating needs no keys. Throws `SettingsError`. */

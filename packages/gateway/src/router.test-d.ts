@@ -2,6 +2,7 @@ import type {
   AgentList,
   Approval,
   Attachment,
+  Environment,
   Input,
   InputSent,
   Item,
@@ -11,6 +12,7 @@ import type {
   Session,
   SessionEvent,
   SessionTool,
+  UnusableTool,
   UsageReport,
 } from '@codelab/protocol';
 import type { inferRouterInputs, inferRouterOutputs } from '@trpc/server';
@@ -29,11 +31,14 @@ expectTypeOf<Inputs['session']['create']>().toEqualTypeOf<{
   model?: Maybe<string>;
   project?: Maybe<string>;
   metadata?: Maybe<Record<string, string>>;
+  environment?: Maybe<Environment>;
   requestId?: Maybe<string>;
 }>();
 expectTypeOf<Inputs['session']['list']>().toEqualTypeOf<{
   cursor?: Maybe<string>;
   limit?: Maybe<number>;
+  search?: Maybe<string>;
+  project?: Maybe<string>;
   requestId?: Maybe<string>;
 }>();
 expectTypeOf<Inputs['session']['events']>().toEqualTypeOf<{
@@ -41,6 +46,7 @@ expectTypeOf<Inputs['session']['events']>().toEqualTypeOf<{
   lastEventId?: Maybe<string | null>;
   from?: Maybe<'now' | 'start'>;
   inputId?: Maybe<string>;
+  clientId?: Maybe<string>;
   requestId?: Maybe<string>;
 }>();
 expectTypeOf<Inputs['input']['send']>().toEqualTypeOf<{
@@ -88,7 +94,7 @@ expectTypeOf<InputSent>().toEqualTypeOf<{
 expectTypeOf<Outputs['input']['get']>().toEqualTypeOf<Input>();
 expectTypeOf<Outputs['run']['get']>().toEqualTypeOf<Run>();
 expectTypeOf<Outputs['run']['cancel']>().toEqualTypeOf<{ status: 'cancelling' | 'already_finished' }>();
-expectTypeOf<Outputs['tool']['list']>().toEqualTypeOf<{ tools: SessionTool[] }>();
+expectTypeOf<Outputs['tool']['list']>().toEqualTypeOf<{ tools: SessionTool[]; unusable?: UnusableTool[] }>();
 expectTypeOf<Outputs['approval']['list']>().toEqualTypeOf<{ approvals: Approval[] }>();
 expectTypeOf<Outputs['agent']['list']>().toEqualTypeOf<AgentList>();
 expectTypeOf<Outputs['model']['list']>().toEqualTypeOf<ModelList>();

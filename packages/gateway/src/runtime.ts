@@ -44,7 +44,7 @@ export function createRuntime({ url, key, log }: RuntimeOptions): Runtime {
 
   return {
     call: rpc.callByName,
-    async *events({ sessionId, from, inputId, ...input }, { requestId, lifecycle, backpressure }, signal) {
+    async *events({ sessionId, from, inputId, clientId, ...input }, { requestId, lifecycle, backpressure }, signal) {
       let lastEventId = input.lastEventId;
       let isIdle = false;
       const stop = new AbortController();
@@ -58,7 +58,7 @@ export function createRuntime({ url, key, log }: RuntimeOptions): Runtime {
         while (!stop.signal.aborted) {
           const events = rpc.stream<{ id: string; data: SessionEvent }>(
             (trpc, observer) =>
-              trpc.session.events.subscribe({ sessionId, lastEventId, from, inputId, requestId }, observer),
+              trpc.session.events.subscribe({ sessionId, lastEventId, from, inputId, clientId, requestId }, observer),
             {
               signal: stop.signal,
               size: ({ data }) => waitingBytes(data),

@@ -3,6 +3,7 @@ import {
   createLogger,
   createMetrics,
   type Logger,
+  openApiRoute,
   type RunningService,
   requireKey,
   serve,
@@ -13,13 +14,14 @@ import { createRedisCounters } from './access/redis-counters.ts';
 import { createVirtualKeys, type VirtualKeys } from './access/virtual-keys.ts';
 import { anthropicRoutes } from './api/anthropic.ts';
 import { openAiRoutes } from './api/openai.ts';
+import { createDocument } from './api/openapi.ts';
 import { createRouter } from './api/router.ts';
 import { createBreakers } from './completion/circuit-breaker.ts';
 import { createCompletionMetrics } from './completion/completion-metrics.ts';
 import { createResponseCache, type ResponseCache } from './completion/response-cache.ts';
 import type { CompletionServices } from './completion/stream-completion.ts';
 import type { Config } from './config/config.ts';
-import { findConfigFile, followConfigFile } from './config/config-file.ts';
+import { configFiles, followConfigFile } from './config/config-file.ts';
 import type { Env } from './env.ts';
 import { createHttpClient, type HttpClient } from './http-client/http-client.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
@@ -81,7 +83,7 @@ export async function startLlmProxy(
   const counters =
     env.REDIS_URL === undefined ? memory : createRedisCounters({ url: env.REDIS_URL, fallback: memory, log });
   let current: Configured;
-  const configFile = followConfigFile(findConfigFile(env.CONFIG), log, (config) => {
+  const configFile = followConfigFile(configFiles(env.CONFIG), log, (config) => {
     current = configure(config, { env, httpClient, counters, clock, log });
   });
 
@@ -118,7 +120,7 @@ export async function startLlmProxy(
     refusalOf: (credentials) => current.keys.refusalOf(credentials),
     usage: (caller) => current.keys.usage(caller),
   };
-  const router = createRouter({ services, keys });
+  const router = createRouter({ services, keys, promptCacheTtl: env.PROMPT_CACHE_TTL });
   const requireInternal = requireKey(env.INTERNAL_API_KEY, 'LLM_PROXY__INTERNAL_API_KEY');
   const authorize = (credentials: Credentials) =>
     keys.find(credentials) === undefined ? keys.refusalOf(credentials) : undefined;
@@ -145,6 +147,7 @@ export async function startLlmProxy(
       };
       app.register(openAiRoutes(endpoint));
       app.register(anthropicRoutes(endpoint));
+      app.register(openApiRoute(createDocument(env.VERSION)));
     },
   });
   return {

@@ -31,13 +31,19 @@ const shape = {
   OLLAMA_API_KEY: headerValue.optional().describe('A key for Ollama, where it asks for one.'),
   OLLAMA_BASE_URL: httpUrl.optional().meta({
     description: 'The address of Ollama.',
-    fallback: 'port 11434 of this machine, where something answers',
+    fallback: 'what answers at `LLM_PROXY__OLLAMA_DISCOVERY_URL`',
   }),
+  OLLAMA_DISCOVERY_URL: httpUrl
+    .default('http://127.0.0.1:11434')
+    .describe('Where Ollama is looked for. In docker compose it is the container `ollama`.'),
   LITELLM_API_KEY: headerValue.optional().describe('A key for LiteLLM, where it asks for one.'),
   LITELLM_BASE_URL: httpUrl.optional().meta({
     description: 'The address of LiteLLM.',
-    fallback: 'port 4000 of this machine, where something answers',
+    fallback: 'what answers at `LLM_PROXY__LITELLM_DISCOVERY_URL`',
   }),
+  LITELLM_DISCOVERY_URL: httpUrl
+    .default('http://127.0.0.1:4000')
+    .describe('Where LiteLLM is looked for. In docker compose it is the container `litellm-proxy`.'),
   MAX_BODY_BYTES: z.coerce
     .number('must be a number of bytes')
     .int('must be a whole number of bytes')
@@ -52,9 +58,15 @@ const shape = {
   CONFIG: z.string().optional().meta({
     title: 'path',
     description:
-      'A file with more providers, aliases, fallbacks, keys with limits, prices: see `llm-proxy.config.example.yaml`. It is read again on each save.',
+      'A file with more providers, aliases, fallbacks, keys with limits, prices: see `llm-proxy.config.example.yaml`. It is read again on each save; one of the default name may be made later.',
     fallback: '`llm-proxy.config.yaml`, where there is one',
   }),
+  PROMPT_CACHE_TTL: z
+    .enum(['5m', '1h'], 'must be 5m or 1h')
+    .default('5m')
+    .describe(
+      'How long Anthropic keeps what a session has said in its cache without a request: `1h` costs more to write, and outlasts a long build.',
+    ),
   MAX_RETRIES: z.coerce
     .number('must be a number')
     .int('must be a whole number')

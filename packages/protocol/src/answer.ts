@@ -2,7 +2,7 @@ import type { NewSessionEvent } from './event.ts';
 
 /** Follows the answer to one input through the mended events of its session. */
 export interface Answer {
-  /** Returns true for an event of the answer, whose last is `run.finished`, or `input.cancelled` where no run got the input. */
+  /** Returns true for an event of the run that answers, whose last is `run.finished`, or `input.cancelled` where no run got the input. */
   push(event: NewSessionEvent): boolean;
   /** The run that answers: set by `input.delivered`, or by who knows it earlier. */
   runId: string | undefined;
@@ -13,6 +13,8 @@ export interface Answer {
 export function createAnswer(inputId: string): Answer {
   /** The items of the run, in their order. Only messages say something. */
   const items = new Map<string, { isSaid: boolean; text: string }>();
+  /** The calls of the run. */
+  const calls = new Set<string>();
   const answer: Answer = {
     runId: undefined,
     push(event) {
@@ -27,6 +29,7 @@ export function createAnswer(inputId: string): Answer {
         case 'item.completed': {
           const { itemId, kind, text, runId } = event.item;
           if (runId !== answer.runId) return false;
+          if (kind === 'tool_call') calls.add(itemId);
           items.set(itemId, {
             isSaid: kind === 'assistant_message',
             text: event.type === 'item.completed' ? text : '',
@@ -40,11 +43,29 @@ export function createAnswer(inputId: string): Answer {
         }
         case 'item.discarded':
           return items.delete(event.itemId);
+        case 'approval.requested': {
+          const { callId, runId } = event.approval;
+          if (runId !== answer.runId) return false;
+          calls.add(callId);
+          return true;
+        }
+        case 'approval.resolved':
+        case 'tool.progress':
+        case 'tool.finished':
+          return calls.has(event.callId);
+        case 'tool.requested':
+          if (event.runId !== answer.runId) return false;
+          calls.add(event.callId);
+          return true;
+        // A session has one run at a time.
+        case 'agent.switched':
+          return answer.runId !== undefined;
         case 'run.started':
         case 'run.finished':
         case 'step.started':
         case 'step.finished':
-          return event.runId === answer.runId;
+        case 'session.state':
+          return answer.runId !== undefined && event.runId === answer.runId;
         default:
           return false;
       }

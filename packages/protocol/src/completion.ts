@@ -23,6 +23,14 @@ export const ThinkingBlock = z.discriminatedUnion('type', [
 ]);
 export type ThinkingBlock = z.infer<typeof ThinkingBlock>;
 
+const signedBy = { signed_by: z.string().optional() };
+/** A block with the route that signed it, `provider/model`: other routes are not given it. One without goes to every route. */
+const GivenBack = z.discriminatedUnion('type', [
+  ThinkingBlock.options[0].extend(signedBy),
+  ThinkingBlock.options[1].extend(signedBy),
+]);
+export type SignedThinkingBlock = z.infer<typeof GivenBack>;
+
 const Message = z.discriminatedUnion(
   'role',
   [
@@ -33,7 +41,7 @@ const Message = z.discriminatedUnion(
       content: MessageContent.nullish(),
       tool_calls: z.array(ToolCall).nullish(),
       /** The `thinking` chunks of this answer: models of Anthropic's wire want them back before their tool calls. */
-      thinking_blocks: z.array(ThinkingBlock).nullish(),
+      thinking_blocks: z.array(GivenBack).nullish(),
     }),
     z.looseObject({ role: z.literal('tool'), content: MessageContent, tool_call_id: z.string() }),
   ],
@@ -73,7 +81,11 @@ export const CompletionChunk = z.discriminatedUnion('type', [
   z.object({ type: z.literal('text'), text: z.string() }),
   z.object({ type: z.literal('reasoning'), text: z.string() }),
   /** A whole block, after the `reasoning` that it is made of. */
-  z.object({ type: z.literal('thinking'), block: ThinkingBlock }),
+  z.object({
+    type: z.literal('thinking'),
+    block: ThinkingBlock,
+    signedBy: z.string().optional().describe('`provider/model`: to be given back as `signed_by`.'),
+  }),
   z.object({
     type: z.literal('tool_call'),
     index: z.int().nonnegative(),

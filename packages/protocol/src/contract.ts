@@ -47,7 +47,7 @@ const session = {
     rest: [{ method: 'GET', path: '/api/v1/sessions/{sessionId}' }],
   }),
   list: query({
-    summary: 'List sessions, newest first',
+    summary: 'List sessions, the one used last first',
     input: SessionList,
     output: SessionPage,
     rest: [{ method: 'GET', path: '/api/v1/sessions' }],
@@ -152,11 +152,11 @@ const tool = {
   }),
   result: mutation({
     summary: 'Give the result of a tool call',
-    notes: 'Either `result` or `error`.',
+    notes: 'Either `result` or `error`. With `decides` it is also the decision that the call waits for.',
     input: ToolResult,
     output: ResultTaken,
     errors: ['NOT_FOUND', 'TOOL_CALL_FINISHED'],
-    rest: [{ method: 'POST', path: '/api/v1/sessions/{sessionId}/calls/{callId}/result' }],
+    rest: [{ method: 'POST', path: '/api/v1/sessions/{sessionId}/calls/{callId}/result', without: ['decides'] }],
   }),
   progress: mutation({
     summary: 'Say how far a tool call is',

@@ -16,6 +16,7 @@ export {
   type CompletionMessage,
   CompletionRequest,
   FinishReason,
+  type SignedThinkingBlock,
   ThinkingBlock,
 } from './completion.ts';
 export { contract } from './contract.ts';
@@ -31,7 +32,7 @@ export {
 export { type NewSessionEvent, SessionEvent, type TrackedEvent } from './event.ts';
 export { eventBytes, itemBytes, waitingBytes } from './event-size.ts';
 export { compileGlob, escapeGlob, type GlobWork, MAX_GLOB_LENGTH } from './glob.ts';
-export { AgentName, InputId, RequestId, SessionId } from './ids.ts';
+export { AgentName, CallId, InputId, RequestId, SessionId } from './ids.ts';
 export { Attachment, Content, Input, InputRef, InputSend, type InputSent } from './input.ts';
 export { Item, type ItemKind, type ItemPage, PlanEntry } from './item.ts';
 export { MAX_VALUE_DEPTH } from './json-depth.ts';
@@ -39,6 +40,7 @@ export {
   LegacyClientFrame,
   LegacyErrorFrame,
   LegacyTokenFrame,
+  type LegacyWaitingFrame,
   MessageAnswer,
   MessageBody,
   MessageStreamBody,
@@ -51,7 +53,9 @@ export {
   type LegacyFrames,
   type LegacyToolFrame,
   toErrorFrame,
+  toSwitchedFrame,
 } from './legacy-frames.ts';
+export { createLegacyWaits } from './legacy-waits.ts';
 export { createEventMender, type History, mendEvents } from './mend-events.ts';
 export { mergeDeltas } from './merge-deltas.ts';
 export { Model, type ModelList } from './model.ts';
@@ -82,6 +86,8 @@ export { compileRuleGlob, isFromTop } from './rule-globs.ts';
 export { Run, RunCancel, RunRef, Usage, UsageGet, type UsageReport } from './run.ts';
 export { eventSchemas, schemas } from './schemas.ts';
 export {
+  Environment,
+  MAX_INSTRUCTIONS,
   ModelName,
   Session,
   SessionCreate,
@@ -106,6 +112,7 @@ export {
   ToolAnnounce,
   type ToolCallInfo,
   type ToolKind,
+  type ToolList,
   type ToolOutcome,
   ToolProgress,
   ToolResult,
@@ -113,6 +120,7 @@ export {
   ToolSpec,
   type ToolTarget,
   toolBytes,
+  type UnusableTool,
 } from './tool.ts';
 export { sendAtOnce } from './trpc/flush-trpc-batch.ts';
 export { fromRpcError, type RpcStreamOptions, readRpcStream, type StreamObserver } from './trpc/rpc-stream.ts';

@@ -24,6 +24,11 @@ export function toErrorFrame(error: CodelabError, requestId: string): LegacyErro
   return { type: 'error', content: message, ...rest };
 }
 
+export function toSwitchedFrame({ from, to, reason }: { from: string; to: string; reason: string }): LegacyAgentFrame {
+  const content = from === to ? `${to} answers already.` : `${to} goes on in place of ${from}.`;
+  return { type: 'agent_switched', from_agent: from, to_agent: to, reason, content };
+}
+
 /** The most runs that are known to be over. */
 const MAX_OVER = 1_000;
 
@@ -170,11 +175,8 @@ export function createLegacyToolFrames(): LegacyToolFrames {
           told.delete(event.callId);
           deciding.delete(event.callId);
           return [];
-        case 'agent.switched': {
-          const { from, to, reason } = event;
-          const content = `${to} goes on in place of ${from}.`;
-          return [{ type: 'agent_switched', from_agent: from, to_agent: to, reason, content }];
-        }
+        case 'agent.switched':
+          return [toSwitchedFrame(event)];
         default:
           return [];
       }

@@ -5,12 +5,20 @@ import { JsonObject } from './json-object.ts';
 import { RunEnd, Usage } from './run.ts';
 import { WireError } from './wire-error.ts';
 
+const Role = z.literal('user', {
+  error: ({ input }) => `role must be "user": messages of ${named(input)} are not taken`,
+});
+
+function named(role: unknown): string {
+  return typeof role === 'string' ? `"${role.slice(0, 40)}"` : 'another role';
+}
+
 /** The two documented bodies of `POST /agent/message/stream`. PROTOCOL.md §8. */
 export const MessageStreamBody = z
   .object({
     session_id: SessionId,
     type: z.literal('user_message', "type must be 'user_message'").optional(),
-    role: z.literal('user', "role must be 'user'").optional(),
+    role: Role.optional(),
     content: Content,
     message_id: z.string().min(1).max(128).optional(),
   })
@@ -40,7 +48,7 @@ export const LegacyClientFrame = z.discriminatedUnion(
     z.object({
       type: z.literal('user_message'),
       content: Content,
-      role: z.string().optional(),
+      role: Role.optional(),
       message_id: z.string().min(1).max(128).optional(),
       /** Names the message over connections: the same one again is the same message. */
       input_id: InputId.optional(),
@@ -105,6 +113,17 @@ export interface LegacyToolCallFrame {
   requires_approval: boolean;
   /** The place where it runs, if that is not the IDE: then only a decision is wanted. */
   target?: 'server' | 'mcp';
+}
+
+/** Says that a message waits until a person has decided. Older clients pass over a type that they don't know. */
+export interface LegacyWaitingFrame {
+  type: 'waiting';
+  content: string;
+  /** The call that waits for a decision. */
+  call_id: string;
+  tool_name: string;
+  /** The name that this connection has given to the message, if it has. */
+  message_id?: string;
 }
 
 export interface LegacyAgentFrame {

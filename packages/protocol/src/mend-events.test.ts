@@ -4,7 +4,7 @@ import type { NewSessionEvent, SessionEvent } from './event.ts';
 import type { Item } from './item.ts';
 import { createEventMender, type History, mendEvents } from './mend-events.ts';
 
-const usage = { inputTokens: 0, outputTokens: 0, cachedTokens: 0, reasoningTokens: 0 };
+const usage = { inputTokens: 0, outputTokens: 0, cachedTokens: 0, cacheWriteTokens: 0, reasoningTokens: 0 };
 const PAGE = 3;
 
 /** The state of a session after one of its events. */

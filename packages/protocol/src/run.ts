@@ -7,10 +7,14 @@ export const Usage = z
   .object({
     inputTokens: z.int().nonnegative(),
     outputTokens: z.int().nonnegative(),
-    cachedTokens: z.int().nonnegative(),
-    reasoningTokens: z.int().nonnegative(),
+    cachedTokens: z.int().nonnegative().describe("Read from the provider's cache; part of `inputTokens`."),
+    cacheWriteTokens: z
+      .int()
+      .nonnegative()
+      .describe("Written to the provider's cache; part of `inputTokens`. The rest of those is fresh."),
+    reasoningTokens: z.int().nonnegative().describe('Part of `outputTokens`.'),
   })
-  .describe('Tokens. `cachedTokens` are part of `inputTokens`, `reasoningTokens` of `outputTokens`.');
+  .describe('Tokens.');
 export type Usage = z.infer<typeof Usage>;
 
 const RunStatus = z.enum(['running', 'completed', 'cancelled', 'failed', 'limit']);

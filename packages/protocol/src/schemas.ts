@@ -15,7 +15,7 @@ import { JsonValue } from './json-value.ts';
 import { LegacyErrorFrame, LegacyTokenFrame, MessageAnswer } from './legacy.ts';
 import { Model, ModelList } from './model.ts';
 import { Run, RunCancelled, RunEnd, Usage, UsageReport } from './run.ts';
-import { Deleted, Session, SessionCreate, SessionMade, SessionPage } from './session.ts';
+import { Deleted, Environment, Session, SessionCreate, SessionMade, SessionPage } from './session.ts';
 import {
   ApprovalOutcome,
   ProgressTaken,
@@ -30,6 +30,7 @@ import {
   ToolSpec,
   ToolsAnnounced,
   ToolTarget,
+  UnusableTool,
 } from './tool.ts';
 import { WireError } from './wire-error.ts';
 
@@ -37,6 +38,7 @@ import { WireError } from './wire-error.ts';
 export const schemas = {
   Session,
   SessionCreate,
+  Environment,
   Usage,
   ToolKind,
   ToolOutcome,
@@ -69,6 +71,7 @@ export const schemas = {
   InputCancelled,
   RunCancelled,
   ToolsAnnounced,
+  UnusableTool,
   ToolList,
   ResultTaken,
   ProgressTaken,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { AgentName, InputId, ItemId, RequestId, RunId, SessionId } from './ids.ts';
+import { AgentName, ClientId, InputId, ItemId, RequestId, RunId, SessionId } from './ids.ts';
 import { isPlainObject } from './plain-json.ts';
 
 /** Fields that every procedure's input may have besides its own. */
@@ -38,7 +38,7 @@ const Project = z.string().max(500, 'project must have at most 500 characters');
 export const Session = z
   .object({
     sessionId: SessionId,
-    title: Title.describe('Empty until somebody names it.'),
+    title: Title.describe('The beginning of its first message until somebody names it; empty before that.'),
     agent: AgentName.describe('The agent that answers.'),
     model: ModelName.describe("`provider/model`, or `default`: the agent's, else the service's."),
     project: Project.describe('The project: its sessions share remembered rules.'),
@@ -48,18 +48,40 @@ export const Session = z
       .optional()
       .describe('Of a fork: its origin.'),
     createdAt: z.date(),
-    updatedAt: z.date(),
+    updatedAt: z.date().describe('The last use: a message, or a change.'),
   })
   .describe('One conversation.');
 export type Session = z.infer<typeof Session>;
 
-/** The agent's state (`waiting`: for a person's decision), and the number of inputs that wait behind it. */
+/** The agent's state (`waiting`: for a person's decision, or a client), and the number of inputs that wait behind it. */
 export const SessionState = z.object({
-  state: z.enum(['idle', 'running', 'waiting']).describe("`waiting`: for a person's decision."),
+  state: z
+    .enum(['idle', 'running', 'waiting'])
+    .describe("`waiting`: for a person's decision, or for a client that has the tool."),
   runId: RunId.optional(),
   queued: z.int().nonnegative().describe('The number of messages that wait behind the active run.'),
 });
 export type SessionState = z.infer<typeof SessionState>;
+
+/** The instructions of a folder for agents, in UTF-16 code units. */
+export const MAX_INSTRUCTIONS = 32 * 1024;
+
+export const Environment = z
+  .object({
+    folder: z.string().max(1000).describe("The workspace's folder."),
+    system: z.string().max(200).describe('The operating system.'),
+    date: z.string().max(40).describe('The day, such as `2026-11-28`.'),
+    git: z
+      .object({ branch: z.string().max(250), isDirty: z.boolean().describe('True with uncommitted changes.') })
+      .optional(),
+    instructions: z
+      .string()
+      .max(MAX_INSTRUCTIONS, 'instructions must have at most 32,768 characters')
+      .optional()
+      .describe("The folder's `AGENTS.md`."),
+  })
+  .describe('The place where a client works, for the model. It has no secrets.');
+export type Environment = z.infer<typeof Environment>;
 
 export const SessionCreate = z.object({
   sessionId: SessionId.optional().describe(
@@ -72,6 +94,7 @@ export const SessionCreate = z.object({
     "The workspace's folder, or a repository's name. Sessions of one project share remembered rules.",
   ),
   metadata: Metadata.optional(),
+  environment: Environment.optional().describe('It stays as it was when the session was created.'),
 });
 export type SessionCreate = z.infer<typeof SessionCreate>;
 
@@ -83,8 +106,8 @@ export const SessionMade = z.object({
 });
 
 export const SessionPage = z.object({
-  sessions: z.array(Session).describe('Newest first.'),
-  nextCursor: z.string().exactOptional().describe('Set while there are older sessions: pass it as `cursor`.'),
+  sessions: z.array(Session).describe('The one that was used last comes first.'),
+  nextCursor: z.string().exactOptional().describe('Set while there are more sessions: pass it as `cursor`.'),
 });
 
 export const Deleted = z.object({ deleted: z.boolean().describe('False where there was no such session or rule.') });
@@ -110,7 +133,12 @@ export type SessionUpdate = z.infer<typeof SessionUpdate>;
 const Cursor = z.string().min(1).max(200);
 const limit = z.int('limit must be an integer').min(1).max(200).default(50);
 
-export const SessionList = z.object({ cursor: Cursor.optional(), limit });
+export const SessionList = z.object({
+  cursor: Cursor.optional(),
+  limit,
+  search: z.string().max(200).optional().describe('A part of the title, in any case of its letters.'),
+  project: Project.optional().describe('The sessions of this project alone.'),
+});
 export type SessionList = z.infer<typeof SessionList>;
 
 export const SessionItems = z.object({ sessionId: SessionId, cursor: Cursor.optional(), limit });
@@ -127,5 +155,6 @@ export const SessionEvents = z.object({
   inputId: InputId.optional().describe(
     'Without a `lastEventId`: begin where this input is accepted, and wait for it where it is still on its way.',
   ),
+  clientId: ClientId.optional().describe('The client that follows: while it does, it is there to run its tools.'),
 });
 export type SessionEvents = z.infer<typeof SessionEvents>;

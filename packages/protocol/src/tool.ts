@@ -129,6 +129,12 @@ export const ToolResult = z
     callId: CallId,
     result: JsonValue.optional().describe('Anything that JSON has; text is given to the model as it is.'),
     error: z.string().optional().describe('The reason of a failure, for the model.'),
+    decides: z
+      .boolean()
+      .default(false)
+      .describe(
+        'For clients that make a call before they are asked about it. Where it waits for a decision, this is it: `result` allows and is taken, `error` rejects with it as feedback. Default: such a result is refused.',
+      ),
   })
   .refine((value) => (value.result === undefined) !== (value.error === undefined), {
     message: 'either result or error is needed, and not both',
@@ -156,10 +162,26 @@ export const ToolResultRead = z.object({
 });
 export type ToolResultRead = z.infer<typeof ToolResultRead>;
 
-export const SessionTool = ToolSpec.extend({ target: ToolTarget }).describe('A tool of a session, with where it runs.');
+export const SessionTool = ToolSpec.extend({
+  target: ToolTarget,
+  connected: z.boolean().optional().describe("Of a client's tool: false where no client that has it is connected."),
+}).describe('A tool of a session, with where it runs.');
 export type SessionTool = z.infer<typeof SessionTool>;
 
-export const ToolList = z.object({ tools: z.array(SessionTool) });
+export const UnusableTool = z
+  .object({
+    server: z.string(),
+    tool: z.string().exactOptional().describe("As the server names it; missing where it is the server's whole entry."),
+    reason: z.string(),
+  })
+  .describe('A tool of an MCP server, or an MCP server, that cannot be used.');
+export type UnusableTool = z.infer<typeof UnusableTool>;
+
+export const ToolList = z.object({
+  tools: z.array(SessionTool),
+  unusable: z.array(UnusableTool).exactOptional().describe('Set where something of the MCP servers cannot be used.'),
+});
+export type ToolList = z.infer<typeof ToolList>;
 
 export const ToolsAnnounced = z.object({ tools: z.int().describe('The number of tools that the client has now.') });
 

@@ -5,6 +5,7 @@ import type { Tool } from './tools.ts';
 import type {
   AgentList,
   CreateSessionOptions,
+  Environment,
   ModelList,
   Procedures,
   SessionInfo,
@@ -17,21 +18,23 @@ export interface ClientOptions {
   /** gateway's address, such as `http://localhost:8000`. */
   url: string;
   /** gateway's key. Not needed for a gateway on this machine's loopback. */
-  token?: string;
+  token?: string | undefined;
   /**
    * Limits the time of a call, and of the wait for a lost connection. Milliseconds.
    * @default 30000
    */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** The tools that run here, by name: 1 to 64 characters of `A-Z a-z 0-9 _ -`. They are announced to every session of this client. */
-  tools?: Record<string, Tool>;
+  tools?: Record<string, Tool> | undefined;
+  /** Returns where this client works, for the model: asked for each session that is created here. `workspaceEnvironment` of `@codelab/sdk/node` has it for a folder. */
+  environment?: (() => Environment | Promise<Environment>) | undefined;
   /** Called with errors of background work: a tool's result that can't be delivered, a session that can't be watched. */
-  onError?: (error: unknown) => void;
+  onError?: ((error: unknown) => void) | undefined;
   /**
    * The WebSocket class.
    * @default the browser's, or `ws` on Node
    */
-  WebSocket?: typeof globalThis.WebSocket;
+  WebSocket?: typeof globalThis.WebSocket | undefined;
 }
 
 /** A client of gateway. Every method throws `CodelabError`. The connection is opened on demand, and reopened when it is lost. */
@@ -40,8 +43,13 @@ export interface Client {
     create(options?: CreateSessionOptions): Promise<Session>;
     /** Throws `NOT_FOUND`. */
     get(sessionId: string): Promise<Session>;
-    /** Newest first. `limit`: 1 to 200, default 50. */
-    list(options?: { cursor?: string; limit?: number }): Promise<SessionPage>;
+    /** The one that was used last comes first. `limit`: 1 to 200, default 50; `search`: a part of the title. */
+    list(options?: {
+      cursor?: string | undefined;
+      limit?: number | undefined;
+      search?: string | undefined;
+      project?: string | undefined;
+    }): Promise<SessionPage>;
     delete(sessionId: string): Promise<void>;
   };
   readonly agents: {
@@ -67,6 +75,7 @@ export function createClient({
   token,
   timeoutMs = 30_000,
   tools = {},
+  environment,
   onError = () => {},
   WebSocket,
 }: ClientOptions): Client {
@@ -98,8 +107,9 @@ export function createClient({
   return {
     sessions: {
       async create({ sessionId = newId('ses'), ...rest } = {}) {
+        const here = rest.environment ?? (await environment?.());
         const { session } = await connection.call((trpc, options) =>
-          trpc.session.create.mutate({ sessionId, ...rest }, options),
+          trpc.session.create.mutate({ sessionId, ...rest, environment: here }, options),
         );
         return open(session);
       },

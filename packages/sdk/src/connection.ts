@@ -32,6 +32,8 @@ export interface WatchOptions {
   from?: 'now' | 'start' | undefined;
   /** Without a cursor: begin where this input is accepted, even if it is still on its way. */
   inputId?: string | undefined;
+  /** The client that is there while it watches. */
+  clientId?: string | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -105,7 +107,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     callByName: (name, input) =>
       call((client, options) => getUntypedClient(client)[procedureTypes[name]](name, input, options) as never),
 
-    async *watch({ sessionId, from, inputId, lastEventId: cursor, signal }) {
+    async *watch({ sessionId, from, inputId, clientId, lastEventId: cursor, signal }) {
       // One of its own for each watcher: Node warns of many listeners on one signal.
       const stop = AbortSignal.any(signal === undefined ? [closed.signal] : [signal, closed.signal]);
       let lastEventId = cursor;
@@ -113,7 +115,8 @@ export function createConnection(options: ConnectionOptions): Connection {
       let failingSince = 0;
       while (!stop.aborted) {
         try {
-          for await (const { id, data } of subscribe({ sessionId, lastEventId, from: from ?? 'now', inputId }, stop)) {
+          const input = { sessionId, lastEventId, from: from ?? 'now', inputId, clientId };
+          for await (const { id, data } of subscribe(input, stop)) {
             lastEventId = id;
             failures = 0;
             yield { ...data, id };

@@ -17,6 +17,7 @@ export type {
   Attachment,
   AttachmentInfo,
   CreateSessionOptions,
+  Environment,
   ErrorCode,
   FileChange,
   Input,
@@ -39,4 +40,4 @@ export type {
   UsageReport,
   WireError,
 } from './types.ts';
-export type { ApprovalHandler, Decision } from './worker.ts';
+export type { ApprovalContext, ApprovalHandler, Decision } from './worker.ts';

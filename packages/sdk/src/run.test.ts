@@ -4,7 +4,7 @@ import type { Connection } from './connection.ts';
 import { createRun } from './run.ts';
 import type { Item, SessionEvent, TrackedSessionEvent } from './types.ts';
 
-const usage = { inputTokens: 1, outputTokens: 2, cachedTokens: 0, reasoningTokens: 0 };
+const usage = { inputTokens: 1, outputTokens: 2, cachedTokens: 0, cacheWriteTokens: 0, reasoningTokens: 0 };
 const item = (text: string, overrides: Partial<Item> = {}): Item => ({
   itemId: 'answer',
   runId: 'run1',
@@ -199,4 +199,44 @@ it('a message that was taken back ends as cancelled', async () => {
   const run = play([{ type: 'input.cancelled', inputId: 'in1' }]);
   expect(await textOf(run)).toEqual([]);
   expect(await run.finished()).toMatchObject({ status: 'cancelled', text: '' });
+});
+
+it('has all events of the run: of its calls, their approvals, the agent, and the state', async () => {
+  const call = (callId: string, runId: string) => ({
+    callId,
+    runId,
+    name: 'act',
+    arguments: {},
+    target: 'client' as const,
+  });
+  const asking = (callId: string, runId: string) =>
+    ({ type: 'approval.requested', approval: call(callId, runId) }) as Body<SessionEvent>;
+  const ofCall = (callId: string, runId: string): Body<SessionEvent>[] => [
+    { type: 'approval.resolved', callId, decision: 'allow', by: 'user' },
+    { type: 'tool.requested', ...call(callId, runId), deadline: 0 },
+    { type: 'tool.progress', callId, message: 'half' },
+    { type: 'tool.finished', callId, outcome: 'succeeded' },
+  ];
+  const state = (runId?: string): Body<SessionEvent> => ({
+    type: 'session.state',
+    state: 'waiting',
+    queued: 0,
+    ...(runId === undefined ? {} : { runId }),
+  });
+  const before: Body<SessionEvent>[] = [
+    { type: 'agent.switched', from: 'x', to: 'y', reason: '' },
+    state(),
+    state('run0'),
+    asking('c0', 'run0'),
+    ...ofCall('c0', 'run0'),
+  ];
+  const own: Body<SessionEvent>[] = [
+    asking('c1', 'run1'),
+    state('run1'),
+    ...ofCall('c1', 'run1'),
+    { type: 'agent.switched', from: 'coder', to: 'ask', reason: '' },
+  ];
+  const seen: string[] = [];
+  for await (const { type } of play([...before, delivered, ...own, finished, state()]).events) seen.push(type);
+  expect(seen).toEqual(['input.delivered', ...own.map(({ type }) => type), 'run.finished']);
 });

@@ -29,7 +29,7 @@ export interface Run {
    * asked again and its new text differs from what you have read: `finished()` and the history have the right one.
    */
   readonly textStream: AsyncIterable<string>;
-  /** Yields all events of the run, `run.finished` last, or `input.cancelled` if it never began. Throws `CodelabError` if they can't be read. */
+  /** Yields all events of the run, its calls, approvals and states among them, `run.finished` last, or `input.cancelled` if it never began. Throws `CodelabError` if they can't be read. */
   readonly events: AsyncIterable<TrackedSessionEvent>;
   /** Resolves when the run is over. Throws `CodelabError` if it failed. */
   finished(): Promise<RunResult>;

@@ -9,31 +9,31 @@ export interface SendOptions {
    * Your id for this message: sending again with the same id is harmless.
    * @default a new one
    */
-  inputId?: string;
+  inputId?: string | undefined;
   /** Files sent with the message: at most 20, 6 MiB together. */
-  attachments?: Attachment[];
+  attachments?: Attachment[] | undefined;
   /** Switches the session to this agent first. */
-  agent?: string;
+  agent?: string | undefined;
   /** Overrides the session's model for this message. */
-  model?: string;
+  model?: string | undefined;
   /**
    * Chooses what happens while another run is active. `queue`: wait for it; `steer`: into that run, before its next step;
    * `interrupt`: cancel it and go on with this; `reject`: throw `SESSION_BUSY`.
    * @default 'queue'
    */
-  whenBusy?: 'queue' | 'steer' | 'interrupt' | 'reject';
+  whenBusy?: 'queue' | 'steer' | 'interrupt' | 'reject' | undefined;
 }
 
 export interface EventsOptions {
   /** The `id` of the last event you have. */
-  lastEventId?: string;
+  lastEventId?: string | undefined;
   /**
    * The beginning without `lastEventId`.
    * @default 'now'
    */
-  from?: 'now' | 'start';
+  from?: 'now' | 'start' | undefined;
   /** Ends the iteration. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** One conversation with the agent. */
@@ -46,7 +46,7 @@ export interface Session {
   /** Yields the session's events, across reconnects, resumable by `lastEventId`. Never ends by itself. */
   events(options?: EventsOptions): AsyncIterable<TrackedSessionEvent>;
   /** Returns a page of the history, the newest page first. `limit`: 1 to 200, default 50. */
-  items(options?: { cursor?: string; limit?: number }): Promise<ItemPage>;
+  items(options?: { cursor?: string | undefined; limit?: number | undefined }): Promise<ItemPage>;
   /** Stops the active run, if there is one. */
   cancel(): Promise<void>;
   /** Calls `handler` for each tool call that waits for a decision, or already does. Returns a function that removes the handler. */
@@ -65,13 +65,21 @@ export interface Session {
   /** Switches to another agent, which has the whole history: from the next step on, if a run is active. */
   switchAgent(agent: string, reason?: string): Promise<void>;
   /** Copies the history, up to `itemId` or all of it, into a new session. */
-  fork(options?: { itemId?: string; sessionId?: string; title?: string }): Promise<Session>;
-  update(changes: { title?: string; model?: string; metadata?: Record<string, string> }): Promise<SessionInfo>;
+  fork(options?: {
+    itemId?: string | undefined;
+    sessionId?: string | undefined;
+    title?: string | undefined;
+  }): Promise<Session>;
+  update(changes: {
+    title?: string | undefined;
+    model?: string | undefined;
+    metadata?: Record<string, string> | undefined;
+  }): Promise<SessionInfo>;
   usage(): Promise<UsageReport>;
   /** Reads a part of a large tool result. `offset` and `limit` (default 32,768, at most 262,144) count UTF-16 code units. */
   readResult(
     resultId: string,
-    options?: { offset?: number; limit?: number },
+    options?: { offset?: number | undefined; limit?: number | undefined },
   ): Promise<{ text: string; length: number }>;
   /** Stops running this session's tools and asking for decisions here. The session goes on. */
   close(): void;

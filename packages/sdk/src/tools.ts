@@ -50,14 +50,14 @@ export interface ToolDefinition<Args> {
    * Decides whether a person is asked first: `read` is allowed, the others ask.
    * @default 'execute'
    */
-  kind?: ToolKind;
+  kind?: ToolKind | undefined;
   /** The argument that names the resource, such as `path`: rules match its value. */
-  resource?: string;
+  resource?: string | undefined;
   /**
    * Limits the time without progress. Milliseconds.
    * @default the service's, 120000
    */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Runs the tool. Its result goes to the model: text as it is, everything else as JSON. The message of an error that it throws goes there, too. */
   execute(args: Args, context: ToolContext): unknown;
 }

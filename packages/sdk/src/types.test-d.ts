@@ -31,6 +31,7 @@ import type {
   Usage,
   UsageReport,
 } from './index.ts';
+import type { AppRouter } from './router.ts';
 
 // The SDK's types are written out from the schemas, so that none of ours get into its .d.ts. They say the same.
 expectTypeOf<SessionInfo>().toEqualTypeOf<ProtocolSession>();
@@ -71,6 +72,21 @@ type WithInput = Exclude<keyof Procedures, 'agent.list' | 'model.list'>;
 expectTypeOf<{ [N in WithInput]: Procedures[N]['input'] }>().toEqualTypeOf<{
   [N in WithInput]: Omit<InputOf<Calls[N]>, 'requestId'>;
 }>();
+
+// A client of the published router can call what one of gateway's own can, and gets the same.
+type Published = TRPCClient<AppRouter>;
+type Signatures<T> = {
+  [G in keyof T]: {
+    [P in keyof T[G]]: T[G][P] extends { query: infer Call } | { mutate: infer Call }
+      ? { output: OutputOf<Call>; input: Omit<InputOf<Call>, 'requestId'> }
+      : T[G][P] extends { subscribe: (input: infer I, options: infer O) => unknown }
+        ? { input: Omit<I, 'requestId'>; onData: O extends { onData?: infer Take } ? Take : never }
+        : never;
+  };
+};
+expectTypeOf<Signatures<Published>['run']['get']['output']>().toEqualTypeOf<RunInfo>();
+expectTypeOf<keyof Published>().toEqualTypeOf<keyof Trpc>();
+expectTypeOf<Signatures<Published>>().toEqualTypeOf<Signatures<Trpc>>();
 
 // `instanceof` tells what an error is.
 const thrown: unknown = undefined;

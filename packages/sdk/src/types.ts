@@ -14,6 +14,27 @@ export interface CreateSessionOptions {
   /** The workspace's folder, or a repository's name. Sessions of one project share remembered rules. */
   project?: string | undefined;
   metadata?: Record<string, string> | undefined;
+  /** It stays as it was when the session was created. */
+  environment?: Environment | undefined;
+}
+
+/** The place where a client works, for the model. It has no secrets. */
+export interface Environment {
+  /** The workspace's folder. */
+  folder: string;
+  /** The operating system. */
+  system: string;
+  /** The day, such as `2026-11-28`. */
+  date: string;
+  git?:
+    | {
+        branch: string;
+        /** True with uncommitted changes. */
+        isDirty: boolean;
+      }
+    | undefined;
+  /** The folder's `AGENTS.md`. */
+  instructions?: string | undefined;
 }
 
 export interface SessionMade {
@@ -25,7 +46,7 @@ export interface SessionMade {
 /** One conversation. */
 export interface SessionInfo {
   sessionId: string;
-  /** Empty until somebody names it. */
+  /** The beginning of its first message until somebody names it; empty before that. */
   title: string;
   /** The agent that answers. */
   agent: string;
@@ -43,13 +64,14 @@ export interface SessionInfo {
       }
     | undefined;
   createdAt: Date;
+  /** The last use: a message, or a change. */
   updatedAt: Date;
 }
 
 export interface SessionPage {
-  /** Newest first. */
+  /** The one that was used last comes first. */
   sessions: SessionInfo[];
-  /** Set while there are older sessions: pass it as `cursor`. */
+  /** Set while there are more sessions: pass it as `cursor`. */
   nextCursor?: string;
 }
 
@@ -229,11 +251,15 @@ export interface RunInfo {
   finishedAt?: Date | undefined;
 }
 
-/** Tokens. `cachedTokens` are part of `inputTokens`, `reasoningTokens` of `outputTokens`. */
+/** Tokens. */
 export interface Usage {
   inputTokens: number;
   outputTokens: number;
+  /** Read from the provider's cache; part of `inputTokens`. */
   cachedTokens: number;
+  /** Written to the provider's cache; part of `inputTokens`. The rest of those is fresh. */
+  cacheWriteTokens: number;
+  /** Part of `outputTokens`. */
   reasoningTokens: number;
 }
 
@@ -274,6 +300,8 @@ export interface ToolsAnnounced {
 
 export interface ToolList {
   tools: SessionTool[];
+  /** Set where something of the MCP servers cannot be used. */
+  unusable?: UnusableTool[];
 }
 
 /** A tool of a session, with where it runs. */
@@ -287,6 +315,16 @@ export interface SessionTool {
   /** Limits the time of a call. Milliseconds, 1 to 3,600,000; default `AGENT_RUNTIME__TOOL_TIMEOUT_MS`. */
   timeoutMs?: number | undefined;
   target: ToolTarget;
+  /** Of a client's tool: false where no client that has it is connected. */
+  connected?: boolean | undefined;
+}
+
+/** A tool of an MCP server, or an MCP server, that cannot be used. */
+export interface UnusableTool {
+  server: string;
+  /** As the server names it; missing where it is the server's whole entry. */
+  tool?: string;
+  reason: string;
 }
 
 export interface ResultTaken {
@@ -440,7 +478,7 @@ export type SessionEvent =
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
-      /** `waiting`: for a person's decision. */
+      /** `waiting`: for a person's decision, or for a client that has the tool. */
       state: 'idle' | 'running' | 'waiting';
       runId?: string | undefined;
       /** The number of messages that wait behind the active run. */
@@ -633,7 +671,7 @@ export type SessionEvent =
       seq: number;
       /** Milliseconds since 1970. */
       ts: number;
-      /** `waiting`: for a person's decision. */
+      /** `waiting`: for a person's decision, or for a client that has the tool. */
       state: 'idle' | 'running' | 'waiting';
       runId?: string | undefined;
       /** The number of messages that wait behind the active run. */
@@ -696,11 +734,15 @@ export interface Procedures {
     };
     output: SessionInfo;
   };
-  /** List sessions, newest first. */
+  /** List sessions, the one used last first. */
   'session.list': {
     input: {
       cursor?: string | undefined;
       limit?: number | undefined;
+      /** A part of the title, in any case of its letters. */
+      search?: string | undefined;
+      /** The sessions of this project alone. */
+      project?: string | undefined;
     };
     output: SessionPage;
   };
@@ -813,7 +855,10 @@ export interface Procedures {
     };
     output: ToolList;
   };
-  /** Give the result of a tool call. Either `result` or `error`. */
+  /**
+   * Give the result of a tool call. Either `result` or `error`. With `decides` it is also the decision that the call
+   * waits for.
+   */
   'tool.result': {
     input: {
       sessionId: string;
@@ -822,6 +867,11 @@ export interface Procedures {
       result?: unknown;
       /** The reason of a failure, for the model. */
       error?: string | undefined;
+      /**
+       * For clients that make a call before they are asked about it. Where it waits for a decision, this is it: `result`
+       * allows and is taken, `error` rejects with it as feedback. Default: such a result is refused.
+       */
+      decides?: boolean | undefined;
     };
     output: ResultTaken;
   };
@@ -922,6 +972,25 @@ export interface Procedures {
       sessionId?: string | undefined;
     };
     output: UsageReport;
+  };
+}
+
+/** Says what each subscription takes, and what its events are. */
+export interface Subscriptions {
+  /** Follow the session's events (server-sent events, resumed by Last-Event-ID). */
+  'session.events': {
+    input: {
+      sessionId: string;
+      /** The id of the last event that the reader has. What follows it is sent. */
+      lastEventId?: string | null | undefined;
+      /** The beginning without a `lastEventId`. */
+      from?: 'now' | 'start' | undefined;
+      /** Without a `lastEventId`: begin where this input is accepted, and wait for it where it is still on its way. */
+      inputId?: string | undefined;
+      /** The client that follows: while it does, it is there to run its tools. */
+      clientId?: string | undefined;
+    };
+    output: SessionEvent;
   };
 }
 

@@ -7,6 +7,8 @@ import type { Approval, TrackedSessionEvent } from './types.ts';
 const MAX_RESULT = 1024 * 1024;
 const MAX_REMEMBERED = 1_000;
 const WATCH_AGAIN_MS = 1_000;
+/** The times that a handler is asked about one call. */
+const MAX_ASKED = 10;
 
 type Request = Extract<TrackedSessionEvent, { type: 'tool.requested' }>;
 type Outcome = { result: unknown } | { error: string };
@@ -37,10 +39,21 @@ export interface Decision {
   by?: string;
 }
 
-/** Decides on a tool call that waits for a person. Returning nothing leaves the decision to others. `signal` aborts once it is decided elsewhere. */
+/** The context of a request for a decision. */
+export interface ApprovalContext {
+  /** Aborts once it is decided elsewhere. */
+  signal: AbortSignal;
+  /** The reason why the handler's last decision on this call was not taken: it is asked once more. */
+  previous?: CodelabError;
+}
+
+/**
+ * Decides on a tool call that waits for a person. Returning nothing leaves the decision to others. A decision that is refused (edited
+ * arguments that do not fit, hunks that are not there) is asked for again; the same one again, or the tenth, is given up and goes to `onError`.
+ */
 export type ApprovalHandler = (
   request: Approval,
-  context: { signal: AbortSignal },
+  context: ApprovalContext,
 ) => Decision | undefined | Promise<Decision | undefined>;
 
 /** Runs the tools of one session, and asks for decisions, while the client is open. */
@@ -73,7 +86,7 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
     const follow = async () => {
       while (!stopped.signal.aborted) {
         try {
-          for await (const event of connection.watch({ sessionId, signal: stopped.signal })) take(event);
+          for await (const event of connection.watch({ sessionId, clientId, signal: stopped.signal })) take(event);
         } catch (error) {
           if (stopped.signal.aborted) return;
           onError(error);
@@ -169,13 +182,37 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
   const ask = async (callId: string, handler: ApprovalHandler): Promise<void> => {
     const entry = waiting.get(callId);
     if (entry === undefined) return;
+    const { approval, decided } = entry;
+    const { signal } = decided;
+    let refused: { decision: string; error: CodelabError } | undefined;
+    for (let times = 1; ; times++) {
+      try {
+        const previous = refused === undefined ? {} : { previous: refused.error };
+        const decision = await handler(approval, { signal, ...previous });
+        if (decision === undefined || signal.aborted) return;
+        const made = JSON.stringify(decision);
+        // The same again would be refused again.
+        if (refused?.decision === made || times > MAX_ASKED) return onError(refused?.error);
+        const refusal = await refusalOf(callId, decision);
+        if (refusal === undefined) return;
+        refused = { decision: made, error: refusal };
+      } catch (error) {
+        return onError(error);
+      }
+      if (signal.aborted || stopped.signal.aborted) return;
+    }
+  };
+
+  /** Decides, and returns why that was not taken. Throws what asking again does not mend. */
+  const refusalOf = async (callId: string, decision: Decision): Promise<CodelabError | undefined> => {
     try {
-      const decision = await handler(entry.approval, { signal: entry.decided.signal });
-      if (decision !== undefined && !entry.decided.signal.aborted) await decide(callId, decision);
+      await decide(callId, decision);
+      return undefined;
     } catch (error) {
       // Somebody else was first, or the run is over.
-      if (isOneOf(error, 'APPROVAL_ALREADY_RESOLVED', 'NOT_FOUND')) return;
-      onError(error);
+      if (isOneOf(error, 'APPROVAL_ALREADY_RESOLVED', 'NOT_FOUND')) return undefined;
+      if (isOneOf(error, 'VALIDATION', 'FORBIDDEN')) return error as CodelabError;
+      throw error;
     }
   };
 

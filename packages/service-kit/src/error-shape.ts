@@ -17,11 +17,19 @@ const BY_TRPC_CODE: Partial<Record<TRPCError['code'], ErrorCode>> = {
 
 /** Returns the error of a request that does not fit its schema, with each place and reason. */
 export function toValidationError(error: ZodError): CodelabError {
-  const details = error.issues.slice(0, 20).map((issue) => ({ path: issue.path.join('.'), message: issue.message }));
+  const details = error.issues.flatMap(toDetails).slice(0, 20);
   const message = details
     .map(({ path, message }) => (path === '' || message.includes(path) ? message : `${path}: ${message}`))
     .join('; ');
   return new CodelabError('VALIDATION', message, { details, cause: error });
+}
+
+function toDetails(issue: ZodError['issues'][number]): Array<{ path: string; message: string }> {
+  if (issue.code !== 'unrecognized_keys') return [{ path: issue.path.join('.'), message: issue.message }];
+  return issue.keys.map((key) => ({
+    path: [...issue.path, key].join('.').slice(0, 200),
+    message: `unknown field "${key.slice(0, 100)}"`,
+  }));
 }
 
 /** Returns anything thrown as an error of the catalogue. The unexpected is `INTERNAL`, and says nothing of itself. */

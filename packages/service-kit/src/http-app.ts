@@ -72,8 +72,15 @@ export function createHttpApp({ name, version, log, lifecycle }: HttpAppOptions)
     else done(new CodelabError('OVERLOADED', 'The service is stopping. Try again shortly.', { retryAfterMs: 1000 }));
   });
   // An answer that did not wait for the body leaves a caller who may send it for ever.
-  app.addHook('onResponse', (request, _reply, done) => {
+  app.addHook('onResponse', (request, reply, done) => {
     if (!request.raw.complete) cutOffLater(request.raw);
+    const { method, id: requestId, routeOptions } = request;
+    const { statusCode: status } = reply.raw;
+    const ms = Math.round(reply.elapsedTime);
+    log.debug(
+      { requestId, method, route: routeOptions.url, status, ms, event: 'request.end' },
+      'HTTP request answered',
+    );
     done();
   });
   app.setNotFoundHandler(async (request) => {

@@ -19,7 +19,7 @@ export {
   withPeerKey,
 } from './env.ts';
 export { statusOf, toCodelabError, toErrorBody, toValidationError } from './error-shape.ts';
-export { findUp, repositoryRoot } from './find-up.ts';
+export { pathsUp, repositoryRoot } from './find-up.ts';
 export { parseJsonBody, toHttpError } from './http-app.ts';
 export { toInputId } from './input-id.ts';
 export { jsonDepthExceeds, MAX_JSON_DEPTH } from './json-depth.ts';
@@ -27,6 +27,15 @@ export { answerMessages, historyOf, readAnswer, untracked } from './legacy-answe
 export { createLifecycle, type Lifecycle } from './lifecycle.ts';
 export { createLogger, type Logger } from './logger.ts';
 export { createMetrics } from './metrics.ts';
+export {
+  createOpenApiDocument,
+  errorResponses,
+  jsonBody,
+  type OpenApiDocument,
+  type Operation,
+  openApiRoute,
+} from './openapi/document.ts';
+export { type JsonSchema, toJsonSchemas } from './openapi/json-schemas.ts';
 export { createCensor, createRedactor, SHORTEST_SECRET } from './redact.ts';
 export { runService } from './run-service.ts';
 export { type RunningService, serve } from './serve.ts';

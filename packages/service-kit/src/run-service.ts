@@ -14,6 +14,10 @@ export interface ServiceProcess {
 export async function runService(name: string, create: () => ServiceProcess): Promise<void> {
   let service: ServiceProcess;
   let running: { close(timeoutMs: number): Promise<void> };
+  // The first process of a container ignores what it has no handler for, and a start may wait for a database.
+  const giveUp = () => process.exit(0);
+  process.on('SIGTERM', giveUp);
+  process.on('SIGINT', giveUp);
   try {
     service = create();
     running = await service.start();
@@ -33,6 +37,8 @@ export async function runService(name: string, create: () => ServiceProcess): Pr
     log.flush();
     process.exit(0);
   };
+  process.off('SIGTERM', giveUp);
+  process.off('SIGINT', giveUp);
   process.on('SIGTERM', () => stop('SIGTERM'));
   process.on('SIGINT', () => stop('SIGINT'));
   if (process.channel !== undefined) {

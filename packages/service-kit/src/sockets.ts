@@ -98,6 +98,13 @@ export function createSocketServer(options: SocketServerOptions) {
     measure(socket, raw, meter);
     const context = { ...makeContext(credentials, newId('con'), createSocketBackpressure(socket)), meter };
     const url = urlOf(request);
+    const { requestId } = context;
+    const openedAt = Date.now();
+    log.debug({ requestId, isOurs, event: 'socket.open' }, 'WebSocket open');
+    socket.once('close', (code) => {
+      const seconds = Math.round((Date.now() - openedAt) / 1000);
+      log.debug({ requestId, code, seconds, event: 'socket.close' }, 'WebSocket closed');
+    });
     if (url.pathname === '/trpc') trpc.open(socket, request, context, limits);
     else if (door !== undefined) openDoor(door, socket, url, context);
   };

@@ -34,7 +34,7 @@ it('applies each version that is right, logs one that is wrong, and passes over 
     await vi.waitFor(() => expect(read.mock.calls.length).toBeGreaterThan(calls), 5_000);
   };
   writeFileSync(file, text);
-  watcher = watchConfig(file, {
+  watcher = watchConfig([file], {
     name: 'the test',
     read,
     apply: (config) => ({ length: applied.push(config) }),
@@ -51,13 +51,31 @@ it('applies each version that is right, logs one that is wrong, and passes over 
   ]);
 });
 
+it('notices a file that is made later, in any of its places', async () => {
+  const [near, far] = [join(folder, 'near.json'), join(folder, 'far.json')];
+  const reloaded: string[] = [];
+  const apply = vi.fn((_config: number) => ({}));
+  let version = 0;
+  watcher = watchConfig([near, far], {
+    name: 'the test',
+    read: () => ++version,
+    apply,
+    log: { info: ({ path }: { path: string }) => void reloaded.push(path) } as unknown as Logger,
+  });
+  expect(apply).toHaveBeenCalledTimes(1);
+  writeFileSync(far, '');
+  await vi.waitFor(() => expect(reloaded).toEqual([far]), 5_000);
+  writeFileSync(near, '');
+  await vi.waitFor(() => expect(reloaded).toEqual([far, near]), 5_000);
+});
+
 it('throws what is wrong with the first version, and follows nothing where there is no file', () => {
   const read = () => {
     throw new SettingsError(['it is wrong']);
   };
   const log = {} as Logger;
-  expect(() => watchConfig(undefined, { name: 'x', read, apply: () => ({}), log })).toThrow('it is wrong');
+  expect(() => watchConfig([], { name: 'x', read, apply: () => ({}), log })).toThrow('it is wrong');
   const apply = vi.fn(() => ({}));
-  watchConfig(undefined, { name: 'x', read: () => 1, apply, log }).close();
+  watchConfig([], { name: 'x', read: () => 1, apply, log }).close();
   expect(apply).toHaveBeenCalledWith(1);
 });

@@ -1,4 +1,4 @@
-import { statSync, watch } from 'node:fs';
+import { existsSync, statSync, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { SettingsError } from './env.ts';
 import type { Logger } from './logger.ts';
@@ -19,11 +19,11 @@ export interface ConfigOptions<T> {
 }
 
 /**
- * Reads and applies a configuration, and again on each save of `path`, a file or a folder; without one, once. Throws what is wrong with the
- * first version; a later one that is wrong is logged, and the one before it stays.
+ * Reads and applies a configuration, and again on each save of one of `paths`: files, which may be made later, or folders.
+ * Throws what is wrong with the first version; a later one that is wrong is logged, and the one before it stays.
  */
 export function watchConfig<T>(
-  path: string | undefined,
+  paths: string[],
   { name, read, apply, toLogFields = (err) => ({ err }), log }: ConfigOptions<T>,
 ): { close(): void } {
   const load = () => {
@@ -31,8 +31,8 @@ export function watchConfig<T>(
     return config === undefined ? undefined : apply(config);
   };
   load();
-  if (path === undefined) return { close: () => {} };
-  return watchFile(path, () => {
+  const reload = () => {
+    const path = paths.find((candidate) => existsSync(candidate)) ?? paths[0];
     try {
       const applied = load();
       if (applied !== undefined) log.info({ path, ...applied, event: 'config.reloaded' }, `${name} reloaded`);
@@ -40,12 +40,18 @@ export function watchConfig<T>(
       const fields = error instanceof SettingsError ? { mistakes: error.mistakes } : toLogFields(error);
       log.error({ path, ...fields, event: 'config.rejected' }, `${name} could not be reloaded, the old one stays`);
     }
-  });
+  };
+  const watchers = paths.map((path) => watchPath(path, reload));
+  return {
+    close() {
+      for (const watcher of watchers) watcher.close();
+    },
+  };
 }
 
-/** Calls `onSave` after each save of a file, or of anything in a folder. */
-function watchFile(path: string, onSave: () => void): { close(): void } {
-  const isFolder = statSync(path).isDirectory();
+/** Calls `onSave` after each save of a file, there or not yet, or of anything in a folder. */
+function watchPath(path: string, onSave: () => void): { close(): void } {
+  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
   let settling: NodeJS.Timeout | undefined;
   // The folder, for many editors put a new file in the old one's place.
   const watcher = watch(isFolder ? path : dirname(path), (_event, name) => {

@@ -62,7 +62,7 @@ export function loadAgents({ builtinFolder, folder: named, defaultAgent, log }: 
     return agents;
   };
   let agents = new Map<string, Agent>();
-  const watcher = watchConfig(folder, {
+  const watcher = watchConfig(folder === undefined ? [] : [folder], {
     name: 'the agents',
     read,
     apply(now) {

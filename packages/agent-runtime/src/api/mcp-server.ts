@@ -1,23 +1,17 @@
-import { InputId, newId, type SessionEvent } from '@codelab/protocol';
-import {
-  historyOf,
-  logFailure,
-  readAnswer,
-  type ServiceContext,
-  toCodelabError,
-  untracked,
-} from '@codelab/service-kit';
+import { CallId, InputId, newId } from '@codelab/protocol';
+import { logFailure, type ServiceContext, toCodelabError } from '@codelab/service-kit';
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
+import type { RequestHandlerExtra } from '@modelcontextprotocol/sdk/shared/protocol.js';
+import type { ServerNotification, ServerRequest } from '@modelcontextprotocol/sdk/types.js';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { type Caller, readMcpAnswer } from './mcp-answer.ts';
 import type { MessageStreamOptions } from './message-stream.ts';
-import type { createRouter } from './router.ts';
 
-const DEFAULT_WAIT_S = 60;
+/** Most clients give up after 60 s. */
+const DEFAULT_WAIT_S = 45;
 const MAX_WAIT_S = 600;
-
-type Caller = ReturnType<ReturnType<typeof createRouter>['createCaller']>;
 
 /** Serves `/mcp`: agent-runtime as an MCP server for other agents. Streamable HTTP, without MCP sessions. */
 export function mcpRoute({ router, makeContext, version }: MessageStreamOptions & { version: string }) {
@@ -87,7 +81,7 @@ function createServer(caller: Caller, version: string, context: ServiceContext):
     'send_message',
     {
       description:
-        'Sends a message into a session and waits for the answer. Its status is completed, cancelled, limit (cut off, or too many steps), running or waiting_for_approval. Where it takes longer, read_answer goes on waiting with the input_id.',
+        'Sends a message into a session and waits for the answer. Its status is completed, cancelled, limit (cut off, or too many steps), running or waiting_for_approval. Where it takes longer, read_answer goes on waiting with the input_id; decide answers what it asks.',
       inputSchema: {
         session_id: sessionId,
         message: z.string().min(1),
@@ -95,10 +89,10 @@ function createServer(caller: Caller, version: string, context: ServiceContext):
         wait_seconds: wait,
       },
     },
-    ({ session_id, message, input_id: inputId = newId('in'), wait_seconds }, { signal }) =>
+    ({ session_id, message, input_id: inputId = newId('in'), wait_seconds }, request) =>
       toToolResult(context, async () => {
         await caller.input.send({ sessionId: session_id, inputId, content: message });
-        return read(session_id, inputId, wait_seconds, signal);
+        return read({ session_id, input_id: inputId, wait_seconds }, request);
       }),
   );
 
@@ -109,8 +103,25 @@ function createServer(caller: Caller, version: string, context: ServiceContext):
       inputSchema: { session_id: sessionId, input_id: InputId, wait_seconds: wait },
       annotations: { readOnlyHint: true },
     },
-    ({ session_id, input_id, wait_seconds }, { signal }) =>
-      toToolResult(context, () => read(session_id, input_id, wait_seconds, signal)),
+    (args, request) => toToolResult(context, () => read(args, request)),
+  );
+
+  server.registerTool(
+    'decide',
+    {
+      description: 'Decides on a tool call that a session asks about. Then read_answer goes on.',
+      inputSchema: {
+        session_id: sessionId,
+        call_id: CallId.describe('As the approval has it'),
+        decision: z.enum(['allow', 'reject']),
+        feedback: z.string().max(32_768).optional().describe('Of a reject: what to do instead'),
+        scope: z.enum(['once', 'session', 'project']).default('once').describe('Of an allow: how long to remember it'),
+      },
+    },
+    ({ session_id, call_id, decision, feedback, scope }) =>
+      toToolResult(context, () =>
+        caller.approval.decide({ sessionId: session_id, callId: call_id, decision, feedback, scope, by: 'mcp' }),
+      ),
   );
 
   server.registerTool(
@@ -119,42 +130,32 @@ function createServer(caller: Caller, version: string, context: ServiceContext):
     ({ session_id }) => toToolResult(context, () => caller.run.cancel({ sessionId: session_id })),
   );
 
-  /** Returns the answer to an input, or the part of it that is there after `seconds`. */
-  const read = async (session: string, inputId: string, seconds: number, signal: AbortSignal) => {
-    // Throws where there is no such input: else its events would be waited for.
-    await caller.input.get({ sessionId: session, inputId });
-    const deadline = AbortSignal.any([AbortSignal.timeout(seconds * 1000), signal]);
-    const events = await caller.session.events({ sessionId: session, from: 'start' });
-    const iterator = untracked<SessionEvent>(events)[Symbol.asyncIterator]();
-    const late = new Promise<void>((resolve) => {
-      if (deadline.aborted) resolve();
-      deadline.addEventListener('abort', () => resolve());
+  const read = (args: { session_id: string; input_id: string; wait_seconds: number }, request: ToolRequest) =>
+    readMcpAnswer({
+      caller,
+      sessionId: args.session_id,
+      inputId: args.input_id,
+      waitMs: args.wait_seconds * 1000,
+      signal: request.signal,
+      onProgress: toProgressSender(request),
     });
-    const answer = readAnswer({
-      events: { [Symbol.asyncIterator]: () => iterator },
-      history: historyOf(caller, session),
-      inputId,
-    });
-    const over = answer.finished.then((end) => end.status);
-    over.catch(() => {});
-    try {
-      const status = (await Promise.race([over, late])) ?? 'running';
-      const waiting = status === 'running' ? (await caller.approval.list({ sessionId: session })).approvals : [];
-      return {
-        status: waiting.length > 0 ? 'waiting_for_approval' : status,
-        answer: answer.text(),
-        ...(status === 'running' ? { input_id: inputId } : {}),
-        ...(waiting.length > 0
-          ? { approvals: waiting.map(({ name, arguments: args }) => ({ name, arguments: args })) }
-          : {}),
-      };
-    } finally {
-      // A generator that waits can't be ended from outside: the caller's signal ends it with the request.
-      void iterator.return?.(undefined as never)?.catch?.(() => {});
-    }
-  };
 
   return server;
+}
+
+type ToolRequest = RequestHandlerExtra<ServerRequest, ServerNotification>;
+
+/** Returns what tells a client of progress; undefined where it does not want to hear of it. */
+function toProgressSender({ _meta, sendNotification }: ToolRequest): ((message: string) => void) | undefined {
+  const progressToken = _meta?.progressToken;
+  if (progressToken === undefined) return undefined;
+  let progress = 0;
+  return (message) => {
+    progress++;
+    const notification = { method: 'notifications/progress' as const, params: { progressToken, progress, message } };
+    // A client that is gone hears nothing.
+    sendNotification(notification).catch(() => {});
+  };
 }
 
 /** Returns a tool's result: JSON as text, or the failure. */

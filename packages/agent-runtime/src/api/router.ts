@@ -37,7 +37,7 @@ export function createRouter({ sessions, store, agents, llm }: RouterOptions) {
     },
     tool: {
       announce: ({ input }) => use(input.sessionId, (session) => session.announce(input)),
-      list: ({ input }) => use(input.sessionId, (session) => ({ tools: session.tools() })),
+      list: ({ input }) => use(input.sessionId, (session) => session.tools()),
       result: ({ input }) => use(input.sessionId, (session) => session.toolResult(input)),
       progress: ({ input }) => use(input.sessionId, (session) => session.toolProgress(input)),
       async readResult({ input: { sessionId, resultId, offset, limit } }) {

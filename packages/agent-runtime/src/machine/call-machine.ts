@@ -1,6 +1,7 @@
 import type { Approval, Item, Resolution, ToolOutcome } from '@codelab/protocol';
 import { evaluate } from '../policy/policy.ts';
 import type { StoredItem } from '../store/store.ts';
+import { announcersOf } from '../tools/announced-tools.ts';
 import type { ServerToolResult } from '../tools/server-tool.ts';
 import {
   type CallEnd,
@@ -11,11 +12,12 @@ import {
   rejection,
   resolutionOf,
   shorten,
+  toSeconds,
   toToolAction,
   withResolution,
 } from '../tools/tool-call.ts';
 import type { Tool } from '../tools/tool-registry.ts';
-import type { Draft, Env } from './draft.ts';
+import type { Draft, Env, Presence } from './draft.ts';
 import type { CallState, RunState, ToolRequested } from './state.ts';
 import { switchAgent } from './switch-agent.ts';
 
@@ -49,18 +51,19 @@ export function isItsTurn(calls: readonly CallState[], index: number): boolean {
   return isRead(calls[index]) || calls.slice(0, index).every(isRead);
 }
 
-/** Begins a call, unless a rule denies it by now. */
-export function execute(draft: Draft, call: Extract<CallState, { is: 'ready' }>): void {
-  const { stored } = draft.state;
-  const { project, sessionId } = stored.session;
+type ReadyCall = Extract<CallState, { is: 'ready' }>;
+type OpenCall = Extract<CallState, { is: 'ready' | 'executing' }>;
+
+/** Begins a call, unless a rule denies it by now. A client's call needs one that takes it (`takerOf`). */
+export function execute(draft: Draft, call: ReadyCall): void {
+  const { project, sessionId } = draft.state.stored.session;
   const { tool, args, callId, name } = call;
-  // Between being asked for and being made a rule may have come.
-  const act = toToolAction(tool, args, project);
-  const verdict = typeof act === 'string' ? undefined : evaluate(act, [...draft.env.rules]);
-  if (verdict?.effect === 'deny') {
-    finishCall(draft, call, denial(verdict.reason));
+  const denied = denialOf(draft, call);
+  if (denied !== undefined) {
+    finishCall(draft, call, denied);
     return;
   }
+  const clientId = tool.target === 'client' ? takerOf(draft, call) : undefined;
   const request: ToolRequested = {
     type: 'tool.requested',
     runId: draft.state.run?.run.runId ?? '',
@@ -68,7 +71,7 @@ export function execute(draft: Draft, call: Extract<CallState, { is: 'ready' }>)
     name,
     arguments: args,
     target: tool.target,
-    ...(tool.target === 'client' ? { clientId: announcerOf(stored.tools, name, tool.clientId) } : {}),
+    ...(clientId === undefined ? {} : { clientId }),
     deadline: draft.env.now + timeoutOf(tool, draft.env),
     ...(tool.target === 'client' ? policyOf(tool, args, [...draft.env.rules], project) : {}),
   };
@@ -77,20 +80,91 @@ export function execute(draft: Draft, call: Extract<CallState, { is: 'ready' }>)
     item = { ...item, modelOnly: { ...item.modelOnly, isStarted: true } };
     draft.put('item', sessionId, item);
   }
-  replaceCall(draft, { ...call, stored: item, is: 'executing', request });
+  if (clientId !== undefined) item = offer(draft, item, clientId);
+  replaceCall(draft, { callId, name, args, tool, stored: item, is: 'executing', request });
   draft.emit(request);
+}
+
+/** Returns the end of a call that a rule denies by now: one may have come since it was asked for. */
+function denialOf(draft: Draft, { tool, args }: Extract<CallState, { is: 'ready' }>): CallEnd | undefined {
+  const act = toToolAction(tool, args, draft.state.stored.session.project);
+  const verdict = typeof act === 'string' ? undefined : evaluate(act, [...draft.env.rules]);
+  return verdict?.effect === 'deny' ? denial(verdict.reason) : undefined;
+}
+
+/** Stores who a call is offered to: after a restart it is still that client's. */
+function offer(draft: Draft, item: StoredItem, clientId: string): StoredItem {
+  if (item.modelOnly?.offeredTo === clientId) return item;
+  const offered = { ...item, modelOnly: { ...item.modelOnly, offeredTo: clientId } };
+  draft.put('item', draft.state.stored.session.sessionId, offered);
+  return offered;
+}
+
+/** Returns the client that a call goes to: the one that has it until that is gone, else the newest that is here, else one that may come back. */
+function takerOf({ state, env }: Draft, { name, stored, tool }: OpenCall): string | undefined {
+  const offeredTo = stored.modelOnly?.offeredTo;
+  if (offeredTo !== undefined && env.presence(offeredTo) !== 'gone') return offeredTo;
+  const known = announcersOf(state.stored.tools.find((each) => each.name === name));
+  // Withdrawn since the model asked for it: only the client that had it can say so.
+  const announcers = known.length === 0 && tool.target === 'client' ? [tool.clientId] : known;
+  const newest = (presence: Presence) => announcers.find((clientId) => env.presence(clientId) === presence);
+  return newest('here') ?? newest('away');
+}
+
+/** Offers calls to another client where the one that had them is gone. Without any they wait, as those that nobody had. */
+export function moveCalls(draft: Draft): void {
+  const { run } = draft.state;
+  if (run === undefined || run.isHeld) return;
+  for (const call of run.calls) {
+    if (call.is !== 'executing' || call.tool.target !== 'client') continue;
+    const { request, is: _, ...rest } = call;
+    const clientId = takerOf(draft, call);
+    if (clientId === request.clientId) continue;
+    if (clientId === undefined) {
+      replaceCall(draft, { ...rest, is: 'ready' });
+      continue;
+    }
+    const moved = { ...request, clientId, deadline: draft.env.now + timeoutOf(call.tool, draft.env) };
+    replaceCall(draft, { ...call, stored: offer(draft, call.stored, clientId), request: moved });
+    draft.emit(moved);
+  }
+}
+
+/** True for a call that can begin: a client's needs somebody who runs it. */
+export function canBegin(draft: Draft, call: CallState): call is ReadyCall {
+  return call.is === 'ready' && (call.tool.target !== 'client' || takerOf(draft, call) !== undefined);
+}
+
+/** Says that a call waits for a client, and how long. */
+export function leaveUnattended(draft: Draft, call: ReadyCall): void {
+  const { clientTimeoutMs } = draft.env.settings;
+  replaceCall(draft, { ...call, unattendedUntil: draft.env.now + clientTimeoutMs });
+  draft.addItem('notice', {
+    text: `No client that has the tool "${call.name}" is connected: its call waits ${toSeconds(clientTimeoutMs)} s for one.`,
+  });
+  // Waiting for a client brings no process down.
+  const { attempts } = draft.state.run as RunState;
+  if (attempts === 0) return;
+  draft.setRun({ attempts: 0 });
+  draft.putRun();
+}
+
+/** Returns the result of a call that no client came for. */
+export function unattendedEnd({ name, stored }: CallState): CallEnd {
+  const text = `No client that has the tool "${name}" is connected.`;
+  return stored.modelOnly?.offeredTo === undefined
+    ? { outcome: 'failed', text: `${text} The call was not made.` }
+    : {
+        outcome: 'failed',
+        text: `${text} The one that was to run this call is gone: it is not known whether it took effect.`,
+      };
 }
 
 export function timeoutOf(tool: Tool, env: Pick<Env, 'settings'>): number {
   return tool.timeoutMs ?? env.settings.toolTimeoutMs;
 }
 
-/** Returns who runs a client's tool by now: it may have waited for days. */
-function announcerOf(tools: Draft['state']['stored']['tools'], name: string, clientId: string): string {
-  return tools.find((tool) => tool.name === name && tool.isGone !== true)?.clientId ?? clientId;
-}
-
-export function replaceCall(draft: Draft, call: CallState): void {
+function replaceCall(draft: Draft, call: CallState): void {
   const calls = draft.state.run?.calls.map((each) => (each.callId === call.callId ? call : each)) ?? [];
   draft.setRun({ calls });
 }
@@ -116,10 +190,11 @@ export function finishCall(
       ...(isWhole ? {} : { resultId: call.callId }),
     },
   };
+  const modelOnly = end.media === undefined ? hidden : { ...hidden, media: end.media };
   draft.put('item', sessionId, {
     position: call.stored.position,
     item: finished,
-    ...(hidden ? { modelOnly: hidden } : {}),
+    ...(modelOnly === undefined ? {} : { modelOnly }),
   });
   if (!isWhole) draft.put('result', sessionId, call.callId, end.text);
   draft.emit({ type: 'tool.finished', callId: call.callId, outcome: end.outcome });
@@ -170,6 +245,29 @@ export function resolveApproval(
           end: rejection({ decision, ...(feedback === undefined ? {} : { feedback }) }),
         },
   );
+}
+
+/** A decision that a client has made by making the call, or by failing to. */
+export interface ResultDecision {
+  decision: 'allow' | 'reject';
+  by: string;
+  decisionJson: string;
+  feedback?: string | undefined;
+}
+
+/** Ends a call that waits for a decision in one commit: decided on, and with the result that its client has for it already. */
+export function decideByResult(
+  draft: Draft,
+  call: Extract<CallState, { is: 'awaiting_approval' }>,
+  end: CallEnd,
+  decision: ResultDecision,
+): void {
+  resolveApproval(draft, call, decision);
+  const decided = draft.state.run?.calls.find(({ callId }) => callId === call.callId);
+  if (decided?.is === 'settled') finishCall(draft, decided, decided.end);
+  if (decided?.is !== 'ready') return;
+  const denied = denialOf(draft, decided);
+  finishCall(draft, decided, denied ?? end);
 }
 
 /** Ends an approval that nobody needs to decide any more. */

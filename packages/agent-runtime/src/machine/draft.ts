@@ -6,6 +6,9 @@ import { type RunState, type SessionState, toShownState } from './state.ts';
 /** A change of one row: the name of the statement, and what it takes. */
 export type Row = { [K in keyof Statements]: [statement: K, ...values: Parameters<Statements[K]>] }[keyof Statements];
 
+/** `away`: cut off so shortly ago that it may come back. */
+export type Presence = 'here' | 'away' | 'gone';
+
 /** The parameters of a decision besides the state and the input. */
 export interface Env {
   now: number;
@@ -15,7 +18,9 @@ export interface Env {
   rules: readonly Rule[];
   /** No run begins. */
   isDraining: boolean;
-  settings: { model: string; maxSteps: number; toolTimeoutMs: number };
+  /** Whether a client is connected. */
+  presence(clientId: string): Presence;
+  settings: { model: string; maxSteps: number; toolTimeoutMs: number; clientTimeoutMs: number };
 }
 
 /** The outcome of an input. It counts once it is committed: events and rows in one transaction, then `next` is the state. */

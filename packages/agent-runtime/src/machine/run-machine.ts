@@ -1,8 +1,8 @@
 import { addUsage, type CodelabError, noUsage, type Run, toWireError } from '@codelab/protocol';
 import type { StoredInput } from '../store/store.ts';
-import { cancelCall, execute, finishCall, isItsTurn } from './call-machine.ts';
+import { canBegin, cancelCall, execute, finishCall, isItsTurn, leaveUnattended } from './call-machine.ts';
 import type { Draft, Env } from './draft.ts';
-import type { RunState } from './state.ts';
+import { isUnattended, type RunState } from './state.ts';
 import { switchAgent } from './switch-agent.ts';
 
 export interface RunEnd {
@@ -125,8 +125,12 @@ export function advance(draft: Draft): void {
       generate(draft);
       break;
     }
-    const next = run.calls.find((call, index) => call.is === 'ready' && isItsTurn(run.calls, index));
-    if (next?.is !== 'ready') break;
+    const next = run.calls.find((call, index) => isItsTurn(run.calls, index) && canBegin(draft, call));
+    if (next?.is !== 'ready') {
+      for (const [index, call] of run.calls.entries())
+        if (call.is === 'ready' && !isUnattended(call) && isItsTurn(run.calls, index)) leaveUnattended(draft, call);
+      break;
+    }
     execute(draft, next);
   }
   draft.stateChanged();

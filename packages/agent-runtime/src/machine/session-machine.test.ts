@@ -1,10 +1,11 @@
-import { CodelabError, type Item, noUsage, type Session, type ToolKind } from '@codelab/protocol';
+import { CodelabError, type Item, noUsage, type Session, type ToolKind, type ToolSpec } from '@codelab/protocol';
 import { describe, expect, it } from 'vitest';
 import type { ModelStep } from '../model/accumulate-step.ts';
 import type { StoredInput } from '../store/store.ts';
+import { mergeAnnounced } from '../tools/announced-tools.ts';
 import type { PreparedCall } from '../tools/tool-call.ts';
 import type { Tool } from '../tools/tool-registry.ts';
-import type { Decision, Env } from './draft.ts';
+import type { Decision, Env, Presence } from './draft.ts';
 import { asksRules, decide, type Input } from './session-machine.ts';
 import { type SessionState, toShownState } from './state.ts';
 
@@ -19,7 +20,7 @@ function createTable() {
   let ids = 0;
   const session: Session = {
     sessionId: 's1',
-    title: '',
+    title: 'A title',
     agent: 'coder',
     model: 'default',
     project: '',
@@ -35,10 +36,25 @@ function createTable() {
     agents,
     rules: [],
     isDraining: false,
-    settings: { model: 'm', maxSteps: 3, toolTimeoutMs: 1_000 },
+    presence: (clientId) => presence.get(clientId) ?? 'here',
+    settings: { model: 'm', maxSteps: 3, toolTimeoutMs: 1_000, clientTimeoutMs: 2_000 },
   };
+  const presence = new Map<string, Presence>();
   const table = {
     env,
+    presence,
+    /** Has clients announce the tool `a`, the last one last. */
+    announce: (...clientIds: string[]) =>
+      clientIds.reduce(
+        (_, clientId) =>
+          table.apply({ type: 'announce', tools: mergeAnnounced(state.stored.tools, clientId, [toolSpec]) }),
+        undefined as Decision | undefined,
+      ) as Decision,
+    /** Has clients come and go. */
+    become(changes: Record<string, Presence>) {
+      for (const [clientId, is] of Object.entries(changes)) presence.set(clientId, is);
+      return table.apply({ type: 'presence' });
+    },
     get state() {
       return state;
     },
@@ -77,6 +93,7 @@ function createTable() {
   };
   return table;
 }
+const toolSpec: ToolSpec = { name: 'a', description: '', kind: 'write', inputSchema: { type: 'object' } };
 type Table = ReturnType<typeof createTable>;
 
 function toInput(inputId: string, whenBusy: StoredInput['whenBusy'], position: number): StoredInput {
@@ -265,6 +282,19 @@ describe('the session', () => {
     expect(table.state).toEqual(before);
   });
 
+  it('is used by a message, and named by its first one', () => {
+    const table = createTable();
+    const { stored } = table.state;
+    table.state = { ...table.state, stored: { ...stored, session: { ...stored.session, title: '' } } };
+    table.env.now += 5;
+    const first = table.send('first');
+    expect(first.events[1]).toMatchObject({ type: 'session.updated', session: { title: 'first' } });
+    const second = table.send('second');
+    expect(types(second)).not.toContain('session.updated');
+    expect(second.rows).toContainEqual(['sessionUsed', 's1', NOW + 5]);
+    expect(table.state.stored.session).toMatchObject({ title: 'first', updatedAt: new Date(NOW + 5) });
+  });
+
   it('takes back what waits, and nothing else', () => {
     const table = running();
     table.send('second');
@@ -411,6 +441,10 @@ describe('a call', () => {
   const result: Input = { type: 'finishCall', callId: 'a', end: { outcome: 'succeeded', text: 'ok' }, isClient: true };
   const late: Input = { type: 'finishCall', callId: 'a', end: { outcome: 'timed_out', text: 'late' } };
   const expire: Input = { type: 'expire', callId: 'a' };
+  const yes = { decision: 'allow' as const, by: 'user', decisionJson: '{}' };
+  const no = { decision: 'reject' as const, by: 'user', decisionJson: '{}', feedback: 'too wide' };
+  const made = { ...result, decision: yes } as Input;
+  const refused = { ...result, end: { outcome: 'failed', text: 'too wide' }, decision: no } as Input;
   const awaiting = () => with_({ id: 'a', is: 'awaiting_approval' });
   const executing = () => with_({ id: 'a' });
   /** Waits behind one that is executing. */
@@ -446,6 +480,21 @@ describe('a call', () => {
       [],
       ['approval.resolved', 'tool.finished', 'item.completed', 'session.state', 'step.started'],
     ],
+    [
+      'awaiting approval, a result that decides',
+      awaiting,
+      made,
+      [],
+      ['approval.resolved', 'tool.finished', 'item.completed', 'session.state', 'step.started'],
+    ],
+    [
+      'awaiting approval, an error that decides',
+      awaiting,
+      refused,
+      [],
+      ['approval.resolved', 'tool.finished', 'item.completed', 'session.state', 'step.started'],
+    ],
+    ['executing, a result that would decide', executing, made, [], ['tool.finished', 'item.completed', 'step.started']],
     ['executing, a result', executing, result, [], ['tool.finished', 'item.completed', 'step.started']],
     ['executing, its time is over', executing, late, [], ['tool.finished', 'item.completed', 'step.started']],
     ['executing, its approval would be over', executing, expire, ['a executing'], []],
@@ -459,6 +508,7 @@ describe('a call', () => {
 
   it.each<[string, () => Table, Input, string]>([
     ['awaiting approval, a result', awaiting, result, 'VALIDATION'],
+    ['of a server tool, a result that decides', () => with_({ id: 'a', target: 'server' }), made, 'VALIDATION'],
     ['executing, a decision', executing, decision('allow'), 'APPROVAL_ALREADY_RESOLVED'],
     ['unknown, a decision', executing, { ...decision('allow'), callId: 'zz' } as Input, 'APPROVAL_ALREADY_RESOLVED'],
     ['unknown, a result', executing, { ...result, callId: 'zz' } as Input, 'TOOL_CALL_FINISHED'],
@@ -468,6 +518,32 @@ describe('a call', () => {
     const before = table.state;
     expect(refusal(() => table.apply(input))).toBe(code);
     expect(table.state).toBe(before);
+  });
+
+  it.each<[string, Input, { outcome: string; result: string; by: string }]>([
+    ['its result, and is not made again', made, { outcome: 'succeeded', result: 'ok', by: 'user' }],
+    [
+      'the reason of a no',
+      refused,
+      {
+        outcome: 'rejected',
+        result: 'The person rejected this call: it was not made. They say: too wide',
+        by: 'user',
+      },
+    ],
+  ])('that is decided by its result has, in one commit, %s', (_name, input, { by, ...expected }) => {
+    const table = awaiting();
+    const { rows, events } = table.apply(input);
+    const items = rows.flatMap((row) => (row[0] === 'item' && row[2].item.itemId === 'a' ? [row[2].item] : []));
+    expect(items.at(-1)?.toolCall).toMatchObject({ ...expected, decision: { by } });
+    expect(rows.some((row) => row[0] === 'approval' && !row[1].pending)).toBe(true);
+    expect(events.some(({ type }) => type === 'tool.requested')).toBe(false);
+  });
+
+  it('that is decided by its result is denied where a rule has come meanwhile', () => {
+    const table = awaiting();
+    table.env.rules = [{ tool: 'a', resource: '**', effect: 'deny' }];
+    expect(table.apply(made).events).toContainEqual({ type: 'tool.finished', callId: 'a', outcome: 'denied' });
   });
 
   it('reads side by side, the rest one after the other', () => {
@@ -515,8 +591,9 @@ describe('a call', () => {
 
   it('is offered to the client that came, with its whole time, where the one before has gone', () => {
     const table = with_({ id: 'a' });
+    table.presence.set('ide', 'gone');
     table.env.now += 500;
-    const happened = table.apply({ type: 'announce', clientId: 'other', names: new Set(['a']), tools: [] });
+    const happened = table.announce('other');
     expect(happened.events).toEqual([
       expect.objectContaining({ type: 'tool.requested', clientId: 'other', deadline: NOW + 1_500 }),
     ]);
@@ -528,6 +605,86 @@ describe('a call', () => {
     const { rows } = table.call({ id: 'a', target: 'mcp', kind: 'execute' });
     const items = rows.flatMap((row) => (row[0] === 'item' ? [row[2]] : []));
     expect(items.at(-1)?.modelOnly).toEqual({ isStarted: true });
+  });
+});
+
+describe("a client's call", () => {
+  const given = (presence: Record<string, Presence>, ...announced: string[]) => {
+    const table = createTable();
+    for (const [clientId, is] of Object.entries(presence)) table.presence.set(clientId, is);
+    table.announce(...announced);
+    table.send('first');
+    return { table, happened: table.call({ id: 'a' }) };
+  };
+  const takers = ({ events }: Decision) =>
+    events.flatMap((event) => (event.type === 'tool.requested' ? [event.clientId] : []));
+  const notices = ({ events }: Decision) =>
+    events.filter((event) => event.type === 'item.completed' && event.item.kind === 'notice').length;
+
+  it.each<[string, Record<string, Presence>, string[]]>([
+    ['the newest', { one: 'here', two: 'here' }, ['two']],
+    ['the newest that is here', { one: 'here', two: 'gone' }, ['one']],
+    ['one that is here before one that may come back', { one: 'here', two: 'away' }, ['one']],
+    ['one that may come back', { one: 'away', two: 'gone' }, ['one']],
+    ['nobody', { one: 'gone', two: 'gone' }, []],
+  ])('goes to %s', (_name, presence, expected) => {
+    expect(takers(given(presence, 'one', 'two').happened)).toEqual(expected);
+  });
+
+  it.each<[string, Record<string, Presence>, Record<string, Presence>, string[], string[]]>([
+    ['its client is cut off for a moment', { one: 'here', two: 'here' }, { two: 'away' }, [], ['a executing']],
+    ['its client is gone', { one: 'here', two: 'here' }, { two: 'gone' }, ['one'], ['a executing']],
+    ['another is gone', { one: 'here', two: 'here' }, { one: 'gone' }, [], ['a executing']],
+    ['a newer one comes', { one: 'here', two: 'gone' }, { two: 'here' }, [], ['a executing']],
+    ['all are gone', { one: 'here', two: 'here' }, { one: 'gone', two: 'gone' }, [], ['a ready']],
+    ['nobody had it, and one comes', { one: 'gone', two: 'gone' }, { one: 'here' }, ['one'], ['a executing']],
+  ])('%s', (_name, presence, changes, expected, states) => {
+    const { table } = given(presence, 'one', 'two');
+    expect(takers(table.become(changes))).toEqual(expected);
+    expect(calls(table)).toEqual(states);
+  });
+
+  it('stays with its client when another one announces the tool', () => {
+    const { table } = given({ one: 'here', two: 'here' }, 'one');
+    expect(takers(table.announce('two'))).toEqual([]);
+  });
+
+  it('without anybody is said once to wait, and fails when its time is over', () => {
+    const { table, happened } = given({ one: 'gone' }, 'one');
+    expect(notices(happened)).toBe(1);
+    expect(toShownState(table.state).state).toBe('waiting');
+    expect(notices(table.become({}))).toBe(0);
+    expect(table.state.run?.calls[0]).toMatchObject({ unattendedUntil: NOW + 2_000 });
+    const ended = table.apply({ type: 'giveUp', callId: 'a' });
+    expect(types(ended)).toEqual(['tool.finished', 'item.completed', 'session.state', 'step.started']);
+    expect(ended.events[1]).toMatchObject({
+      item: { toolCall: { outcome: 'failed', result: expect.stringContaining('was not made') } },
+    });
+  });
+
+  it('that was begun by a client that is gone is not said to be unmade', () => {
+    const { table } = given({ one: 'here' }, 'one');
+    expect(notices(table.become({ one: 'gone' }))).toBe(1);
+    const ended = table.apply({ type: 'giveUp', callId: 'a' });
+    expect(ended.events[1]).toMatchObject({ item: { toolCall: { result: expect.stringContaining('not known') } } });
+  });
+
+  it('that somebody came for is not given up', () => {
+    const { table } = given({ one: 'gone' }, 'one');
+    table.become({ one: 'here' });
+    expect(types(table.apply({ type: 'giveUp', callId: 'a' }))).toEqual([]);
+  });
+
+  it('stores who has it, so that after a restart no other one gets it', () => {
+    const { table } = given({ one: 'here', two: 'gone' }, 'one', 'two');
+    // As it is loaded: all may come back.
+    const loaded = table.state.run?.calls.map(({ callId, name, args, stored, tool }) => ({
+      ...{ callId, name, args, stored, tool },
+      is: 'ready',
+    }));
+    table.state = { ...table.state, run: { ...table.state.run, calls: loaded, isHeld: true } as never };
+    table.presence.set('one', 'away').set('two', 'away');
+    expect(takers(table.apply({ type: 'resume', runId: table.runId, countsAttempt: true }))).toEqual(['one']);
   });
 });
 

@@ -13,12 +13,20 @@ import { evaluate } from '../policy/policy.ts';
 import type { AnnouncedTool, ModelOnly, StoredInput } from '../store/store.ts';
 import type { ServerToolResult } from '../tools/server-tool.ts';
 import { type CallEnd, type PreparedCall, shorten, toToolAction } from '../tools/tool-call.ts';
-import { finishCall, replaceCall, resolveApproval, timeoutOf } from './call-machine.ts';
+import {
+  decideByResult,
+  finishCall,
+  moveCalls,
+  type ResultDecision,
+  resolveApproval,
+  unattendedEnd,
+} from './call-machine.ts';
 import { createDraft, type Decision, type Draft, type Env } from './draft.ts';
 import { advance, beginNext, endRun, withUsage } from './run-machine.ts';
-import type { CallState, RunState, SessionState } from './state.ts';
+import { type CallState, isUnattended, type RunState, type SessionState } from './state.ts';
 import { endStep } from './step-end.ts';
 import { switchAgent } from './switch-agent.ts';
+import { titleOf } from './title.ts';
 
 /** Restarts of the process that a run may survive without progress; then it fails. */
 const MAX_ATTEMPTS = 5;
@@ -31,7 +39,12 @@ export interface Inputs {
   cancelQueue: object;
   stop: { runId: string };
   update: { changes: Partial<Pick<Session, 'title' | 'model' | 'metadata'>> };
-  announce: { clientId: string; names: ReadonlySet<string>; tools: AnnouncedTool[] };
+  /** `tools`: those of all clients. */
+  announce: { tools: AnnouncedTool[] };
+  /** A client came, or is gone. */
+  presence: object;
+  /** No client came for a call. */
+  giveUp: { callId: string };
   switchAgent: { to: string; reason: string };
   /** `args` and `decision` as they are used: a patch without its hunks, edited arguments that were checked. */
   decide: {
@@ -45,12 +58,13 @@ export interface Inputs {
   };
   addRule: { rule: RememberedRule };
   expire: { callId: string };
-  /** `isClient`: it comes from outside, and must be of a call that runs there. */
+  /** `isClient`: it comes from outside, and must be of a call that runs there. `decision`: stands where the call waits for one. */
   finishCall: {
     callId: string;
     end: CallEnd;
     effects?: Omit<ServerToolResult, 'result'> | undefined;
     isClient?: boolean;
+    decision?: ResultDecision | undefined;
   };
   endStep: { runId: string; step: number; answer: ModelStep; prepared: PreparedCall[]; isAborted: boolean };
   /** An answer broke off and is asked for again: `discarded` was shown of it. */
@@ -78,7 +92,6 @@ interface Answers {
   send: Omit<InputSent, 'eventId'>;
   cancelInput: { status: 'cancelled' };
   update: Session;
-  announce: { tools: number };
   switchAgent: { from: string; to: string };
   addRule: RememberedRule;
 }
@@ -109,6 +122,7 @@ const handlers: Handlers = {
     const { run } = draft.state;
     draft.emit({ type: 'input.accepted', input: input.input as Message });
     draft.put('input', input);
+    use(draft, input.input.content);
     const { queue } = draft.state;
     draft.state = {
       ...draft.state,
@@ -151,21 +165,27 @@ const handlers: Handlers = {
     return session;
   },
 
-  announce(draft, { clientId, names, tools }) {
+  announce(draft, { tools }) {
     const { stored } = draft.state;
     if (JSON.stringify(tools) !== JSON.stringify(stored.tools)) {
       draft.state = { ...draft.state, stored: { ...stored, tools } };
       draft.put('sessionTools', stored.session.sessionId, tools);
     }
-    // A call that waits for a client that has gone is offered to the one that came.
-    for (const call of draft.state.run?.calls ?? []) {
-      if (call.is !== 'executing' || call.tool.target !== 'client') continue;
-      if (!names.has(call.name) || call.request.clientId === clientId) continue;
-      const request = { ...call.request, clientId, deadline: draft.env.now + timeoutOf(call.tool, draft.env) };
-      replaceCall(draft, { ...call, request });
-      draft.emit(request);
-    }
-    return { tools: names.size };
+    placeCalls(draft);
+    return undefined;
+  },
+
+  presence(draft) {
+    placeCalls(draft);
+    return undefined;
+  },
+
+  giveUp(draft, { callId }) {
+    const call = callOf(draft, callId);
+    if (call === undefined || !isUnattended(call)) return undefined;
+    finishCall(draft, call, unattendedEnd(call));
+    advance(draft);
+    return undefined;
   },
 
   switchAgent(draft, { to, reason }) {
@@ -199,18 +219,19 @@ const handlers: Handlers = {
     return undefined;
   },
 
-  finishCall(draft, { callId, end, effects, isClient }) {
+  finishCall(draft, { callId, end, effects, isClient, decision }) {
     const call = callOf(draft, callId);
     if (isClient !== true && call?.is !== 'executing') return undefined;
     if (call === undefined) throw new CodelabError('TOOL_CALL_FINISHED', `The tool call "${callId}" ended before.`);
     if (isClient === true && call.tool?.target !== 'client')
       throw new CodelabError('VALIDATION', `"${call.name}" does not run in the IDE: its result comes from elsewhere.`);
-    if (call.is === 'awaiting_approval')
+    if (call.is !== 'awaiting_approval') finishCall(draft, call, end, effects);
+    else if (decision !== undefined) decideByResult(draft, call, end, decision);
+    else
       throw new CodelabError(
         'VALIDATION',
         `The call of "${call.name}" waits for a decision, and must not be made before.`,
       );
-    finishCall(draft, call, end, effects);
     advance(draft);
     return undefined;
   },
@@ -279,9 +300,30 @@ const handlers: Handlers = {
   },
 };
 
+/** Notes that the session is used: it is the first of the list. One without a title is named by the message. */
+function use(draft: Draft, content: string): void {
+  const { stored } = draft.state;
+  const title = stored.session.title === '' ? titleOf(content) : stored.session.title;
+  const session: Session = { ...stored.session, title, updatedAt: new Date(draft.env.now) };
+  draft.state = { ...draft.state, stored: { ...stored, session } };
+  if (title === stored.session.title) draft.put('sessionUsed', session.sessionId, draft.env.now);
+  else {
+    draft.put('sessionData', session);
+    draft.emit({ type: 'session.updated', session });
+  }
+}
+
 function runOf(draft: Draft, runId: string): RunState | undefined {
   const { run } = draft.state;
   return run?.run.runId === runId ? run : undefined;
+}
+
+/** Finds clients for the calls that need one. */
+function placeCalls(draft: Draft): void {
+  const { run } = draft.state;
+  if (run === undefined || run.isHeld || run.calls.length === 0) return;
+  moveCalls(draft);
+  advance(draft);
 }
 
 function callOf(draft: Draft, callId: string): CallState | undefined {

@@ -44,7 +44,12 @@ export type ToolRequested = Extract<NewSessionEvent, { type: 'tool.requested' }>
 /** A call without a result. */
 export type CallState =
   | (Call & { readonly is: 'awaiting_approval'; readonly tool: Tool; readonly approval: Approval })
-  | (Call & { readonly is: 'ready'; readonly tool: Tool })
+  | (Call & {
+      readonly is: 'ready';
+      readonly tool: Tool;
+      /** Until when it waits for a client that has its tool: none is there. Milliseconds since 1970. */
+      readonly unattendedUntil?: number;
+    })
   | (Call & { readonly is: 'executing'; readonly tool: Tool; readonly request: ToolRequested })
   /** Known before anything ran: a mistake of the model's, or a rule that denies. */
   | (Call & {
@@ -55,8 +60,16 @@ export type CallState =
       readonly approval?: Approval;
     });
 
+/** True while nothing goes on before a person decides, or a client comes. */
 export function isWaiting(run: RunState): boolean {
-  return run.calls.some(({ is }) => is === 'awaiting_approval') && !run.calls.some(({ is }) => is === 'executing');
+  return (
+    run.calls.some((call) => call.is === 'awaiting_approval' || isUnattended(call)) &&
+    !run.calls.some(({ is }) => is === 'executing')
+  );
+}
+
+export function isUnattended(call: CallState): boolean {
+  return call.is === 'ready' && call.unattendedUntil !== undefined;
 }
 
 /** Returns what watchers are told of a session's state. */

@@ -26,7 +26,7 @@ const call = (index: number, args: string, name?: string): CompletionChunk => ({
 const finish = (finishReason: FinishReason): CompletionChunk => ({ type: 'finish', finishReason });
 const usage = (inputTokens: number, costUsd?: number): CompletionChunk => ({
   type: 'usage',
-  usage: { inputTokens, outputTokens: 1, cachedTokens: 0, reasoningTokens: 0 },
+  usage: { inputTokens, outputTokens: 1, cachedTokens: 0, cacheWriteTokens: 0, reasoningTokens: 0 },
   ...(costUsd === undefined ? {} : { costUsd }),
 });
 const LOST: CompletionChunk = {

@@ -5,7 +5,7 @@ import {
   type FinishReason,
   type Item,
   noUsage,
-  type ThinkingBlock,
+  type SignedThinkingBlock,
   type Usage,
   type WireError,
 } from '@codelab/protocol';
@@ -23,7 +23,7 @@ export interface ModelStep {
   /** In the order of their beginnings. Calls are in progress, unless the answer broke off or was cut off: then they are not made. */
   items: Item[];
   /** Anthropic's wire wants it back. */
-  thinking: ThinkingBlock[];
+  thinking: SignedThinkingBlock[];
 }
 
 export interface AccumulateStepOptions {
@@ -73,7 +73,7 @@ export async function accumulateStep({ model, chunks, live }: AccumulateStepOpti
         break;
       }
       case 'thinking':
-        step.thinking.push(chunk.block);
+        step.thinking.push(chunk.signedBy === undefined ? chunk.block : { ...chunk.block, signed_by: chunk.signedBy });
         break;
       case 'tool_call': {
         let call = calls.get(chunk.index);

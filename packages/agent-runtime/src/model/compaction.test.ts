@@ -128,3 +128,88 @@ it('goes on without what it could not summarise, and says so to the model', asyn
   expect(smaller.summary).toContain('too long to be shown');
   expect(valid(smaller)).toEqual([]);
 });
+
+/** The view with what a compaction leaves behind in the history. */
+const compacted = (view: ModelContext, tokensAfter: number): ModelContext => {
+  const [first] = view.items as [StoredItem];
+  const compaction = { tokensBefore: tokensAfter, tokensAfter };
+  const item = { ...first.item, itemId: newId('item'), kind: 'compaction' as const, text: '', compaction };
+  return { ...view, items: [...view.items, { position: view.items.length + 1, item }] };
+};
+
+it('is not repeated before the context has grown', async () => {
+  const view = makeView(60, 100);
+  const size = tokens(view);
+  const options = { attachments: none, window: size, isForced: false, summarize: async () => 'they talked' };
+  expect(await compact({ ...options, view: compacted(view, size * 0.95) })).toBeUndefined();
+  expect(await compact({ ...options, view, triedAt: size * 0.95 })).toBeUndefined();
+  expect(await compact({ ...options, view: compacted(view, size * 0.85) })).toBeDefined();
+  // A provider that finds it too long is right.
+  expect(await compact({ ...options, view: compacted(view, size * 0.95), isForced: true })).toBeDefined();
+});
+
+it('asks nobody for a summary of next to nothing', async () => {
+  const view = makeView(2, 10);
+  const [question] = view.items as [StoredItem];
+  const attached = [{ name: 'a.txt', mimeType: 'text/plain', bytes: 50_000 }];
+  const newest = {
+    ...question.item,
+    itemId: newId('item'),
+    runId: 'last',
+    inputId: 'last',
+    text: 'look',
+    attachments: attached,
+  };
+  view.items.push({ position: 100, item: newest });
+  const attachments = ({ inputId }: { inputId?: string | undefined }) =>
+    inputId === 'last' ? [{ name: 'a.txt', mimeType: 'text/plain', text: 'x '.repeat(25_000) }] : undefined;
+  const window = estimateTokens(toMessages(view, attachments));
+  expect(await compact({ view, attachments, window, isForced: false, summarize: unasked })).toBeUndefined();
+});
+
+it('gives up a summary that is no shorter than what it sums up', async () => {
+  const view = makeView(60, 100);
+  const summarize = async () => 'long '.repeat(tokens(view) * 2);
+  expect(await compact({ view, attachments: none, window: tokens(view), isForced: false, summarize })).toBeUndefined();
+});
+
+it('keeps the plan word for word, over several compactions', async () => {
+  const plan = [
+    { text: 'Mend  the <parser>', status: 'completed' as const },
+    { text: 'Then: test it', status: 'pending' as const },
+  ];
+  const words = '<plan>\n- [completed] Mend  the <parser>\n- [pending] Then: test it\n</plan>';
+  const view = makeView(60, 100);
+  const [first] = view.items as [StoredItem];
+  view.items.splice(1, 0, {
+    position: 1.5,
+    item: { ...first.item, itemId: newId('item'), kind: 'plan', text: '', plan },
+  });
+  const options = { attachments: none, window: tokens(view), isForced: false };
+  const once = (await compact({ ...options, view, summarize: async () => 'they talked' })) as ModelContext;
+  expect(once.summary).toBe(`they talked\n\n${words}`);
+  const more = makeView(60, 100).items.map((each) => ({ ...each, position: each.position + 1_000 }));
+  const grown = { ...once, items: [...once.items, ...more] };
+  for (const said of ['they talked on', undefined]) {
+    const twice = (await compact({ ...options, view: grown, summarize: async () => said })) as ModelContext;
+    expect(twice.summary?.endsWith(words)).toBe(true);
+    expect(twice.summary?.split('<plan>')).toHaveLength(2);
+  }
+});
+
+it('asks what was decided and what comes next', async () => {
+  const view = makeView(60, 100);
+  let asked = '';
+  await compact({
+    view,
+    attachments: none,
+    window: tokens(view),
+    isForced: false,
+    async summarize(messages) {
+      asked = String(messages.at(-1)?.content);
+      return 'they talked';
+    },
+  });
+  expect(asked).toMatch(/^Decided: /m);
+  expect(asked).toMatch(/^Next: /m);
+});

@@ -11,13 +11,17 @@ import { createRpcClient, type Logger, toCodelabError } from '@codelab/service-k
 /** A completion fails once llm-proxy is out of reach for so long. */
 const LOST_AFTER_MS = 30_000;
 
+export interface LlmStreamOptions {
+  signal: AbortSignal;
+  requestId: string;
+  /** The session that the request goes on with: what it has in common with the next one is cached at the provider. */
+  sessionId?: string;
+}
+
 /** Calls language models by llm-proxy. */
 export interface LlmClient {
   /** Starts the request at once. Never throws: ends with exactly one `finish` or `error`, or without one when `signal` aborts, which also ends the provider's request. */
-  stream(
-    request: CompletionRequest,
-    options: { signal: AbortSignal; requestId: string },
-  ): AsyncGenerator<CompletionChunk, void, undefined>;
+  stream(request: CompletionRequest, options: LlmStreamOptions): AsyncGenerator<CompletionChunk, void, undefined>;
   models(requestId: string): Promise<ModelList>;
   close(): void;
 }
@@ -39,10 +43,10 @@ export function createLlmClient({ url, key, log }: LlmClientOptions): LlmClient 
   });
   async function* stream(
     request: CompletionRequest,
-    { signal, requestId }: { signal: AbortSignal; requestId: string },
+    { signal, requestId, sessionId }: LlmStreamOptions,
   ): AsyncGenerator<CompletionChunk, void, undefined> {
     const chunks = rpc.stream<{ data: CompletionChunk }>(
-      (trpc, observer) => trpc.completion.stream.subscribe({ request, requestId }, observer),
+      (trpc, observer) => trpc.completion.stream.subscribe({ request, requestId, sessionId }, observer),
       {
         signal,
         size: ({ data }) => ('text' in data ? 100 + data.text.length * 2 : 300),

@@ -139,6 +139,20 @@ it('attachments are files, images and texts; those that are gone are named', () 
   expect(messagesOf([message])[0]?.content).toBe('look\n[No longer shown: a.txt, b.png, c.pdf]');
 });
 
+it("a result's images are beside its text, until it is left out", () => {
+  const media: Attachment[] = [{ name: 'image', mimeType: 'image/png', data: 'AAAA' }];
+  const paint = { ...call('paint', '{}', 'look: [image]'), modelOnly: { media } };
+  const contents = (trimmedThrough: number) =>
+    toMessages({ summary: undefined, summarizedThrough: 0, trimmedThrough, items: [question(), paint] }, () => []).at(
+      -1,
+    )?.content;
+  expect(contents(0)).toEqual([
+    { type: 'text', text: 'look: [image]' },
+    { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } },
+  ]);
+  expect(contents(position)).toBe('look: [image]');
+});
+
 it('tokens are estimated from characters, and an image counts for one, however large', () => {
   const text = (length: number) => estimateTokens([{ role: 'user', content: 'x'.repeat(length) }]);
   expect(text(4_000) - text(0)).toBe(1_000);

@@ -36,10 +36,16 @@ type Role<R extends CompletionMessage['role']> = Extract<CompletionMessage, { ro
 export function toMessages(view: ModelContext, attachments: AttachmentsOf): CompletionMessage[] {
   const messages: CompletionMessage[] = [];
   if (view.summary !== undefined)
-    messages.push({ role: 'user', content: `<summary of="the conversation so far">\n${view.summary}\n</summary>` });
+    messages.push({
+      role: 'user',
+      content: `<summary of="the conversation so far">\n${view.summary}\n</summary>\nWhat was decided stays decided. Go on with the next step.`,
+    });
+  // A signature covers all that was said before it: from where that has changed, what was thought is not given back.
+  const changedAt =
+    view.items.findLast(({ item: { kind } }) => kind === 'compaction' || kind === 'agent_switch')?.position ?? 0;
   let step: StoredItem[] = [];
   const flush = () => {
-    messages.push(...toStepMessages(step, view.trimmedThrough));
+    messages.push(...toStepMessages(step, view.trimmedThrough, changedAt));
     step = [];
   };
   for (const stored of view.items) {
@@ -62,14 +68,14 @@ export function toMessages(view: ModelContext, attachments: AttachmentsOf): Comp
   return messages;
 }
 
-function toStepMessages(step: StoredItem[], trimmedThrough: number): CompletionMessage[] {
+function toStepMessages(step: StoredItem[], trimmedThrough: number, changedAt: number): CompletionMessage[] {
   const text = step
     .flatMap(({ item }) => (item.kind === 'assistant_message' ? item.text : []))
     .join('')
     .toWellFormed();
   const calls = step.filter(({ item }) => item.kind === 'tool_call');
   if (text === '' && calls.length === 0) return [];
-  const thinking = step.flatMap(({ modelOnly }) => modelOnly?.thinking ?? []);
+  const thinking = step.flatMap(({ position, modelOnly }) => (position > changedAt ? (modelOnly?.thinking ?? []) : []));
   const assistant: Role<'assistant'> = {
     role: 'assistant',
     content: text === '' ? null : text,
@@ -112,9 +118,11 @@ function parseArguments(text: string): object {
   return { not_json: text.slice(0, 2000).toWellFormed() };
 }
 
-function toResult({ item, position }: StoredItem, trimmedThrough: number): string {
+function toResult({ item, position, modelOnly }: StoredItem, trimmedThrough: number): Role<'tool'>['content'] {
   const result = item.toolCall?.result;
   if (result === undefined) return 'There is no result: the call was cut off.';
+  const media = position > trimmedThrough ? (modelOnly?.media ?? []) : [];
+  if (media.length > 0) return [{ type: 'text', text: result }, ...media.map(toPart)];
   if (position > trimmedThrough || result.length <= TRIMMED_LENGTH) return result;
   const { resultId } = item.toolCall ?? {};
   const more = resultId === undefined ? '' : ` read_result has it as "${resultId}".`;
@@ -129,16 +137,15 @@ function toContent(item: Item, attachments: Attachment[] | undefined): Role<'use
   if (item.attachments === undefined) return text;
   if (attachments === undefined)
     return `${text}\n[No longer shown: ${item.attachments.map(({ name }) => name).join(', ')}]`;
-  return [
-    { type: 'text', text },
-    ...attachments.map(({ name, mimeType, data, text: content }) => {
-      if (data === undefined) return { type: 'text' as const, text: `<file name="${name}">\n${content}\n</file>` };
-      const url = `data:${mimeType};base64,${data}`;
-      return mimeType === 'application/pdf'
-        ? { type: 'file', file: { filename: name, file_data: url } }
-        : { type: 'image_url', image_url: { url } };
-    }),
-  ];
+  return [{ type: 'text', text }, ...attachments.map(toPart)];
+}
+
+function toPart({ name, mimeType, data, text }: Attachment) {
+  if (data === undefined) return { type: 'text' as const, text: `<file name="${name}">\n${text}\n</file>` };
+  const url = `data:${mimeType};base64,${data}`;
+  return mimeType === 'application/pdf'
+    ? { type: 'file', file: { filename: name, file_data: url } }
+    : { type: 'image_url', image_url: { url } };
 }
 
 /** Estimates the tokens of messages. */

@@ -1,12 +1,11 @@
-import { CodelabError } from '@codelab/protocol';
-import { MAX_TIMER_MS } from '@codelab/service-kit';
-import { withTimeout } from '../lib/with-timeout.ts';
+import { timerMs } from '../lib/timer-ms.ts';
 import type { Input } from '../machine/session-machine.ts';
 import type { CallState } from '../machine/state.ts';
 import type { ServerToolResult } from '../tools/server-tool.ts';
 import { type CallEnd, lateEnd } from '../tools/tool-call.ts';
+import type { CallOptions } from '../tools/tool-registry.ts';
 
-/** A client's tool that reports progress may take so long in all. */
+/** The limit of a call that reports progress. */
 const LONGEST_CALL_MS = 3_600_000;
 
 export type ExecutingCall = Extract<CallState, { is: 'executing' }>;
@@ -15,7 +14,9 @@ export type ExecutingCall = Extract<CallState, { is: 'executing' }>;
 export interface Execution {
   /** When it counts as failed. Milliseconds since 1970. */
   readonly deadline: number;
-  /** Gives a client's call its whole time again. */
+  /** The client that runs it. */
+  readonly clientId: string | undefined;
+  /** Gives the call its whole time again. */
   extend(): void;
   abort(): void;
 }
@@ -26,43 +27,64 @@ export interface ExecutionOptions {
   timeoutMs: number;
   /** Stores what came of it. */
   submit(input: Input): Promise<void>;
+  /** Shows how far an MCP server's tool is. */
+  showProgress(progress: { callId: string; message: string; fraction?: number }): void;
   /** Ends the run as failed, as soon as that can be stored. */
   fail(runId: string, error: unknown): Promise<void>;
 }
 
-export function startExecution({ call, sessionId, timeoutMs, submit, fail }: ExecutionOptions): Execution {
+export function startExecution({
+  call,
+  sessionId,
+  timeoutMs,
+  submit,
+  showProgress,
+  fail,
+}: ExecutionOptions): Execution {
   const { callId, tool, args } = call;
   const abort = new AbortController();
   const { signal } = abort;
   let timer: NodeJS.Timeout | undefined;
-  let { deadline } = call.request;
-  const latest = Date.now() + Math.max(LONGEST_CALL_MS, timeoutMs);
+  const longestMs = Math.max(LONGEST_CALL_MS, timeoutMs);
+  const latest = Date.now() + longestMs;
+  let deadline = tool.target === 'client' ? call.request.deadline : Date.now() + timeoutMs;
   const finish = (end: CallEnd, effects?: Omit<ServerToolResult, 'result'>) => {
     if (signal.aborted) return;
     // A result that never can be stored ends the run: else it would wait for it.
     submit({ type: 'finishCall', callId, end, effects }).catch((error) => fail(call.request.runId, error));
   };
 
-  /** Only its time ends it here: its result comes from the client. */
   const arm = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => finish(lateEnd(timeoutMs)), Math.min(Math.max(deadline - Date.now(), 0), MAX_TIMER_MS));
+    timer = setTimeout(() => {
+      finish(lateEnd(deadline === latest ? longestMs : timeoutMs));
+      abort.abort();
+    }, timerMs(deadline));
   };
-  const run = async (): Promise<void> => {
-    const ran = await withTimeout(timeoutMs, runHere(call, { sessionId, signal, timeoutMs, args }));
-    finish(ran?.end ?? lateEnd(timeoutMs), ran?.effects);
+  const extend = () => {
+    if (signal.aborted) return;
+    deadline = Math.min(Date.now() + timeoutMs, latest);
+    arm();
   };
-  if (tool.target === 'client') arm();
-  else void run();
+  const onProgress = (message: string, fraction?: number) => {
+    if (signal.aborted) return;
+    extend();
+    showProgress({ callId, message, ...(fraction === undefined ? {} : { fraction }) });
+  };
+  arm();
+  // A client's result comes from outside.
+  if (tool.target !== 'client')
+    void runHere(call, { sessionId, signal, timeoutMs, args, onProgress }).then(({ end, effects }) => {
+      finish(end, effects);
+      clearTimeout(timer);
+    });
 
   return {
+    clientId: call.request.clientId,
     get deadline() {
       return deadline;
     },
-    extend() {
-      deadline = Math.min(Date.now() + timeoutMs, latest);
-      if (tool.target === 'client') arm();
-    },
+    extend,
     abort() {
       clearTimeout(timer);
       abort.abort();
@@ -75,24 +97,18 @@ interface Ran {
   effects?: Omit<ServerToolResult, 'result'>;
 }
 
-interface RunOptions {
+interface RunOptions extends CallOptions {
   sessionId: string;
-  signal: AbortSignal;
-  timeoutMs: number;
   args: Record<string, unknown>;
 }
 
-async function runHere({ tool }: ExecutingCall, { sessionId, signal, timeoutMs, args }: RunOptions): Promise<Ran> {
+async function runHere({ tool }: ExecutingCall, { sessionId, args, ...options }: RunOptions): Promise<Ran> {
   try {
-    if (tool.target === 'mcp') {
-      const text = await tool.call(args, { signal, timeoutMs });
-      return { end: { outcome: 'succeeded', text } };
-    }
+    if (tool.target === 'mcp') return { end: { outcome: 'succeeded', ...(await tool.call(args, options)) } };
     if (tool.target !== 'server') throw new Error('It runs elsewhere.');
-    const { result, ...effects } = await tool.execute(args, { sessionId, signal });
+    const { result, ...effects } = await tool.execute(args, { sessionId, signal: options.signal });
     return { end: { outcome: 'succeeded', text: result }, effects };
   } catch (error) {
-    const isLate = error instanceof CodelabError && error.code === 'TOOL_TIMEOUT';
-    return { end: { outcome: isLate ? 'timed_out' : 'failed', text: (error as Error).message } };
+    return { end: { outcome: 'failed', text: (error as Error).message } };
   }
 }

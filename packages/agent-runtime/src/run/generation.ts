@@ -15,6 +15,7 @@ import type { Input } from '../machine/session-machine.ts';
 import type { RunState, SessionState } from '../machine/state.ts';
 import { accumulateStep, type ModelStep } from '../model/accumulate-step.ts';
 import { compact, hasRoom } from '../model/compaction.ts';
+import { toEnvironmentPrompt } from '../model/environment-prompt.ts';
 import type { LlmClient } from '../model/llm-client.ts';
 import { estimateTokens, type ModelContext, toMessages } from '../model/model-context.ts';
 import { createStepRetries } from '../model/step-retries.ts';
@@ -29,6 +30,8 @@ export interface GenerationHost {
   attachments: Parameters<typeof toMessages>[1];
   /** The provider's count for one of our tokens, as far as it is known. */
   tokensPerEstimate: number;
+  /** The size at which a compaction was last tried, and gained nothing. Estimated tokens. */
+  compactionTriedAt: number | undefined;
   /** Stores what came of it. Rejects where it never can be, or where the session has stopped. */
   submit(input: Input): Promise<void>;
   /** Ends the run as failed, as soon as that can be stored. */
@@ -77,14 +80,14 @@ export interface GenerationDeps {
 
 export function startGeneration({ state, ahead, host, deps }: GenerationOptions): Generation {
   const run = state.run as RunState;
-  const { runId } = run.run;
+  const { runId, sessionId } = run.run;
   const { requestId } = run.input;
   const step = run.run.steps + 1;
   const { llm, registry, agents, settings } = deps;
   const abort = new AbortController();
   const { signal } = abort;
   const aborted = new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined)));
-  const log: Logger = deps.log.child({ requestId, sessionId: run.run.sessionId, runId });
+  const log: Logger = deps.log.child({ requestId, sessionId, runId });
   let isDropped = false;
   let hasBegun = false;
   let withoutTools = false;
@@ -93,10 +96,14 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
   const agentNow = () => agents.find(host.state.stored.session.agent);
   /** Estimated tokens of instructions and tools. */
   let overhead = 0;
-  const instructions = (of: SessionState) => {
+  const instructions = (of: SessionState, { items }: ModelContext) => {
     const agent = agents.find(of.stored.session.agent);
-    const system: CompletionMessage[] = agent.prompt === '' ? [] : [{ role: 'system', content: agent.prompt }];
-    const tools = withoutTools ? [] : toCompletionTools(registry.toolsOf(of.stored.tools, agent).values());
+    const { environment } = of.stored;
+    const content = [agent.prompt, environment === undefined ? '' : toEnvironmentPrompt(environment)]
+      .filter((part) => part !== '')
+      .join('\n\n');
+    const system: CompletionMessage[] = content === '' ? [] : [{ role: 'system', content }];
+    const tools = withoutTools ? [] : toCompletionTools(registry.toolsFor(of.stored.tools, agent, items));
     overhead = estimateTokens(system) + Math.ceil(estimateTextTokens(JSON.stringify(tools)));
     return { system, tools };
   };
@@ -107,14 +114,17 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
   /** The messages that the model was asked with last, without its instructions. */
   let conversation: CompletionMessage[] = [];
   const ask = (view: ModelContext, of: SessionState): AsyncGenerator<CompletionChunk, void, undefined> => {
-    const { system, tools } = instructions(of);
+    const { system, tools } = instructions(of, view);
     conversation = toMessages(view, host.attachments);
     const messages = [...system, ...conversation];
-    return llm.stream({ model: modelNow(of), messages, ...(tools.length > 0 ? { tools } : {}) }, { signal, requestId });
+    const model = modelNow(of);
+    const size = { messages: messages.length, tools: tools.length };
+    log.debug({ step, model, ...size, event: 'model.ask' }, 'the model is asked');
+    return llm.stream({ model, messages, ...(tools.length > 0 ? { tools } : {}) }, { signal, requestId, sessionId });
   };
 
   const askAhead = (view: ModelContext) => {
-    instructions(state);
+    instructions(state, view);
     return hasRoom({ view, attachments: host.attachments, window: windowNow() }) ? ask(view, state) : undefined;
   };
   let asked = ahead === undefined ? undefined : askAhead(ahead);
@@ -122,17 +132,23 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
   /** Makes the view smaller where it fills the window. */
   const makeRoom = async (isForced: boolean): Promise<boolean> => {
     const view = await host.view();
+    const tokensOf = (one: ModelContext) => estimateTokens(toMessages(one, host.attachments));
     const smaller = await compact({
       view,
       attachments: host.attachments,
       window: windowNow(),
+      triedAt: host.compactionTriedAt,
       isForced,
-      summarize,
+      async summarize(messages) {
+        host.compactionTriedAt = tokensOf(view);
+        return summarize(messages);
+      },
     });
     if (smaller === undefined || signal.aborted) return false;
+    host.compactionTriedAt = undefined;
     const { items, summary, ...rest } = smaller;
-    const tokensBefore = estimateTokens(toMessages(view, host.attachments));
-    const tokensAfter = estimateTokens(toMessages(smaller, host.attachments));
+    const tokensBefore = tokensOf(view);
+    const tokensAfter = tokensOf(smaller);
     await host.submit({
       type: 'compact',
       runId,
@@ -213,7 +229,7 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
     let chunks = asked;
     asked = undefined;
     if (chunks === undefined) {
-      instructions(host.state);
+      instructions(host.state, await host.view());
       await makeRoom(false);
       chunks = ask(await host.view(), host.state);
     }

@@ -21,6 +21,7 @@ import { type Conversation, createConversation, withItems } from './conversation
 import { createEffects, type Effects, type EffectsOptions } from './effects.ts';
 import { createHistory, type History } from './history.ts';
 import { loadState } from './load-state.ts';
+import { type ClientPresence, createClientPresence } from './presence.ts';
 import type { SessionDeps } from './session-types.ts';
 
 /** When the store is asked again what there is to do. */
@@ -42,6 +43,7 @@ export interface SessionActor {
   readonly history: History;
   readonly cursors: InputCursors;
   readonly effects: Effects;
+  readonly presence: ClientPresence;
   /** Has `work` done when it is its turn, for a caller who waits 4 s and no longer. Throws `OVERLOADED` then, and `NOT_FOUND` once the session is deleted. */
   command<T>(work: (until: number) => Promise<T>): Promise<T>;
   /** Within a command: decides on an input and commits that. Throws the machine's refusal, or `OVERLOADED`: then it may be stored all the same. */
@@ -71,6 +73,7 @@ class Actor implements SessionActor {
   readonly history: History;
   readonly cursors = createInputCursors();
   readonly effects: Effects;
+  readonly presence: ClientPresence;
   readonly #sessionId: string;
   readonly #deps: SessionDeps;
   readonly #mutex = createMutex();
@@ -107,11 +110,13 @@ class Actor implements SessionActor {
       openCalls: () => (this.#state.run?.calls ?? []).map(({ stored }) => stored.item),
       openRequests: () => this.#openRequests(),
     });
+    this.presence = createClientPresence({ graceMs: deps.settings.graceMs, onChange: () => this.#presenceChanged() });
     this.effects = createEffects({
       sessionId,
       deps,
       log: deps.log,
       host: this.#hostOfEffects(),
+      showProgress: (progress) => this.events.showProgress({ type: 'tool.progress', ...progress }),
       onOnlyWaiting: () => this.#suspendNow(),
     });
   }
@@ -204,6 +209,7 @@ class Actor implements SessionActor {
   leave(): void {
     this.#isGone = true;
     clearTimeout(this.#reloading);
+    this.presence.close();
     this.effects.quit();
   }
 
@@ -216,6 +222,7 @@ class Actor implements SessionActor {
       view: () => actor.#conversation.get(),
       attachments: actor.#conversation.attachments,
       tokensPerEstimate: 1,
+      compactionTriedAt: undefined,
       submit: (input) => actor.submit(input),
       fail: (runId, error) => actor.#fail(runId, error),
       setLive: (step) => actor.#setLive(step),
@@ -223,6 +230,15 @@ class Actor implements SessionActor {
       rules: () => actor.#patiently(() => actor.#allRules()),
       gotOn: () => actor.effects.gotOn(),
     };
+  }
+
+  /** Decides on the calls of a run anew; also where it has none: those that are being committed were offered by what was known before. */
+  #presenceChanged(): void {
+    if (this.#state.run === undefined || this.#isGone) return;
+    this.submit({ type: 'presence' }).catch((err) => {
+      const fields = { err, sessionId: this.#sessionId, event: 'input.lost' };
+      if (!this.#isGone) this.#deps.log.error(fields, 'a change of the clients could not be decided on');
+    });
   }
 
   #notFound(): CodelabError {
@@ -260,7 +276,15 @@ class Actor implements SessionActor {
     const rules = asksRules(this.#state, input as Input) ? await this.#allRules() : [];
     const now = Date.now();
     const isDraining = this.#isClosed || lifecycle.draining.aborted;
-    const decision = decide(this.#state, input, { now, newId, agents, rules, isDraining, settings });
+    const decision = decide(this.#state, input, {
+      now,
+      newId,
+      agents,
+      rules,
+      isDraining,
+      presence: this.presence.of,
+      settings,
+    });
     const isNothing = decision.events.length === 0 && decision.rows.length === 0;
     const options = { now, maxEventBytes: settings.eventsMaxBytes };
     return { decision, batch: isNothing ? undefined : createBatch(store, this.#state, decision, options) };
@@ -310,6 +334,9 @@ class Actor implements SessionActor {
   /** Makes a committed batch the state, shows its events, and begins what it needs. */
   #apply(batch: Batch<unknown>, rows: Row[], input: Input): void {
     this.#logRuns(batch.events, [this.#state.run, batch.next.run]);
+    const { metrics } = this.#deps;
+    metrics.told(batch.events, this.#state);
+    if (input.type === 'resume' && this.#state.run?.isHeld === true) metrics.runResumed();
     this.#state = batch.next;
     this.#conversation.apply(rows);
     const isAnswered = input.type === 'endStep' || input.type === 'fail';
@@ -365,6 +392,7 @@ class Actor implements SessionActor {
     if (stored === undefined) throw this.#notFound();
     const loaded = await loadState(stored, this.#deps);
     const missed = await this.#missedUpTo(stored.seq);
+    this.#deps.metrics.told(missed, this.#state);
     this.#conversation.forget();
     this.#state = withWork(loaded, this.#state);
     this.#isStale = false;
@@ -413,7 +441,7 @@ function withWork(loaded: SessionState, before: SessionState): SessionState {
   const own = before.run?.run.runId === run.run.runId ? before.run : undefined;
   const calls = run.calls.map((call) => {
     const known = own?.calls.find(({ callId }) => callId === call.callId);
-    return known?.is === 'executing' ? known : call;
+    return known?.is === 'executing' || (known?.is === 'ready' && call.is === 'ready') ? known : call;
   });
   return {
     ...loaded,

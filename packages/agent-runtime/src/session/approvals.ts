@@ -8,8 +8,10 @@ import {
   type Rule,
   type RuleAdd,
   type Session,
+  wholePart,
 } from '@codelab/protocol';
 import { fingerprint } from '@codelab/service-kit';
+import type { ResultDecision } from '../machine/call-machine.ts';
 import type { Inputs } from '../machine/session-machine.ts';
 import type { CallState, SessionState } from '../machine/state.ts';
 import { withoutHunks } from '../policy/patch.ts';
@@ -20,6 +22,8 @@ import type { SessionDeps } from './session-types.ts';
 /** Of a session and its project together: each call is held against all of them. */
 const MAX_RULES = 1_000;
 const MAX_RULES_LENGTH = 256 * 1024;
+/** Of a person's words on a decision. UTF-16 code units. */
+const MAX_FEEDBACK = 32_768;
 
 export interface ApprovalsOptions {
   deps: SessionDeps;
@@ -53,6 +57,13 @@ export async function checkDecision(
       ? undefined
       : toRule(session, { scope, tool: call.name, resource: remembered, effect: 'allow' });
   return { callId, decision: outcome, by, decisionJson, args, feedback, rule };
+}
+
+/** Returns the decision that the result of a call is: a yes, or, of an error, a no with it as feedback. */
+export function toResultDecision(error: string | undefined): ResultDecision {
+  const feedback = error === undefined ? undefined : wholePart(error, 0, MAX_FEEDBACK);
+  const decision = error === undefined ? 'allow' : 'reject';
+  return { decision, by: 'user', decisionJson: JSON.stringify({ decision, feedback }), feedback };
 }
 
 async function checkRepetition(

@@ -1,12 +1,12 @@
-import { type Attachment, itemBytes } from '@codelab/protocol';
+import type { Attachment } from '@codelab/protocol';
 import type { Row } from '../machine/draft.ts';
 import type { AttachmentsOf, ModelContext } from '../model/model-context.ts';
-import type { Store, StoredItem } from '../store/store.ts';
+import { mediaLength, type Store, type StoredItem, storedBytes } from '../store/store.ts';
 
 /** The view is loaded back to its last summary, or this far. */
 const PAGE_ITEMS = 500;
 const LOADED_BYTES = 4 * 1024 * 1024;
-/** The model is shown the newest attachments, up to this: what crosses a wire has its limits. Characters. */
+/** The model is shown the newest attachments, and the newest media of results, up to this each: what crosses a wire has its limits. Characters. */
 const ATTACHMENTS_LENGTH = 6 * 1024 * 1024;
 
 type Message = Parameters<AttachmentsOf>[0];
@@ -35,7 +35,7 @@ export function createConversation(store: Store, sessionId: string): Conversatio
   const keepAttachments = (of: Message, files: Attachment[] | undefined): void => {
     const key = toKey(of);
     if (files === undefined || files.length === 0 || kept.has(key)) return;
-    const own = files.reduce((sum, { data, text }) => sum + (data ?? text ?? '').length, 0);
+    const own = mediaLength(files);
     kept.set(key, { files, length: own });
     length += own;
     for (const [oldest, entry] of kept) {
@@ -43,6 +43,16 @@ export function createConversation(store: Store, sessionId: string): Conversatio
       kept.delete(oldest);
       length -= entry.length;
     }
+  };
+
+  /** Leaves out thinking of older versions, which kept no signer, unless one model has answered all the time. */
+  const withKnownThinking = async (items: StoredItem[]): Promise<StoredItem[]> => {
+    const isUnsigned = ({ modelOnly }: StoredItem) =>
+      modelOnly?.thinking?.some((block) => block.signed_by === undefined);
+    if (!items.some(isUnsigned) || (await store.usage(sessionId)).byModel.length === 1) return items;
+    return items.map((stored) =>
+      isUnsigned(stored) ? { ...stored, modelOnly: { ...stored.modelOnly, thinking: [] } } : stored,
+    );
   };
 
   const load = async (): Promise<ModelContext> => {
@@ -63,12 +73,12 @@ export function createConversation(store: Store, sessionId: string): Conversatio
       const wanted = page.items.filter(({ position }) => position > summarizedThrough);
       items.unshift(...wanted);
       before = page.items[0]?.position;
-      bytes -= wanted.reduce((sum, { item }) => sum + itemBytes(item), 0);
+      bytes -= wanted.reduce((sum, stored) => sum + storedBytes(stored), 0);
       if (!page.more || wanted.length < page.items.length || bytes <= 0) break;
     }
     // It begins with a person's message or a summary: providers take no answer without a question.
     const first = summary === undefined ? items.findIndex(({ item }) => item.kind === 'user_message') : 0;
-    const loaded = items.slice(Math.max(0, first));
+    const loaded = withoutOldMedia(await withKnownThinking(items.slice(Math.max(0, first))));
     for (const { item } of loaded)
       if (item.attachments !== undefined && item.inputId !== undefined)
         keepAttachments(item, await store.attachments(sessionId, item.runId, item.inputId));
@@ -103,10 +113,12 @@ export function createConversation(store: Store, sessionId: string): Conversatio
 /** Returns the view with items that are new, or stand in the place of older ones. */
 export function withItems(view: ModelContext, items: StoredItem[]): ModelContext {
   let next: ModelContext = { ...view, items: [...view.items] };
+  let hasMedia = false;
   for (const stored of items) {
     const index = next.items.findLastIndex(({ position }) => position <= stored.position);
     if (next.items[index]?.position === stored.position) next.items[index] = stored;
     else next.items.splice(index + 1, 0, stored);
+    if (stored.modelOnly?.media !== undefined) hasMedia = true;
     const smaller = stored.modelOnly?.view;
     if (smaller !== undefined)
       next = {
@@ -115,5 +127,19 @@ export function withItems(view: ModelContext, items: StoredItem[]): ModelContext
         items: next.items.filter(({ position }) => position > smaller.summarizedThrough),
       };
   }
-  return next;
+  return hasMedia ? { ...next, items: withoutOldMedia(next.items) } : next;
+}
+
+/** Returns the items, of which only the newest have their media: the text of each result says what it had. */
+function withoutOldMedia(items: StoredItem[]): StoredItem[] {
+  let left = ATTACHMENTS_LENGTH;
+  return items.toReversed().map(limit).toReversed();
+
+  function limit(stored: StoredItem): StoredItem {
+    if (stored.modelOnly?.media === undefined) return stored;
+    left -= mediaLength(stored.modelOnly.media);
+    if (left >= 0) return stored;
+    const { media: _, ...modelOnly } = stored.modelOnly;
+    return { ...stored, modelOnly };
+  }
 }

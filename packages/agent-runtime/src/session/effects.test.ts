@@ -24,6 +24,7 @@ function useEffects(run: object) {
       probation: { turn: () => new Promise(() => {}) },
       settings: {},
     } as never,
+    showProgress: () => {},
     onOnlyWaiting: () => {},
   });
   return { effects, submitted, state };

@@ -1,10 +1,11 @@
-import { type Logger, MAX_TIMER_MS } from '@codelab/service-kit';
+import type { Logger } from '@codelab/service-kit';
 import { createDeferred, type Deferred } from '../lib/deferred.ts';
+import { timerMs } from '../lib/timer-ms.ts';
 import { timeoutOf } from '../machine/call-machine.ts';
 import type { Input } from '../machine/session-machine.ts';
-import { isWaiting, type RunState, type SessionState } from '../machine/state.ts';
+import { isUnattended, isWaiting, type RunState, type SessionState } from '../machine/state.ts';
 import type { ModelContext } from '../model/model-context.ts';
-import { type Execution, startExecution } from '../run/execution.ts';
+import { type Execution, type ExecutionOptions, startExecution } from '../run/execution.ts';
 import { type Generation, type GenerationHost, startGeneration } from '../run/generation.ts';
 import type { SessionDeps } from './session-types.ts';
 
@@ -13,6 +14,7 @@ export interface EffectsOptions {
   deps: SessionDeps;
   host: GenerationHost;
   log: Logger;
+  showProgress: ExecutionOptions['showProgress'];
   /** While the service stops: nothing goes on until a person decides. */
   onOnlyWaiting(): void;
 }
@@ -39,12 +41,14 @@ export interface Effects {
   quit(): void;
 }
 
-export function createEffects({ sessionId, deps, host, log, onOnlyWaiting }: EffectsOptions): Effects {
+export function createEffects({ sessionId, deps, host, log, showProgress, onOnlyWaiting }: EffectsOptions): Effects {
   const { lifecycle, probation, settings } = deps;
   const { draining } = lifecycle;
   let generation: Generation | undefined;
   const executions = new Map<string, Execution>();
   const approvals = new Map<string, NodeJS.Timeout>();
+  /** Calls that wait for a client. */
+  const unattended = new Map<string, { until: number; timer: NodeJS.Timeout }>();
   let hold: { runId: string; gotOn: Deferred<void>; stop: Deferred<void> } | undefined;
   let release: (() => void) | undefined;
   const waiting = new Set<() => void>();
@@ -75,16 +79,24 @@ export function createEffects({ sessionId, deps, host, log, onOnlyWaiting }: Eff
       host.setLive(undefined);
     }
     if (hold !== undefined && hold.runId !== runId) endHold();
-    const calls = new Map((run?.calls ?? []).map((call) => [call.callId, call.is]));
+    const calls = new Map((run?.calls ?? []).map((call) => [call.callId, call]));
     for (const [callId, execution] of executions) {
-      if (calls.get(callId) === 'executing') continue;
+      const call = calls.get(callId);
+      // Where another client runs it now, its time begins anew.
+      if (call?.is === 'executing' && call.request.clientId === execution.clientId) continue;
       execution.abort();
       executions.delete(callId);
     }
     for (const [callId, timer] of approvals) {
-      if (calls.get(callId) === 'awaiting_approval') continue;
+      if (calls.get(callId)?.is === 'awaiting_approval') continue;
       clearTimeout(timer);
       approvals.delete(callId);
+    }
+    for (const [callId, { until, timer }] of unattended) {
+      const call = calls.get(callId);
+      if (call?.is === 'ready' && call.unattendedUntil === until) continue;
+      clearTimeout(timer);
+      unattended.delete(callId);
     }
   };
 
@@ -101,11 +113,20 @@ export function createEffects({ sessionId, deps, host, log, onOnlyWaiting }: Eff
     for (const call of run.calls) {
       if (call.is !== 'awaiting_approval' || approvals.has(call.callId)) continue;
       const { callId } = call;
-      const ms = Math.min(Math.max(call.approval.deadline.getTime() - Date.now(), 0), MAX_TIMER_MS);
+      const ms = timerMs(call.approval.deadline.getTime());
       approvals.set(
         callId,
         setTimeout(() => later({ type: 'expire', callId }), ms),
       );
+    }
+  };
+
+  const expireUnattended = (run: RunState) => {
+    for (const call of run.calls) {
+      if (call.is !== 'ready' || call.unattendedUntil === undefined || unattended.has(call.callId)) continue;
+      const { callId, unattendedUntil: until } = call;
+      const timer = setTimeout(() => later({ type: 'giveUp', callId }), timerMs(until));
+      unattended.set(callId, { until, timer });
     }
   };
 
@@ -128,7 +149,12 @@ export function createEffects({ sessionId, deps, host, log, onOnlyWaiting }: Eff
     for (const call of run.calls) {
       if (call.is !== 'executing' || executions.has(call.callId)) continue;
       const timeoutMs = timeoutOf(call.tool, { settings });
-      executions.set(call.callId, startExecution({ call, sessionId, timeoutMs, submit: host.submit, fail: host.fail }));
+      const { submit, fail } = host;
+      const { callId, name, tool } = call;
+      const { runId } = run.run;
+      const fields = { sessionId, runId, callId, name, target: tool.target, timeoutMs };
+      log.debug({ ...fields, event: 'tool.start' }, 'a tool begins');
+      executions.set(call.callId, startExecution({ call, sessionId, timeoutMs, submit, showProgress, fail }));
     }
   };
 
@@ -149,6 +175,8 @@ export function createEffects({ sessionId, deps, host, log, onOnlyWaiting }: Eff
       return;
     }
     expireApprovals(run);
+    expireUnattended(run);
+    if (run.calls.some(isUnattended)) hold?.gotOn.resolve();
     // What is to end needs no turn.
     if (run.isCancelled) end(run);
     else if (run.isHeld) takeTurn(run);
@@ -190,6 +218,7 @@ export function createEffects({ sessionId, deps, host, log, onOnlyWaiting }: Eff
       dropGeneration();
       for (const execution of executions.values()) execution.abort();
       for (const timer of approvals.values()) clearTimeout(timer);
+      for (const { timer } of unattended.values()) clearTimeout(timer);
       endHold();
       release?.();
       release = undefined;

@@ -13,6 +13,7 @@ import { createLifecycle, createLogger } from '@codelab/service-kit';
 import fc from 'fast-check';
 import { Kysely, SqliteDialect } from 'kysely';
 import Sqlite from 'libsql';
+import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { Agents } from '../agents/agents.ts';
 import type { LlmClient } from '../model/llm-client.ts';
@@ -21,6 +22,7 @@ import { migrateUp } from '../store/migrate.ts';
 import type { Database } from '../store/schema.ts';
 import { createStore, type Store } from '../store/store.ts';
 import { createToolRegistry } from '../tools/tool-registry.ts';
+import { createSessionMetrics } from './session-metrics.ts';
 import { createSessionRegistry, type SessionRegistry } from './session-registry.ts';
 
 const SESSION = 'told';
@@ -63,7 +65,7 @@ const steps = fc.array(
     { weight: 2, arbitrary: fc.record({ do: fc.constant('cancel' as const) }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('cancelInput' as const) }) },
     { weight: 3, arbitrary: fc.record({ do: fc.constant('decide' as const), yes: fc.boolean() }) },
-    { weight: 3, arbitrary: fc.record({ do: fc.constant('result' as const) }) },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant('result' as const), decides: fc.boolean() }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('kill' as const) }) },
     {
       weight: 4,
@@ -164,7 +166,12 @@ async function createWorld(script: Fault[]) {
     warmUp() {},
     close: async () => {},
   };
-  const registry = createToolRegistry({ server: [], mcp: { tools: () => [], standIn: () => undefined }, schemas });
+  const registry = createToolRegistry({
+    maxTools: 100,
+    server: [],
+    mcp: { tools: () => [], unusable: () => [], standIn: () => undefined },
+    schemas,
+  });
   const start = async (): Promise<{ sessions: SessionRegistry; store: Store; draining: AbortSignal }> => {
     const store = createStore({ db, transact: transactOf(epoch) }, log);
     const lifecycle = createLifecycle();
@@ -175,6 +182,7 @@ async function createWorld(script: Fault[]) {
       registry,
       log,
       lifecycle,
+      metrics: createSessionMetrics(new Registry()),
       settings: {
         model: 'm',
         maxSteps: 20,
@@ -183,6 +191,8 @@ async function createWorld(script: Fault[]) {
         liveSessions: 10,
         toolTimeoutMs: 3_600_000,
         approvalTimeoutMs: 3_600_000,
+        clientTimeoutMs: 3_600_000,
+        graceMs: 3_600_000,
         contextWindow: 100_000,
         eventsMaxBytes: 64 * 1024 * 1024,
         eventsMaxAgeMs: 1e12,
@@ -295,7 +305,7 @@ function createWatcher() {
 }
 
 async function play(
-  actions: Array<{ do: string; plan?: string; whenBusy?: 'queue'; ms?: number; yes?: boolean }>,
+  actions: Array<{ do: string; plan?: string; whenBusy?: 'queue'; ms?: number; yes?: boolean; decides?: boolean }>,
   script: Fault[],
 ) {
   const world = await createWorld(script);
@@ -340,12 +350,12 @@ async function play(
       .then(({ items }) =>
         items.filter(({ item }) => item.kind === 'tool_call' && item.status === 'in_progress').map(({ item }) => item),
       );
-  const giveResults = async () => {
+  const giveResults = async (decides: boolean) => {
     const calls = await settled(openCalls());
     for (const item of calls instanceof CodelabError ? [] : calls) {
       const value = await settled(
         session().use(SESSION, (live) =>
-          live.toolResult({ sessionId: SESSION, callId: item.itemId, result: `result of ${item.itemId}` }),
+          live.toolResult({ sessionId: SESSION, callId: item.itemId, result: `result of ${item.itemId}`, decides }),
         ),
       );
       if (!(value instanceof CodelabError) && !value.replayed)
@@ -387,7 +397,7 @@ async function play(
         await decideAll(action.yes === true);
         break;
       case 'result':
-        await giveResults();
+        await giveResults(action.decides === true);
         break;
       case 'kill':
         watcher.stop();
@@ -402,7 +412,7 @@ async function play(
   for (let round = 0; round < 60; round++) {
     await pass(3_000);
     await decideAll(true);
-    await giveResults();
+    await giveResults(false);
     const isOver =
       world.rows("select 1 from runs where status = 'running' union select 1 from inputs where status = 'queued'")
         .length === 0;

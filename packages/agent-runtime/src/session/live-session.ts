@@ -3,10 +3,10 @@ import { fingerprint } from '@codelab/service-kit';
 import { withTimeout } from '../lib/with-timeout.ts';
 import { isSameResult } from '../machine/session-machine.ts';
 import type { StoredInput, StoredSession } from '../store/store.ts';
-import { mergeAnnounced } from '../tools/announced-tools.ts';
-import { toText } from '../tools/tool-call.ts';
+import { announcersOf, mergeAnnounced } from '../tools/announced-tools.ts';
+import { rejection, toText } from '../tools/tool-call.ts';
 import { ANSWER_MS, createSessionActor, type SessionActor } from './actor.ts';
-import { checkDecision, checkRule } from './approvals.ts';
+import { checkDecision, checkRule, toResultDecision } from './approvals.ts';
 import type { LiveSession, SessionDeps } from './session-types.ts';
 
 /** Requests that are remembered: they are sent again within seconds. */
@@ -48,18 +48,31 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
         ),
       ),
 
+    came: actor.presence.came,
+
     async announce({ clientId, tools }) {
       // Nothing else waits for that: it may take its time.
       await registry.check(tools);
-      const names = new Set(tools.map(({ name }) => name));
       return command(async (until) => {
         await actor.settled();
         const announced = mergeAnnounced(actor.state.stored.tools, clientId, tools);
-        return perform({ type: 'announce', clientId, names, tools: announced }, until);
+        actor.presence.heard(clientId);
+        await perform({ type: 'announce', tools: announced }, until);
+        return { tools: tools.length };
       });
     },
 
-    tools: () => registry.list(actor.state.stored.tools),
+    tools() {
+      const announced = actor.state.stored.tools;
+      const isHere = (clientId: string) => actor.presence.of(clientId) === 'here';
+      const { tools, ...rest } = registry.list(announced);
+      const shown = tools.map((tool) => {
+        if (tool.target !== 'client') return tool;
+        const clients = announcersOf(announced.find(({ name }) => name === tool.name));
+        return { ...tool, connected: clients.some(isHere) };
+      });
+      return { ...rest, tools: shown };
+    },
 
     switchAgent: async (name, reason) => {
       const { name: to } = agents.get(name);
@@ -106,22 +119,24 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
       return { status: 'already_finished' };
     },
 
-    toolResult: ({ callId, result, error }) =>
+    toolResult: ({ callId, result, error, decides }) =>
       command(async (until) => {
         const end =
           error === undefined
             ? { outcome: 'succeeded' as const, text: toText(result) }
             : { outcome: 'failed' as const, text: error };
+        const decision = decides ? toResultDecision(error) : undefined;
         await actor.settled();
         if (run()?.calls.some((call) => call.callId === callId) === true) {
-          await perform({ type: 'finishCall', callId, end, isClient: true }, until);
+          await perform({ type: 'finishCall', callId, end, isClient: true, decision }, until);
           effects.gotOn();
           return { status: 'accepted', replayed: false };
         }
         const item = (await store.item(sessionId, callId))?.item;
         if (item?.toolCall === undefined)
           throw new CodelabError('NOT_FOUND', `There is no tool call "${callId}" in the session "${sessionId}".`);
-        if (isSameResult(item, end)) return { status: 'accepted', replayed: true };
+        if (isSameResult(item, end) || (decision !== undefined && isSameResult(item, rejection(decision))))
+          return { status: 'accepted', replayed: true };
         throw new CodelabError(
           'TOOL_CALL_FINISHED',
           `The tool call "${callId}" ended before: ${item.toolCall.outcome ?? 'its run is over'}.`,
@@ -136,6 +151,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
           `There is no open tool call "${callId}" of the IDE's in the session "${sessionId}".`,
         );
       effects.execution(callId)?.extend();
+      if (call.request.clientId !== undefined) actor.presence.heard(call.request.clientId);
       events.showProgress({ type: 'tool.progress', callId, message, ...(fraction === undefined ? {} : { fraction }) });
       return { status: 'accepted' };
     },

@@ -20,7 +20,7 @@ import {
 import { fingerprint } from '@codelab/service-kit';
 import { createLogBudget } from '../events/log-budget.ts';
 import { createMutex, type Mutex } from '../lib/mutex.ts';
-import { parsePageCursor, toPageCursor } from '../lib/page-cursor.ts';
+import { parsePageCursor, parsePlaceCursor, toPageCursor } from '../lib/page-cursor.ts';
 import { Conflict } from '../store/commit-queue.ts';
 import type { StoredSession } from '../store/store.ts';
 import { copyRules } from './approvals.ts';
@@ -61,10 +61,11 @@ export async function createSessionRegistry(
   options: Omit<SessionDeps, 'budget' | 'probation'>,
 ): Promise<SessionRegistry> {
   const deps: SessionDeps = { ...options, budget: createLogBudget(), probation: createProbation() };
-  const { store, agents, lifecycle, settings } = deps;
+  const { store, agents, lifecycle, settings, metrics } = deps;
   const { statements } = store;
   /** In order of use. */
   const live = new Map<string, Promise<LiveSession>>();
+  metrics.readLive(() => live.size);
   /** How many calls and readers hold a session in memory. */
   const users = new Map<string, number>();
   const mutexes = new Map<string, Mutex>();
@@ -113,6 +114,7 @@ export async function createSessionRegistry(
     const found = await store.session(sessionId);
     if (found === undefined) throw new CodelabError('NOT_FOUND', `There is no session "${sessionId}".`);
     const session = await createLiveSession(found, deps);
+    deps.log.debug({ sessionId, seq: found.seq, event: 'session.load' }, 'session loaded into memory');
     // What is unfinished while we stop is left to the next process.
     if (lifecycle.draining.aborted) return session;
     try {
@@ -132,6 +134,7 @@ export async function createSessionRegistry(
       const session = await loading.catch(() => undefined);
       if (session?.isIdle !== true || users.has(sessionId) || live.get(sessionId) !== loading) continue;
       live.delete(sessionId);
+      deps.log.debug({ sessionId, event: 'session.evict' }, 'idle session evicted from memory');
       void session.suspend();
     }
   };
@@ -160,6 +163,7 @@ export async function createSessionRegistry(
       if (before === undefined) throw new CodelabError('OVERLOADED', undefined, { retryAfterMs: 1000 });
       return { session: before, replayed: true };
     }
+    metrics.sessionCreated(copy === undefined ? 'created' : 'forked');
     return { session, replayed: false };
   };
 
@@ -204,7 +208,9 @@ export async function createSessionRegistry(
         createdAt: now,
         updatedAt: now,
       };
-      return insert({ session, number: ++lastNumber, createdFingerprint: createdWith, tools: [] });
+      // Not a part of the fingerprint: the date is another one tomorrow.
+      const { environment } = input;
+      return insert({ session, number: ++lastNumber, createdFingerprint: createdWith, tools: [], environment });
     });
 
   return {
@@ -232,17 +238,19 @@ export async function createSessionRegistry(
         };
         const rules = copyRules(session, await store.rules(sessionId, session.project));
         const copy = { from: sessionId, upTo: last?.position ?? Number.MAX_SAFE_INTEGER, rules };
-        return insert({ session, number: ++lastNumber, createdFingerprint: createdWith, tools: found.tools }, copy);
+        const { tools, environment } = found;
+        return insert({ session, number: ++lastNumber, createdFingerprint: createdWith, tools, environment }, copy);
       }),
 
-    async list({ cursor, limit }) {
-      const before = cursor === undefined ? Number.MAX_SAFE_INTEGER : parsePageCursor(cursor);
-      const found = await store.sessions({ before, limit: limit + 1 });
+    async list({ cursor, search, project, limit }) {
+      const [usedAt, number] = cursor === undefined ? [] : parsePlaceCursor(cursor);
+      const after = usedAt === undefined || number === undefined ? undefined : { usedAt, number };
+      const found = await store.sessions({ after, search, project, limit: limit + 1 });
       const page = found.slice(0, limit);
       const last = page.at(-1);
       return {
         sessions: page.map(({ session }) => session),
-        ...(found.length > limit && last !== undefined ? { nextCursor: toPageCursor(last.number) } : {}),
+        ...(found.length > limit && last !== undefined ? { nextCursor: toPageCursor(last.usedAt, last.number) } : {}),
       };
     },
 
@@ -274,10 +282,13 @@ export async function createSessionRegistry(
       };
     },
 
-    async *events({ sessionId, lastEventId, from, inputId }, { signal, draining }) {
+    async *events({ sessionId, lastEventId, from, inputId, clientId }, { signal, draining }) {
       const release = hold(sessionId);
+      let leave = () => {};
       try {
         const session = await get(sessionId);
+        if (signal?.aborted) return;
+        if (clientId !== undefined) leave = session.came(clientId);
         const cursor =
           lastEventId == null && inputId !== undefined
             ? await session.cursorOf(inputId, AbortSignal.any([draining, ...(signal === undefined ? [] : [signal])]))
@@ -285,6 +296,7 @@ export async function createSessionRegistry(
         if (signal?.aborted) return;
         yield* session.log.read({ lastEventId: cursor, from, signal, draining });
       } finally {
+        leave();
         release();
       }
     },

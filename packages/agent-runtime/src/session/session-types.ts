@@ -19,6 +19,7 @@ import type { LlmClient } from '../model/llm-client.ts';
 import type { Store, StoredItem } from '../store/store.ts';
 import type { ToolRegistry } from '../tools/tool-registry.ts';
 import type { Probation } from './probation.ts';
+import type { SessionMetrics } from './session-metrics.ts';
 
 export interface SessionSettings {
   model: string;
@@ -31,6 +32,10 @@ export interface SessionSettings {
   liveSessions: number;
   toolTimeoutMs: number;
   approvalTimeoutMs: number;
+  /** How long a call waits for a client that has its tool. */
+  clientTimeoutMs: number;
+  /** How long a client that is cut off counts as there. */
+  graceMs: number;
   /** In tokens. */
   contextWindow: number;
   /** Of one session: over this its oldest events are evicted. */
@@ -46,6 +51,7 @@ export interface SessionDeps {
   registry: ToolRegistry;
   budget: LogBudget;
   probation: Probation;
+  metrics: SessionMetrics;
   log: Logger;
   lifecycle: Lifecycle;
   settings: SessionSettings;
@@ -57,6 +63,8 @@ export interface LiveSession {
   readonly log: SessionEvents;
   readonly isIdle: boolean;
   update(changes: Omit<SessionUpdate, 'sessionId'>): Promise<Session>;
+  /** Counts a client as there, until the function that is returned is called. */
+  came(clientId: string): () => void;
   announce(input: ToolAnnounce): Promise<{ tools: number }>;
   tools(): ReturnType<ToolRegistry['list']>;
   switchAgent(name: string, reason: string): Promise<{ from: string; to: string }>;

@@ -1,4 +1,4 @@
-import type { Logger } from '@codelab/service-kit';
+import { type Logger, SettingsError } from '@codelab/service-kit';
 import type { Kysely } from 'kysely';
 import type { Statement } from './commit-queue.ts';
 import type { Database } from './schema.ts';
@@ -19,4 +19,18 @@ export interface OpenDatabaseOptions {
   log: Logger;
   /** Called where another process has taken the database over while the connection was lost. */
   onTaken: () => void;
+  /** How long a server that cannot be reached is waited for. Milliseconds. @default 0 */
+  waitMs?: number;
+  /** Milliseconds between two tries. @default 1000 */
+  retryMs?: number;
+}
+
+/** Nobody answers at the database's address, or it is still starting. */
+export class DatabaseUnreachable extends SettingsError {
+  constructor(
+    mistake: string,
+    readonly reason: string,
+  ) {
+    super([mistake]);
+  }
 }

@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely';
+import type { Generated, Selectable } from 'kysely';
 
 /** A row of a table as a query returns it. */
 export type TableRow<T extends keyof Database> = Selectable<Database[T]>;
@@ -7,7 +7,7 @@ export type TableRow<T extends keyof Database> = Selectable<Database[T]>;
 export interface Database {
   sessions: {
     session_id: string;
-    /** In order of creation: sessions are listed by it. */
+    /** In order of creation. */
     number: number;
     project: string;
     /** Hash of the values it was created with, to tell a repetition from a clash. */
@@ -22,6 +22,12 @@ export interface Database {
     last_commit: string | null;
     /** The bytes of all events so far, also of those that were evicted. */
     event_bytes: number;
+    /** The title as it is searched. */
+    search_text: string;
+    /** `Environment`, or empty. */
+    environment: string;
+    /** The last use: sessions are listed by it. */
+    used_at: number;
   };
   inputs: {
     session_id: string;
@@ -70,6 +76,7 @@ export interface Database {
     input_tokens: number;
     output_tokens: number;
     cached_tokens: number;
+    cache_write_tokens: Generated<number>;
     reasoning_tokens: number;
     cost_usd: number | null;
     created_at: number;

@@ -1,8 +1,9 @@
 import { writeFileSync } from 'node:fs';
-import { newId, type Session } from '@codelab/protocol';
+import { newId, noUsage, type Run, type Session, type Usage } from '@codelab/protocol';
 import { createLogger } from '@codelab/service-kit';
 import { CompiledQuery, sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startCuttableProxy } from '../../../../tests/support/cuttable-proxy.ts';
 import { makePostgres, makeSqlite, type TestDatabase } from '../../../../tests/support/database.ts';
 import type { OpenDatabase } from './database.ts';
 import { migrateDown, migrateUp } from './migrate.ts';
@@ -52,6 +53,30 @@ describe.each(stores)('%s', (_, make) => {
   afterEach(async () => {
     await opened.close();
     await database.remove();
+  });
+
+  it('reads usage of an older version, which knew no cache writes', async () => {
+    const store = createStore(opened, log);
+    const { cacheWriteTokens: _, ...older } = noUsage;
+    const usage = older as Usage;
+    const run: Run = {
+      runId: 'r',
+      sessionId: 's',
+      inputId: 'i',
+      agent: 'a',
+      model: 'm',
+      status: 'completed',
+      steps: 1,
+      usage,
+      startedAt: new Date(1),
+    };
+    const event = { type: 'run.finished' as const, runId: 'r', status: 'completed' as const, usage };
+    await store.commit([
+      store.statements.run({ run, attempts: 0, isCancelled: false }),
+      store.statements.events('s', [{ event, seq: 1, ts: 1, bytes: 1, totalBytes: 1 }]),
+    ]);
+    expect((await store.run('s', 'r'))?.usage).toEqual(noUsage);
+    expect(await store.events('s', { after: 0, limit: 1 })).toMatchObject([{ usage: noUsage }]);
   });
 
   it('gives back what it was given: any text, and dates where there were dates', async () => {
@@ -126,9 +151,11 @@ describe.each(stores)('%s', (_, make) => {
 
   it('migrates up, down and up again, and refuses what a newer version has written', async () => {
     expect(await migrateUp(opened)).toEqual([]);
+    expect(await migrateDown(opened)).toEqual(['0004_cache_writes']);
+    expect(await migrateDown(opened)).toEqual(['0003_session_list']);
     expect(await migrateDown(opened)).toEqual(['0002_events']);
     expect(await migrateDown(opened)).toEqual(['0001_sessions']);
-    expect(await migrateUp(opened)).toEqual(['0001_sessions', '0002_events']);
+    expect(await migrateUp(opened)).toEqual(['0001_sessions', '0002_events', '0003_session_list', '0004_cache_writes']);
     await sql`insert into kysely_migration (name, timestamp) values ('9999_future', '2030-01-01')`.execute(opened.db);
     await expect(migrateUp(opened)).rejects.toThrow(/newer version[\s\S]*9999_future/);
   });
@@ -180,4 +207,42 @@ it('a PostgreSQL that is not there is said to be so, without its password', asyn
   const failure = await openDatabase({ url, log, onTaken }).catch((error: Error) => error.message);
   expect(failure).toMatch(/127\.0\.0\.1:1\/x: .*ECONNREFUSED/);
   expect(failure).not.toContain('sesame');
+});
+
+/** A log that tells the events of its lines. */
+function listen() {
+  const events: string[] = [];
+  const destination = { write: (line: string) => void events.push(JSON.parse(line).event) };
+  return { events, log: createLogger({ service: 'test', level: 'info', destination }) };
+}
+
+it('a PostgreSQL that is not there yet is waited for, and given up when its time is over', async () => {
+  const { events, log } = listen();
+  const url = 'postgres://127.0.0.1:1/x';
+  await expect(openDatabase({ url, log, onTaken, waitMs: 100, retryMs: 20 })).rejects.toThrow(/ECONNREFUSED/);
+  expect(new Set(events)).toEqual(new Set(['database.wait']));
+});
+
+describe.skipIf(!process.env.TEST_DATABASE_URL)('a start', () => {
+  it('goes on once PostgreSQL is there, with the same database and no other', async () => {
+    const database = await makePostgres();
+    const proxy = await startCuttableProxy(database.url);
+    const comes = proxy.goAway();
+    const url = Object.assign(new URL(database.url), { host: new URL(proxy.url).host }).href;
+    const { events, log } = listen();
+    const opening = openDatabase({ url, log, onTaken, waitMs: 20_000, retryMs: 20 });
+    await expect.poll(() => events).toContain('database.wait');
+    comes();
+    await (await opening).close();
+    expect(events.at(-1)).toBe('database.reached');
+    await proxy.close();
+    await database.remove();
+  });
+
+  it('with a wrong address of the database waits for nothing', async () => {
+    const { events, log } = listen();
+    const url = Object.assign(new URL(process.env.TEST_DATABASE_URL ?? ''), { pathname: '/no_such_database' }).href;
+    await expect(openDatabase({ url, log, onTaken, waitMs: 20_000 })).rejects.toThrow(/no_such_database/);
+    expect(events).toEqual([]);
+  });
 });

@@ -16,7 +16,7 @@ import { createStepQueries, type StepQueries } from './tables/steps.ts';
 export type { Statements } from './statements.ts';
 export type { StoredEvent } from './tables/events.ts';
 export type { StoredInput } from './tables/inputs.ts';
-export type { ModelOnly, StoredItem } from './tables/items.ts';
+export { type ModelOnly, mediaLength, type StoredItem, storedBytes } from './tables/items.ts';
 export type { AnnouncedTool, StoredSession } from './tables/sessions.ts';
 
 /** Everything that outlives the process. Queries read what is committed, and throw `OVERLOADED` while the database is away. */

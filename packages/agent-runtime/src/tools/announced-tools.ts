@@ -4,6 +4,8 @@ import type { AnnouncedTool } from '../store/store.ts';
 /** The limits of all clients of a session together. */
 const MAX_TOOLS = 512;
 const MAX_LENGTH = 4 * 1024 * 1024;
+/** The most clients that are remembered for one tool besides the newest. */
+const MAX_OTHERS = 16;
 
 const STRICTNESS: ToolKind[] = ['read', 'write', 'delete', 'execute'];
 
@@ -20,15 +22,21 @@ export function mergeAnnounced(before: AnnouncedTool[], clientId: string, tools:
   const known = new Map(before.map((tool) => [tool.name, tool]));
   const names = new Set(tools.map(({ name }) => name));
   const others = before.flatMap((tool): AnnouncedTool[] => {
-    if (names.has(tool.name)) return [];
-    return tool.clientId === clientId && tool.isGone !== true ? withdraw(tool) : [tool];
+    return names.has(tool.name) ? [] : withdraw(tool, clientId);
   });
   const own = tools.map((tool): AnnouncedTool => {
     const last = known.get(tool.name);
     // A client may relax the kind that it announced itself.
     const isOther = last !== undefined && last.clientId !== clientId;
     const atLeast = isOther ? strictest(last.kind, last.atLeast) : last?.atLeast;
-    return { ...tool, clientId, kind: strictest(tool.kind, atLeast), ...(atLeast === undefined ? {} : { atLeast }) };
+    const others = announcersOf(last).filter((other) => other !== clientId);
+    return {
+      ...tool,
+      clientId,
+      ...(others.length === 0 ? {} : { others: others.slice(0, MAX_OTHERS) }),
+      kind: strictest(tool.kind, atLeast),
+      ...(atLeast === undefined ? {} : { atLeast }),
+    };
   });
   const announced = [...others, ...own];
   if (announced.length > MAX_TOOLS || JSON.stringify(announced).length > MAX_LENGTH)
@@ -40,8 +48,21 @@ export function mergeAnnounced(before: AnnouncedTool[], clientId: string, tools:
   return announced;
 }
 
-/** Returns what remains of a tool that its client has withdrawn: the strictest kind that other clients have announced. */
-function withdraw({ name, clientId, kind, atLeast }: AnnouncedTool): AnnouncedTool[] {
+/** Returns the clients that have a tool, the newest first. */
+export function announcersOf(tool: AnnouncedTool | undefined): string[] {
+  return tool === undefined || tool.isGone === true ? [] : [tool.clientId, ...(tool.others ?? [])];
+}
+
+/** Returns what remains of a tool without a client: it is another one's, or only the strictest kind that others have announced still counts. */
+function withdraw(tool: AnnouncedTool, gone: string): AnnouncedTool[] {
+  const announcers = announcersOf(tool);
+  if (!announcers.includes(gone)) return [tool];
+  const [next, ...others] = announcers.filter((clientId) => clientId !== gone);
+  const { others: _, ...rest } = tool;
+  const left = others.length === 0 ? {} : { others };
+  if (next === tool.clientId) return [{ ...rest, ...left }];
+  const { name, clientId, kind, atLeast } = tool;
+  if (next !== undefined) return [{ ...rest, clientId: next, ...left, atLeast: strictest(kind, atLeast) }];
   if (atLeast === undefined) return [];
   return [{ name, description: '', inputSchema: { type: 'object' }, clientId, kind, atLeast, isGone: true }];
 }

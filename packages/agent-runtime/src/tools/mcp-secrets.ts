@@ -6,12 +6,19 @@ export interface Secretive {
   url?: string;
   headers?: Record<string, string>;
   env?: Record<string, string>;
+  /** Variables of the environment that its entry uses, anywhere. */
+  variables?: Record<string, string>;
 }
 
 /** Returns a function that redacts the configured headers, environment variables and credentials of URLs in a text. */
-export function createMcpRedactor({ url, headers = {}, env = {} }: Secretive): (text: string) => string {
+export function createMcpRedactor({
+  url,
+  headers = {},
+  env = {},
+  variables = {},
+}: Secretive): (text: string) => string {
   const secrets = Object.values(headers);
-  for (const value of Object.values(env)) {
+  for (const value of [...Object.values(env), ...Object.values(variables)]) {
     // Tools tell paths, and are nothing without them.
     if (!isOutside(normalizePath(value))) secrets.push(value);
     secrets.push(...credentialsOf(value));

@@ -1,6 +1,7 @@
 import {
   type Approval,
   type ApprovalOutcome,
+  type Attachment,
   type Item,
   MAX_VALUE_DEPTH,
   normalizePath,
@@ -36,6 +37,8 @@ export interface CallEnd {
   outcome: ToolOutcome;
   /** The result as the model is given it. */
   text: string;
+  /** Images and PDFs that belong to it. */
+  media?: Attachment[];
 }
 
 export interface PrepareOptions {
@@ -236,10 +239,14 @@ export function changesMadeBy({
   return [{ path, change: tool.kind === 'delete' ? 'delete' : 'modify', hunks: [] }];
 }
 
+export function toSeconds(ms: number): number {
+  return Math.round(ms / 100) / 10;
+}
+
 /** Returns the result of a call whose tool did not answer in time. */
 export function lateEnd(timeoutMs: number): CallEnd {
   return {
     outcome: 'timed_out',
-    text: `The tool did not answer within ${Math.round(timeoutMs / 100) / 10} s. It may still be running.`,
+    text: `The tool did not answer within ${toSeconds(timeoutMs)} s. It may still be running.`,
   };
 }

@@ -1,7 +1,16 @@
-import { CodelabError, type CompletionRequest, compileGlob, type SessionTool, type ToolSpec } from '@codelab/protocol';
+import {
+  CodelabError,
+  type CompletionRequest,
+  compileGlob,
+  type ToolList,
+  type ToolSpec,
+  type UnusableTool,
+} from '@codelab/protocol';
 import type { Agent } from '../agents/agents.ts';
-import type { AnnouncedTool } from '../store/store.ts';
+import type { AnnouncedTool, StoredItem } from '../store/store.ts';
 import { strictest } from './announced-tools.ts';
+import { createFindTools, FIND_TOOLS, selectTools } from './find-tools.ts';
+import type { ToolAnswer } from './mcp-result.ts';
 import type { SchemaChecker } from './schema-checker.ts';
 import type { ServerTool } from './server-tool.ts';
 
@@ -15,13 +24,22 @@ export type Tool = ToolSpec &
     | { target: 'server'; execute: ServerTool['execute'] }
     | {
         target: 'mcp';
-        call: (args: Record<string, unknown>, options: { signal: AbortSignal; timeoutMs: number }) => Promise<string>;
+        call: (args: Record<string, unknown>, options: CallOptions) => Promise<ToolAnswer>;
       }
   );
+
+export interface CallOptions {
+  signal: AbortSignal;
+  timeoutMs: number;
+  /** Called with what the tool says of how far it is: each gives it its whole time again. */
+  onProgress(message: string, fraction?: number): void;
+}
 
 /** Tools of MCP servers, which come and go. */
 export interface ToolSource {
   tools(): Tool[];
+  /** Returns what cannot be used of the servers, with the reasons. */
+  unusable(): UnusableTool[];
   /** Returns a tool that stands in for one whose server has not listed its tools yet, as after a restart; undefined where no server can have it. */
   standIn(name: string): Tool | undefined;
 }
@@ -30,10 +48,12 @@ export interface ToolSource {
 export interface ToolRegistry {
   /** Returns the tools that a session's agent may use, by name. Of two with one name agent-runtime's own comes first, then the client's. */
   toolsOf(announced: AnnouncedTool[], agent: Agent): Map<string, Tool>;
+  /** Returns those of them that the model is told of, by what the conversation in `items` has found. */
+  toolsFor(announced: AnnouncedTool[], agent: Agent, items: readonly StoredItem[]): Tool[];
   /** Like `toolsOf`, with stand-ins for those of `names` whose MCP servers are still starting: for calls from before a restart. */
   toolsAgain(announced: AnnouncedTool[], agent: Agent, names: string[]): Map<string, Tool>;
   /** Returns all tools of a session, whatever its agent. */
-  list(announced: AnnouncedTool[]): SessionTool[];
+  list(announced: AnnouncedTool[]): ToolList;
   /** Throws `VALIDATION` where a tool has the name of a server tool, or a schema that can't be used. */
   check(tools: ToolSpec[]): Promise<void>;
   /** Returns why the arguments cannot be used, for the model; undefined where they are valid. */
@@ -44,9 +64,11 @@ export interface ToolRegistryOptions {
   server: ServerTool[];
   mcp: ToolSource;
   schemas: SchemaChecker;
+  /** How many tools the model is told of, before those of MCP servers are to be found. */
+  maxTools: number;
 }
 
-export function createToolRegistry({ server, mcp, schemas }: ToolRegistryOptions): ToolRegistry {
+export function createToolRegistry({ server, mcp, schemas, maxTools }: ToolRegistryOptions): ToolRegistry {
   const own: Tool[] = server.map(({ spec, execute }) => ({ ...spec, target: 'server', execute }));
 
   const all = (announced: AnnouncedTool[]): Map<string, Tool> => {
@@ -62,17 +84,25 @@ export function createToolRegistry({ server, mcp, schemas }: ToolRegistryOptions
   };
 
   const ofAgent = (tools: Map<string, Tool>, agent: Agent): Map<string, Tool> => {
-    if (agent.tools === undefined) return tools;
+    if (agent.tools === undefined) return withFinder(tools);
     const wanted = agent.tools.map(toNameTest);
-    return new Map([...tools].filter(([name]) => wanted.some((isWanted) => isWanted(name))));
+    return withFinder(new Map([...tools].filter(([name]) => wanted.some((isWanted) => isWanted(name)))));
+  };
+  const withFinder = (tools: Map<string, Tool>): Map<string, Tool> => {
+    tools.delete(FIND_TOOLS);
+    if (tools.size <= maxTools || ![...tools.values()].some(({ target }) => target === 'mcp')) return tools;
+    const { spec, execute } = createFindTools([...tools.values()]);
+    return new Map([...tools, [FIND_TOOLS, { ...spec, target: 'server', execute }]]);
+  };
+  const toolsOf: ToolRegistry['toolsOf'] = (announced, agent) => {
+    // The thread starts while the model answers.
+    if (announced.length > 0) schemas.warmUp();
+    return ofAgent(all(announced), agent);
   };
 
   return {
-    toolsOf(announced, agent) {
-      // The thread starts while the model answers.
-      if (announced.length > 0) schemas.warmUp();
-      return ofAgent(all(announced), agent);
-    },
+    toolsOf,
+    toolsFor: (announced, agent, items) => selectTools(toolsOf(announced, agent), items, maxTools),
 
     toolsAgain(announced, agent, names) {
       const tools = all(announced);
@@ -83,23 +113,30 @@ export function createToolRegistry({ server, mcp, schemas }: ToolRegistryOptions
       return ofAgent(tools, agent);
     },
 
-    list: (announced) =>
-      [...all(announced).values()].map(({ name, description, inputSchema, kind, resource, timeoutMs, target }) => ({
-        name,
-        description,
-        inputSchema,
-        kind,
-        target,
-        ...(resource === undefined ? {} : { resource }),
-        ...(timeoutMs === undefined ? {} : { timeoutMs }),
-      })),
+    list(announced) {
+      const unusable = mcp.unusable();
+      return {
+        tools: [...withFinder(all(announced)).values()].map(
+          ({ name, description, inputSchema, kind, resource, timeoutMs, target }) => ({
+            name,
+            description,
+            inputSchema,
+            kind,
+            target,
+            ...(resource === undefined ? {} : { resource }),
+            ...(timeoutMs === undefined ? {} : { timeoutMs }),
+          }),
+        ),
+        ...(unusable.length === 0 ? {} : { unusable }),
+      };
+    },
 
     async check(tools) {
       const details: Array<{ path: string; message: string }> = [];
       const names = new Set<string>();
       for (const [index, tool] of tools.entries()) {
         const path = `tools.${index}`;
-        if (own.some(({ name }) => name === tool.name))
+        if (tool.name === FIND_TOOLS || own.some(({ name }) => name === tool.name))
           details.push({ path: `${path}.name`, message: `"${tool.name}" is a tool of agent-runtime's own` });
         if (names.has(tool.name)) details.push({ path: `${path}.name`, message: `"${tool.name}" is there twice` });
         names.add(tool.name);
@@ -118,9 +155,10 @@ export function createToolRegistry({ server, mcp, schemas }: ToolRegistryOptions
   };
 }
 
-/** Converts tools to the form of a completion request. */
+/** Converts tools to the form of a completion request. By name, whatever order they were announced in: providers cache what stays the same. */
 export function toCompletionTools(tools: Iterable<Tool>): NonNullable<CompletionRequest['tools']> {
-  return [...tools].map(({ name, description, inputSchema }) => ({
+  const sorted = [...tools].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return sorted.map(({ name, description, inputSchema }) => ({
     type: 'function',
     function: { name, description, parameters: withoutDialect(inputSchema) },
   }));

@@ -1,5 +1,4 @@
 import {
-  CodelabError,
   type Contract,
   PROTOCOL_VERSION_PARAMETER,
   type Procedure,
@@ -50,8 +49,9 @@ export function restRoutesOf(contract: Contract): ProcedureRoute[] {
 }
 
 function inputFor({ input = z.object({}) }: Procedure, { without = [] }: RestRoute): z.ZodObject {
+  if (without.length === 0) return input;
   const shape = Object.fromEntries(Object.entries(input.shape).filter(([name]) => !without.includes(name)));
-  return without.length === 0 ? input : z.object(shape);
+  return input.clone({ ...input._zod.def, shape });
 }
 
 /** Returns a route's path as Fastify writes it: `:name` for `{name}`. */
@@ -59,7 +59,7 @@ export function toUrl({ path }: RestRoute): string {
   return path.replace(/\{(\w+)\}/g, ':$1');
 }
 
-/** Serves the routes of a contract's queries and mutations. Those of its subscriptions are streams: `events.ts`. */
+/** Serves the routes of a contract's queries and mutations, as strictly as its inputs are. Those of its subscriptions are streams: `events.ts`. */
 export function restPlugin({ contract, router, makeContext }: RestOptions) {
   return async (app: FastifyInstance) => {
     for (const { name, procedure, route, input: schema } of restRoutesOf(contract)) {
@@ -90,23 +90,20 @@ function procedureOf(caller: object, name: string): (input: object) => Promise<u
 /** Joins the path, the query and the body. A query has strings, and lists of them where a name is repeated: what its schema wants as a number becomes one. */
 function inputOf(request: FastifyRequest, schema: z.ZodObject): unknown {
   const query = Object.fromEntries(
-    Object.entries(request.query as Record<string, string | string[]>)
-      .filter(([name]) => name !== 'token' && name !== PROTOCOL_VERSION_PARAMETER)
-      .map(([name, value]) => [
-        name,
-        typeof value === 'string' && value.trim() !== '' && isNumeric(schema, name) ? Number(value) : value,
-      ]),
+    Object.entries(queryOf(request)).map(([name, value]) => [
+      name,
+      typeof value === 'string' && value.trim() !== '' && isNumeric(schema, name) ? Number(value) : value,
+    ]),
   );
-  const { body, headers, method, params } = request;
-  // All of its input was to be in the body.
-  if (body === undefined && headers['content-type'] !== undefined && method !== 'GET' && isEmpty(params))
-    throw new CodelabError('VALIDATION', 'The body is empty: it must be a JSON object.');
+  const { body, params } = request;
   if (body !== undefined && (typeof body !== 'object' || body === null || Array.isArray(body))) return body;
   return { ...query, ...(body as object | undefined), ...(params as object) };
 }
 
-function isEmpty(params: unknown): boolean {
-  return Object.keys(params as object).length === 0;
+/** Returns the parameters of a request's query, without those that say who asks. */
+export function queryOf(request: FastifyRequest): Record<string, string | string[]> {
+  const { token: _, [PROTOCOL_VERSION_PARAMETER]: __, ...query } = request.query as Record<string, string | string[]>;
+  return query;
 }
 
 function isNumeric(schema: z.ZodObject, name: string): boolean {

@@ -4,15 +4,18 @@ import {
   createEventMender,
   createLegacyFrames,
   createLegacyToolFrames,
+  createLegacyWaits,
   LegacyClientFrame,
   type LegacyFrame,
   type LegacyToolFrame,
+  type LegacyWaitingFrame,
   type NewSessionEvent,
   newId,
   type SessionEvent,
   SessionId,
   standardTools,
   toErrorFrame,
+  toSwitchedFrame,
 } from '@codelab/protocol';
 import {
   historyOf,
@@ -48,7 +51,9 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
   const caller = router.createCaller(context, { signal: closed });
   const connectionId = context.requestId;
 
-  const send = (frame: LegacyFrame | LegacyToolFrame | { status: 'received'; message_id: string }) => {
+  const send = (
+    frame: LegacyFrame | LegacyToolFrame | LegacyWaitingFrame | { status: 'received'; message_id: string },
+  ) => {
     if (socket.readyState === socket.OPEN) socket.send(JSON.stringify(frame));
   };
   const refuse = (error: CodelabError, requestId = newId('req')) => {
@@ -62,6 +67,7 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
   /** Inputs that this connection has sent, and what it calls them: one that is sent again has been shown, or will be. */
   const known = new BoundedMap<string, string | undefined>(MAX_KNOWN);
   const frames = createLegacyFrames({ isOwn: (inputId) => known.has(inputId) });
+  const waits = createLegacyWaits((inputId) => known.get(inputId));
   const history = historyOf(caller, sessionId);
   const sending = new Set<string>();
   const mender = createEventMender<SessionEvent>(
@@ -84,6 +90,7 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
         const name = event.type === 'input.cancelled' ? known.get(event.inputId) : undefined;
         for (const frame of [...tools.push(event), ...frames.push(event)])
           send(name === undefined ? frame : { ...frame, message_id: name });
+        for (const frame of waits.push(event)) send(frame);
       }
     });
     showing = shown.catch(() => {});
@@ -93,7 +100,7 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
   const watch = (lastEventId?: string): Promise<void> =>
     new Promise((ready) => {
       const follow = async () => {
-        const events = await caller.session.events({ sessionId, lastEventId });
+        const events = await caller.session.events({ sessionId, lastEventId, clientId: CLIENT_ID });
         for await (const event of untracked<SessionEvent>(events)) {
           ready();
           await show(() => mender.push(event));
@@ -122,7 +129,7 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
     // Another connection may be making it.
     if (!exists) await caller.session.create({ sessionId }).catch(ignoreMismatch);
     const known = await caller.tool.list({ sessionId });
-    if (!known.tools.some(({ target }) => target === 'client'))
+    if (!known.tools.some(({ target, connected }) => target === 'client' && connected === true))
       await caller.tool.announce({ sessionId, clientId: CLIENT_ID, tools: Object.values(standardTools) });
     isPrepared = true;
   };
@@ -191,7 +198,8 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
         case 'tool_result': {
           const { call_id: callId, result, error } = frame;
           const outcome = typeof error === 'string' ? { error } : { result };
-          await caller.tool.result({ sessionId, callId, ...outcome, requestId });
+          // This client makes a call as soon as it is told of it, and may know of no decision but the result.
+          await caller.tool.result({ sessionId, callId, ...outcome, decides: true, requestId });
           return;
         }
         case 'hitl_decision': {
@@ -220,7 +228,10 @@ function openConnection(router: ReturnType<typeof createRouter>, { socket, url, 
           watching ??= watch();
           await watching;
           const { agent_type: agent, content, reason, message_id: messageId } = frame;
-          await inSession(() => caller.agent.switch({ sessionId, agent, reason: reason ?? '', requestId }));
+          const { from, to } = await inSession(() =>
+            caller.agent.switch({ sessionId, agent, reason: reason ?? '', requestId }),
+          );
+          if (from === to) send(toSwitchedFrame({ from, to, reason: reason ?? '' }));
           if (content.trim() !== '') await say(content, messageId, requestId);
           else if (messageId !== undefined) send({ status: 'received', message_id: messageId });
         }

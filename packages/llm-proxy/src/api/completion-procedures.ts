@@ -1,4 +1,4 @@
-import { CodelabError, type CompletionChunk, CompletionRequest, toWireError } from '@codelab/protocol';
+import { CodelabError, type CompletionChunk, CompletionRequest, SessionId, toWireError } from '@codelab/protocol';
 import { procedure, router, toCodelabError } from '@codelab/service-kit';
 import { tracked } from '@trpc/server';
 import { z } from 'zod';
@@ -6,10 +6,12 @@ import type { VirtualKeys } from '../access/virtual-keys.ts';
 import { pushToPull } from '../completion/push-to-pull.ts';
 import { type CompletionServices, streamCompletion } from '../completion/stream-completion.ts';
 import { openTranslated } from '../completion/translated-attempt.ts';
-import type { ProviderChunk } from '../providers/provider.ts';
+import type { PromptCache, ProviderChunk } from '../providers/provider.ts';
 
 const CompletionStream = z.object({
   request: CompletionRequest,
+  /** The conversation that the request goes on with: the provider is asked to cache what it has in common with the next one. */
+  sessionId: SessionId.optional(),
   /** Set by tRPC's client when it subscribes again after its connection broke. */
   lastEventId: z.string().nullish(),
 });
@@ -17,10 +19,11 @@ const CompletionStream = z.object({
 export interface CompletionOptions {
   services: CompletionServices;
   keys: VirtualKeys;
+  promptCacheTtl: PromptCache['ttl'];
 }
 
 /** Creates the procedure that streams a completion as chunks; a failure is the last chunk. */
-export function createCompletionProcedures({ services, keys }: CompletionOptions) {
+export function createCompletionProcedures({ services, keys, promptCacheTtl }: CompletionOptions) {
   return router({
     stream: procedure.input(CompletionStream).subscription(async function* ({ input, ctx, signal }) {
       const toLast = (error: CodelabError): CompletionChunk => ({
@@ -42,15 +45,16 @@ export function createCompletionProcedures({ services, keys }: CompletionOptions
       let number = 0;
       let isOpen = false;
       try {
-        const { request } = input;
+        const { request, sessionId } = input;
         const { model } = request;
+        const promptCache = sessionId === undefined ? undefined : { sessionId, ttl: promptCacheTtl };
         const parts = pushToPull<ProviderChunk[]>(
           (deliver, cancel) =>
             streamCompletion(
               {
                 model,
                 caller,
-                open: (route) => openTranslated(route, request, (chunks) => chunks, services.costOf),
+                open: (route) => openTranslated(route, request, (chunks) => chunks, services.costOf, promptCache),
                 signal: cancel,
                 requestId: ctx.requestId,
               },

@@ -205,7 +205,7 @@ export function builtinAttempt<T>(
     async run({ cancel, onActivity, deliver }) {
       for await (const chunk of provider.stream(request, cancel)) {
         if (chunk.type !== 'start') hasBegun = true;
-        if (chunk.type === 'usage') usage = { ...chunk.usage, cacheWriteTokens: 0, isEstimated: false };
+        if (chunk.type === 'usage') usage = { ...chunk.usage, isEstimated: false };
         onActivity();
         const part = encode([chunk]);
         if (part !== undefined) await deliver(part);

@@ -1,3 +1,4 @@
+import { addUsage } from '@codelab/protocol';
 import type { Admission } from '../access/virtual-keys.ts';
 import type { CountedUsage } from '../providers/provider.ts';
 import type { Route } from '../routing/model-router.ts';
@@ -44,12 +45,5 @@ export function nameOf({ provider, model }: Route) {
 }
 
 function sumOf(one: CountedUsage, other: CountedUsage): CountedUsage {
-  return {
-    inputTokens: one.inputTokens + other.inputTokens,
-    outputTokens: one.outputTokens + other.outputTokens,
-    cachedTokens: one.cachedTokens + other.cachedTokens,
-    reasoningTokens: one.reasoningTokens + other.reasoningTokens,
-    cacheWriteTokens: one.cacheWriteTokens + other.cacheWriteTokens,
-    isEstimated: one.isEstimated || other.isEstimated,
-  };
+  return { ...addUsage(one, other), isEstimated: one.isEstimated || other.isEstimated };
 }

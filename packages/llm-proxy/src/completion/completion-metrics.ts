@@ -143,6 +143,7 @@ export function createCompletionMetrics(
         tokens(usage.inputTokens, of, name, 'input');
         tokens(usage.outputTokens, of, name, 'output');
         tokens(usage.cachedTokens, of, name, 'cached');
+        tokens(usage.cacheWriteTokens, of, name, 'cache_write');
         tokens(usage.reasoningTokens, of, name, 'reasoning');
       }
     },

@@ -197,6 +197,12 @@ class CompletionRun<T> {
     const contender = { route, attempt, cancel, run };
     this.#running.add(contender);
     this.#asked.push(contender);
+    const { requestId, model: asked } = this.#completion;
+    const attempts = this.#asked.length;
+    this.#services.log.debug(
+      { requestId, asked, ...nameOf(route), attempt: attempts, event: 'route.attempt' },
+      'a provider is asked',
+    );
     return contender;
   }
 

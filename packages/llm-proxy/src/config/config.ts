@@ -92,6 +92,11 @@ export const Config = z.strictObject({
         headers: z.record(HeaderName, headerValue).default({}),
         /** False if the provider does not know `stream_options.include_usage`. */
         stream_usage: z.boolean().default(true),
+        /**
+         * True if the provider takes `prompt_cache_key`; of Anthropic's wire, `cache_control`.
+         * @default true for `anthropic` and `azure`, false for `openai`
+         */
+        prompt_cache: z.boolean().optional(),
       }),
     )
     .default({}),

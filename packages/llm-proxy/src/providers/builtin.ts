@@ -1,5 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CodelabError, type CompletionMessage, type CompletionRequest, estimateTextTokens } from '@codelab/protocol';
+import {
+  CodelabError,
+  type CompletionMessage,
+  type CompletionRequest,
+  estimateTextTokens,
+  noUsage,
+} from '@codelab/protocol';
 import { toAbortSignal } from '../lib/cancel-token.ts';
 import type { BuiltinProvider, ProviderChunk } from './provider.ts';
 
@@ -26,7 +32,7 @@ export function createBuiltinProvider(options: BuiltinOptions): BuiltinProvider 
       const outputTokens = countTokens(answer.text + answer.calls.map((call) => call.arguments).join(' '));
       yield* speak(answer.text, options.delayMs, toAbortSignal(signal));
       for (const [index, call] of answer.calls.entries()) yield { type: 'tool_call', index, ...call };
-      yield { type: 'usage', usage: { inputTokens, outputTokens, cachedTokens: 0, reasoningTokens: 0 } };
+      yield { type: 'usage', usage: { ...noUsage, inputTokens, outputTokens } };
       yield { type: 'finish', finishReason: answer.calls.length > 0 ? 'tool_calls' : 'stop' };
     },
   };

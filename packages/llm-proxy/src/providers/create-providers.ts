@@ -5,24 +5,21 @@ import type { HttpClient } from '../http-client/http-client.ts';
 import { createHttpProvider } from './http-provider.ts';
 import type { Provider } from './provider.ts';
 
-/** Default base URLs; local servers are expected on their default ports. */
-const DEFAULT_URLS = {
-  openai: 'https://api.openai.com/v1',
-  anthropic: 'https://api.anthropic.com',
-  ollama: 'http://127.0.0.1:11434',
-  litellm: 'http://127.0.0.1:4000',
-};
+const DEFAULT_URLS = { openai: 'https://api.openai.com/v1', anthropic: 'https://api.anthropic.com' };
 /** Source: https://docs.anthropic.com/en/api/versioning */
 const ANTHROPIC_VERSION = '2023-06-01';
 
-type KnownId = keyof typeof DEFAULT_URLS;
+type LocalId = 'ollama' | 'litellm';
+type KnownId = keyof typeof DEFAULT_URLS | LocalId;
 
 /** Settings of the known providers, and all environment variables: a provider of the configuration file names the one with its key. */
 export type ProviderSettings = {
   [K in `${Uppercase<KnownId>}_${'API_KEY' | 'BASE_URL'}`]?: string | undefined;
-} & { variables: Readonly<Record<string, string | undefined>> };
+} & { [K in `${Uppercase<LocalId>}_DISCOVERY_URL`]: string } & {
+  variables: Readonly<Record<string, string | undefined>>;
+};
 
-/** Creates the configured providers, and those that may be discovered on default ports. Throws `SettingsError` where a key cannot be sent. */
+/** Creates the configured providers, and those that may be discovered. Throws `SettingsError` where a key cannot be sent. */
 export function createProviders(
   settings: ProviderSettings,
   config: Config,
@@ -38,7 +35,9 @@ export function createProviders(
     const names = { name, keyVariable: `${prefix}_API_KEY`, urlVariable: `${prefix}_BASE_URL`, ...secrets };
     const isWanted = apiKey !== undefined || baseUrl !== undefined;
     if (!isWanted && (id === 'openai' || id === 'anthropic')) return;
-    const provider = make({ id, names, apiKey, baseUrl: baseUrl ?? DEFAULT_URLS[id], httpClient });
+    const { OLLAMA_DISCOVERY_URL: ollama, LITELLM_DISCOVERY_URL: litellm } = settings;
+    const url = baseUrl ?? { ...DEFAULT_URLS, ollama, litellm }[id];
+    const provider = make({ id, names, apiKey, baseUrl: url, httpClient });
     (isWanted ? configured : discovered).push(provider);
   };
   add('openai', 'OpenAI', (wanted) => openAi({ ...wanted, isOpenAi: true }));
@@ -59,7 +58,16 @@ export function createProviders(
       redact: createRedactor([apiKey, ...Object.values(headers)], { cutOff: true }),
       censor: createCensor(apiKey, headers),
     };
-    const wanted = { id, names, apiKey, baseUrl, headers, httpClient, hasStreamUsage: provider.stream_usage };
+    const wanted = {
+      id,
+      names,
+      apiKey,
+      baseUrl,
+      headers,
+      httpClient,
+      hasStreamUsage: provider.stream_usage,
+      hasPromptCache: provider.prompt_cache,
+    };
     if (kind === 'anthropic') configured.push(anthropic(wanted));
     else configured.push(kind === 'azure' ? azure(wanted, version) : openAi(wanted));
   }
@@ -73,6 +81,7 @@ interface Wanted {
   baseUrl: string;
   headers?: Record<string, string>;
   hasStreamUsage?: boolean;
+  hasPromptCache?: boolean | undefined;
   isOpenAi?: boolean;
   httpClient: HttpClient;
 }

@@ -1,3 +1,4 @@
+import { BoundedMap } from '@codelab/protocol';
 import {
   type ProviderNames,
   toBrokenError,
@@ -6,10 +7,14 @@ import {
   toUnreadableError,
 } from '../errors/provider-error.ts';
 import type { HttpClient, HttpClientResponse } from '../http-client/http-client.ts';
-import type { Endpoint, HttpProvider } from './provider.ts';
+import { listModels, type ModelPage } from './list-models.ts';
+import type { Endpoint, HttpProvider, OptionalPart } from './provider.ts';
 
 const MAX_ERROR_BYTES = 64 * 1024;
 const MAX_LIST_BYTES = 8 * 1024 * 1024;
+/** Number of models whose refusals are remembered. */
+const MAX_MODELS = 1_000;
+const noParts: ReadonlySet<OptionalPart> = new Set();
 
 export interface HttpProviderOptions {
   /** First part of its models' names, before the slash: `openai`, `ollama`, … */
@@ -22,6 +27,8 @@ export interface HttpProviderOptions {
   headers: Record<string, string>;
   isOpenAi?: boolean;
   hasStreamUsage?: boolean;
+  /** @default true for OpenAI itself, and for Anthropic's wire */
+  hasPromptCache?: boolean | undefined;
   /**
    * Returns an endpoint's path below the base URL.
    * @default the endpoint's name
@@ -37,6 +44,7 @@ function isPlain({ headers }: HttpClientResponse): boolean {
 /** Creates a provider that is a server of OpenAI's or Anthropic's wire. */
 export function createHttpProvider(options: HttpProviderOptions): HttpProvider {
   const { id, names, wire, httpClient } = options;
+  const refused = new BoundedMap<string, ReadonlySet<OptionalPart>>(MAX_MODELS);
   const { origin, pathname } = new URL(options.baseUrl);
   const base = pathname.replace(/\/+$/, '');
   const pathOf = options.pathOf ?? ((endpoint) => endpoint);
@@ -64,15 +72,22 @@ export function createHttpProvider(options: HttpProviderOptions): HttpProvider {
     names,
     isOpenAi: options.isOpenAi ?? false,
     hasStreamUsage: options.hasStreamUsage ?? true,
+    hasPromptCache: options.hasPromptCache ?? (options.isOpenAi === true || wire === 'anthropic'),
+    refusedBy: (model) => refused.get(model) ?? noParts,
+    refuse(model, part) {
+      refused.set(model, new Set([...(refused.get(model) ?? noParts), part]));
+    },
     async models(signal) {
-      const query = wire === 'anthropic' ? '?limit=1000' : '';
-      const path = `${base}/${pathOf('models', '')}${query}`;
-      const response = await checkStatus(httpClient.send({ origin, path, method: 'GET', headers }, signal));
+      const getPage = async (query: URLSearchParams): Promise<ModelPage> => {
+        const where = `${base}/${pathOf('models', '')}`;
+        const path = query.size === 0 ? where : `${where}${where.includes('?') ? '&' : '?'}${query}`;
+        const response = await checkStatus(httpClient.send({ origin, path, method: 'GET', headers }, signal));
+        const page = JSON.parse((await response.read(MAX_LIST_BYTES)).toString('utf8')) as Partial<ModelPage> | null;
+        if (!Array.isArray(page?.data)) throw new TypeError('it has no data');
+        return page as ModelPage;
+      };
       try {
-        const list = JSON.parse((await response.read(MAX_LIST_BYTES)).toString('utf8')) as {
-          data: Array<{ id: string }>;
-        };
-        return list.data.map((model) => String(model.id));
+        return await listModels(wire, getPage);
       } catch (error) {
         throw error instanceof SyntaxError || error instanceof TypeError
           ? toUnreadableError('it is no list of models', names, false)

@@ -8,11 +8,19 @@ export type ProviderChunk = Exclude<CompletionChunk, { type: 'error' }>;
 
 /** Token usage of one answer, as far as it is known. */
 export interface CountedUsage extends Usage {
-  /** Tokens written to the provider's cache: part of `inputTokens`, at a higher price. */
-  cacheWriteTokens: number;
   /** True if we estimated it, because the answer was cancelled or broke before the provider reported usage. */
   isEstimated: boolean;
 }
+
+/** Asks a provider to cache the part of a prompt that the next one of its session begins with as well. */
+export interface PromptCache {
+  sessionId: string;
+  /** Time that Anthropic keeps it without a request. */
+  ttl: '5m' | '1h';
+}
+
+/** A part that a request is sent without where the model refuses it. */
+export type OptionalPart = 'prompt_cache_key' | 'cache_control' | 'thinking_blocks' | `effort:${string}`;
 
 interface ProviderBase {
   /** First part of its models' names, before the slash. */
@@ -32,6 +40,12 @@ export interface HttpProvider extends ProviderBase {
   isOpenAi: boolean;
   /** True if the provider knows `stream_options.include_usage`. */
   hasStreamUsage: boolean;
+  /** True if the provider takes `prompt_cache_key`, or Anthropic's `cache_control`. */
+  hasPromptCache: boolean;
+  /** Returns the parts that a model has refused. */
+  refusedBy(model: string): ReadonlySet<OptionalPart>;
+  /** Remembers that a model refuses a part. */
+  refuse(model: string, part: OptionalPart): void;
   /**
    * Resolves with the head of a 2xx answer. Throws a `CodelabError` for any other status, and when `signal` aborts the request.
    * `model` is the provider's own name of the model: some have it in the path.

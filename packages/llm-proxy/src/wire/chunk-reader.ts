@@ -121,8 +121,8 @@ export function isDone(data: string): boolean {
   return data.startsWith('[DONE]') || data.trimStart().startsWith('[DONE]');
 }
 
-function toUsage({ inputTokens, outputTokens, cachedTokens, reasoningTokens }: CountedUsage): Usage {
-  return { inputTokens, outputTokens, cachedTokens, reasoningTokens };
+function toUsage({ isEstimated: _, ...usage }: CountedUsage): Usage {
+  return usage;
 }
 
 /** True for a chunk that is a part of the answer, rather than about it. */

@@ -1,1 +1,2 @@
+export { type WorkspaceEnvironmentOptions, workspaceEnvironment } from './workspace-environment.ts';
 export { type WorkspaceToolsOptions, workspaceTools } from './workspace-tools.ts';

@@ -66,8 +66,11 @@ export const procedure = t.procedure
     const log = ctx.log.child({ requestId });
     const leave = ctx.meter?.enter(type);
     const done = type === 'mutation' ? ctx.lifecycle.begin() : undefined;
+    const begunAt = performance.now();
     const result = await next({ ctx: { requestId, log } });
     done?.();
+    const ms = Math.round(performance.now() - begunAt);
+    log.debug({ path, type, ok: result.ok, ms, event: 'call.end' }, `${path} answered`);
     if (leave !== undefined) {
       if (type === 'subscription' && result.ok) return { ...result, data: untilEnd(result.data, leave) };
       leave();

@@ -2,7 +2,7 @@ import { SettingsError } from '@codelab/service-kit';
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import { Conflict } from '../commit-queue.ts';
-import type { OpenDatabase, OpenDatabaseOptions } from '../database.ts';
+import { DatabaseUnreachable, type OpenDatabase, type OpenDatabaseOptions } from '../database.ts';
 import type { Database } from '../schema.ts';
 
 const INT8_OID = 20;
@@ -93,7 +93,8 @@ export async function openPostgres({ url, log, onTaken }: OpenDatabaseOptions): 
       throw new SettingsError([
         `AGENT_RUNTIME__DATABASE_URL=${shown}: another agent-runtime has it open: stop that one, or give this one a database of its own`,
       ]);
-    throw new SettingsError([`AGENT_RUNTIME__DATABASE_URL=${shown}: ${describe(error)}`]);
+    const mistake = `AGENT_RUNTIME__DATABASE_URL=${shown}: ${describe(error)}`;
+    throw isUnreachable(error) ? new DatabaseUnreachable(mistake, describe(error)) : new SettingsError([mistake]);
   }
   return {
     db,
@@ -117,6 +118,16 @@ export async function openPostgres({ url, log, onTaken }: OpenDatabaseOptions): 
 }
 
 class Taken extends Error {}
+
+/** True where the server has refused nothing: it is not there, or not yet. */
+function isUnreachable(error: unknown): boolean {
+  const { code, errors, message } = error as { code?: string; errors?: Array<{ code?: string }>; message?: string };
+  const known = code ?? errors?.[0]?.code;
+  // 57P03: it is starting, or stopping. pg tells a timeout and a cut connection by their texts alone.
+  if (known !== undefined)
+    return /^(ECONNREFUSED|ECONNRESET|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EPIPE|57P03)$/.test(known);
+  return /timeout expired|Connection terminated/i.test(message ?? '');
+}
 
 function describe(error: unknown): string {
   const { message, code, errors } = error as { message: string; code?: string; errors?: Error[] };

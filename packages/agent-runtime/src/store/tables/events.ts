@@ -1,4 +1,4 @@
-import { type Item, type NewSessionEvent, type SessionEvent, transformer } from '@codelab/protocol';
+import { type Item, type NewSessionEvent, noUsage, type SessionEvent, transformer } from '@codelab/protocol';
 import type { Insertable, Kysely } from 'kysely';
 import type { Write } from '../commit-queue.ts';
 import { countFitting, PAGE_BYTES } from '../page.ts';
@@ -135,7 +135,9 @@ function toEvent({ itemId, startedItemId, event }: EventData, items: ReadonlyMap
   if (startedItemId !== undefined)
     return { type: 'item.started', item: items.get(startedItemId) ?? unreadableItem(startedItemId) };
   if (itemId !== undefined) return { type: 'item.completed', item: items.get(itemId) ?? unreadableItem(itemId) };
-  return transformer.deserialize(event as never) as NewSessionEvent;
+  const read = transformer.deserialize(event as never) as NewSessionEvent;
+  // An older version knew fewer kinds of tokens.
+  return 'usage' in read ? { ...read, usage: { ...noUsage, ...read.usage } } : read;
 }
 
 /** Returns the id of the item that the event begins or ends, without parsing it. */

@@ -1,4 +1,4 @@
-import { type Item, itemBytes, type ThinkingBlock } from '@codelab/protocol';
+import { type Attachment, type Item, itemBytes, type SignedThinkingBlock } from '@codelab/protocol';
 import { type Insertable, type Kysely, sql } from 'kysely';
 import type { Write } from '../commit-queue.ts';
 import { excluded } from '../excluded.ts';
@@ -17,11 +17,15 @@ export interface StoredItem {
 
 export interface ModelOnly {
   /** The thinking of the step that the item begins: Anthropic's wire wants it back. */
-  thinking?: ThinkingBlock[];
+  thinking?: SignedThinkingBlock[];
   /** Of a `compaction`: the model's context from here on, without its items. */
   view?: { summary?: string; summarizedThrough: number; trimmedThrough: number };
+  /** Of a call: the images and PDFs of its result. */
+  media?: Attachment[];
   /** Of a call whose tool may have begun. */
   isStarted?: boolean;
+  /** Of a call: the client that was asked to run it. */
+  offeredTo?: string;
 }
 
 /** The column `hidden`. */
@@ -142,7 +146,7 @@ export function createItemStatements(db: Kysely<Database>) {
         item_id: item.itemId,
         kind: item.kind,
         open: item.status === 'in_progress' ? 1 : 0,
-        bytes: itemBytes(item),
+        bytes: itemBytes(item) + mediaLength(modelOnly?.media),
         data: JSON.stringify(item),
         hidden: modelOnly === undefined ? null : JSON.stringify(toModelOnlyData(modelOnly)),
       };
@@ -159,6 +163,16 @@ export function createItemStatements(db: Kysely<Database>) {
       ];
     },
   };
+}
+
+/** Returns the size of an item by which pages are cut. Its media are most of it, where it has some. */
+export function storedBytes({ item, modelOnly }: Omit<StoredItem, 'position'>): number {
+  return itemBytes(item) + mediaLength(modelOnly?.media);
+}
+
+/** Returns the length of media or attachments, in characters. */
+export function mediaLength(media: Attachment[] = []): number {
+  return media.reduce((sum, { data, text }) => sum + (data ?? text ?? '').length, 0);
 }
 
 /** Returns a row as an item; a row that cannot be read as a notice that says so. */

@@ -1,4 +1,4 @@
-import { CodelabError, type Run } from '@codelab/protocol';
+import { CodelabError, noUsage, type Run } from '@codelab/protocol';
 import type { Insertable, Kysely } from 'kysely';
 import type { Write } from '../commit-queue.ts';
 import { excluded } from '../excluded.ts';
@@ -27,7 +27,8 @@ export function createRunQueries({ db, query, parse }: Reader): RunQueries {
   const parseRun = (row: Pick<TableRow<'runs'>, 'session_id' | 'run_id' | 'data'>) =>
     parse('runs', row.session_id, row.run_id, () => {
       const { isCancelled, ...run } = parseObject<Run & { isCancelled: boolean }>(row.data);
-      return { run: reviveDates(run, ['startedAt', 'finishedAt']), isCancelled };
+      const known = { ...run, usage: { ...noUsage, ...run.usage } };
+      return { run: reviveDates(known, ['startedAt', 'finishedAt']), isCancelled };
     });
 
   return {

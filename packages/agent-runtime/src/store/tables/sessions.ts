@@ -1,11 +1,12 @@
-import type { Session, ToolKind, ToolSpec } from '@codelab/protocol';
-import type { CompiledQuery, Kysely } from 'kysely';
+import type { Environment, Session, ToolKind, ToolSpec } from '@codelab/protocol';
+import { type CompiledQuery, type Kysely, sql } from 'kysely';
 import type { Statement, Write } from '../commit-queue.ts';
 import { excluded } from '../excluded.ts';
 import { prepare } from '../prepare.ts';
 import type { Reader } from '../reader.ts';
 import { parseList, parseObject, reviveDates } from '../row-json.ts';
 import type { Database, TableRow } from '../schema.ts';
+import { toSearchPattern, toSearchText } from '../search-text.ts';
 
 export interface StoredSession {
   /** In order of creation. */
@@ -13,15 +14,20 @@ export interface StoredSession {
   session: Session;
   createdFingerprint: string;
   tools: AnnouncedTool[];
+  /** Where its first client works. */
+  environment?: Environment | undefined;
   /** The number of the newest event. */
   seq: number;
   /** The bytes of all events so far. */
   eventBytes: number;
 }
 
-/** A tool that a client runs, and which one. */
+/** A tool that clients run, and which. */
 export interface AnnouncedTool extends ToolSpec {
+  /** The client that announced it last. */
   clientId: string;
+  /** Other clients that have it too, the newest first. */
+  others?: string[];
   /** The strictest kind that other clients have announced for a tool of this name: it stays at least that. */
   atLeast?: ToolKind;
   /** Its client has it no more; only `atLeast` still counts. */
@@ -41,8 +47,26 @@ export interface Advance {
 export interface SessionQueries {
   lastSessionNumber(): Promise<number>;
   session(sessionId: string): Promise<StoredSession | undefined>;
-  /** Newest first, before the number `before`. */
-  sessions(options: { before: number; limit: number }): Promise<StoredSession[]>;
+  /** Lists sessions, the one used last first, behind the place `after`. */
+  sessions(options: SessionsQuery): Promise<ListedSession[]>;
+}
+
+export interface SessionsQuery {
+  after?: SessionPlace | undefined;
+  /** A part of the title, in any case. */
+  search?: string | undefined;
+  project?: string | undefined;
+  limit: number;
+}
+
+/** A place in the list of sessions. */
+export interface SessionPlace {
+  usedAt: number;
+  number: number;
+}
+
+export interface ListedSession extends SessionPlace {
+  session: Session;
 }
 
 export function createSessionQueries({ db, query, parse }: Reader): SessionQueries {
@@ -50,13 +74,16 @@ export function createSessionQueries({ db, query, parse }: Reader): SessionQueri
     const { session_id: sessionId } = row;
     const session =
       parse('sessions', sessionId, sessionId, () =>
-        reviveDates(parseObject<Session>(row.data), ['createdAt', 'updatedAt']),
+        usedAt(reviveDates(parseObject<Session>(row.data), ['createdAt', 'updatedAt']), row.used_at),
       ) ?? unreadableSession(row);
     return {
       number: row.number,
       session,
       createdFingerprint: row.created_with,
       tools: parse('sessions', sessionId, sessionId, () => parseList<AnnouncedTool>(row.tools)) ?? [],
+      ...(row.environment === ''
+        ? {}
+        : { environment: parse('sessions', sessionId, sessionId, () => parseObject<Environment>(row.environment)) }),
       seq: row.last_seq,
       eventBytes: row.event_bytes,
     };
@@ -78,16 +105,20 @@ export function createSessionQueries({ db, query, parse }: Reader): SessionQueri
         return row && toStoredSession(row);
       }),
 
-    sessions: ({ before, limit }) =>
+    sessions: ({ after, search, project, limit }) =>
       query(async () => {
-        const found = await db
-          .selectFrom('sessions')
-          .selectAll()
-          .where('number', '<', before)
-          .orderBy('number', 'desc')
-          .limit(limit)
-          .execute();
-        return found.map(toStoredSession);
+        let found = db.selectFrom('sessions').selectAll();
+        if (after !== undefined)
+          found = found.where(sql<boolean>`(used_at, number) < (${after.usedAt}, ${after.number})`);
+        if (project !== undefined) found = found.where('project', '=', project);
+        if (search !== undefined && search !== '')
+          found = found.where(sql<boolean>`search_text like ${toSearchPattern(search)} escape '!'`);
+        const rows = await found.orderBy('used_at', 'desc').orderBy('number', 'desc').limit(limit).execute();
+        return rows.map((row) => ({
+          session: toStoredSession(row).session,
+          usedAt: row.used_at,
+          number: row.number,
+        }));
       }),
   };
 }
@@ -105,7 +136,8 @@ export function createSessionStatements(db: Kysely<Database>) {
   );
   return {
     /** Inserts a session with its first event. The same commit again changes nothing; another one fails with `Conflict`. */
-    session({ session, number, createdFingerprint, tools, seq, eventBytes }: StoredSession, commitId: string): Write {
+    session(stored: StoredSession, commitId: string): Write {
+      const { session, number, createdFingerprint, tools, environment, seq, eventBytes } = stored;
       const row = {
         last_seq: seq,
         last_commit: commitId,
@@ -114,8 +146,9 @@ export function createSessionStatements(db: Kysely<Database>) {
         number,
         project: session.project,
         created_with: createdFingerprint,
-        data: JSON.stringify(session),
+        ...toSessionColumns(session),
         tools: JSON.stringify(tools),
+        environment: environment === undefined ? '' : JSON.stringify(environment),
       };
       return [
         db
@@ -136,12 +169,12 @@ export function createSessionStatements(db: Kysely<Database>) {
 
     sessionData(session: Session): Write {
       return [
-        db
-          .updateTable('sessions')
-          .set({ data: JSON.stringify(session) })
-          .where('session_id', '=', session.sessionId)
-          .compile(),
+        db.updateTable('sessions').set(toSessionColumns(session)).where('session_id', '=', session.sessionId).compile(),
       ];
+    },
+
+    sessionUsed(sessionId: string, usedAt: number): Write {
+      return [db.updateTable('sessions').set({ used_at: usedAt }).where('session_id', '=', sessionId).compile()];
     },
 
     sessionTools(sessionId: string, tools: AnnouncedTool[]): Write {
@@ -153,6 +186,19 @@ export function createSessionStatements(db: Kysely<Database>) {
           .compile(),
       ];
     },
+  };
+}
+
+/** The last use is also told by a column of its own: a message does not write the whole session. */
+function usedAt(session: Session, at: number): Session {
+  return at > session.updatedAt.getTime() ? { ...session, updatedAt: new Date(at) } : session;
+}
+
+function toSessionColumns(session: Session) {
+  return {
+    data: JSON.stringify(session),
+    search_text: toSearchText(session.title),
+    used_at: session.updatedAt.getTime(),
   };
 }
 

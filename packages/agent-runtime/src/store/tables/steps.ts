@@ -32,6 +32,7 @@ export function createStepQueries({ db, query }: Reader): StepQueries {
             sum('input_tokens').as('inputTokens'),
             sum('output_tokens').as('outputTokens'),
             sum('cached_tokens').as('cachedTokens'),
+            sum('cache_write_tokens').as('cacheWriteTokens'),
             sum('reasoning_tokens').as('reasoningTokens'),
             sum('cost_usd').as('costUsd'),
           ])
@@ -75,6 +76,7 @@ export function createStepStatements(db: Kysely<Database>) {
         input_tokens: usage.inputTokens,
         output_tokens: usage.outputTokens,
         cached_tokens: usage.cachedTokens,
+        cache_write_tokens: usage.cacheWriteTokens,
         reasoning_tokens: usage.reasoningTokens,
         cost_usd: costUsd ?? null,
         created_at: Date.now(),

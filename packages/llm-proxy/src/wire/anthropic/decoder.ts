@@ -14,6 +14,7 @@ type OpenBlock = { type: 'call'; index: number; input: unknown; hasArguments: bo
  * Source: https://docs.anthropic.com/en/docs/build-with-claude/streaming
  */
 export function createAnthropicDecoder(provider: string, model: string): ChunkDecoder {
+  const signedBy = `${provider}/${model}`;
   let isStarted = false;
   let hasContent = false;
   let id: string | undefined;
@@ -54,7 +55,7 @@ export function createAnthropicDecoder(provider: string, model: string): ChunkDe
     for (const [index, block] of (message.content ?? []).entries()) {
       hasContent = true;
       openBlock(index, block, out);
-      closeBlock(open.get(index), out);
+      closeBlock(open.get(index), signedBy, out);
       open.delete(index);
     }
     stop(message.stop_reason);
@@ -82,7 +83,7 @@ export function createAnthropicDecoder(provider: string, model: string): ChunkDe
           addDelta(open.get(event.index), event.delta, out);
           return;
         case 'content_block_stop':
-          closeBlock(open.get(event.index), out);
+          closeBlock(open.get(event.index), signedBy, out);
           open.delete(event.index);
           return;
         case 'message_delta':
@@ -120,9 +121,9 @@ function addDelta(block: OpenBlock | undefined, delta: Anthropic.RawContentBlock
 }
 
 /** Adds the chunks that a block's end makes known: whole thinking, or the arguments of a call without deltas. */
-function closeBlock(block: OpenBlock | undefined, out: ProviderChunk[]): void {
+function closeBlock(block: OpenBlock | undefined, signedBy: string, out: ProviderChunk[]): void {
   if (block === undefined) return;
-  if (block.type !== 'call') out.push({ type: 'thinking', block });
+  if (block.type !== 'call') out.push({ type: 'thinking', block, signedBy });
   // A call without arguments has no deltas, or only empty ones: its arguments are an object all the same.
   else if (!block.hasArguments)
     out.push({ type: 'tool_call', index: block.index, arguments: JSON.stringify(block.input ?? {}) });

@@ -3,12 +3,12 @@ import type { ProviderChunk } from '../../providers/provider.ts';
 
 type ToolCall = Extract<ProviderChunk, { type: 'tool_call' }>;
 
-/** Converts usage to Anthropic's fields. Cache writes are 0: other providers do not report them. */
-export function toAnthropicUsage({ inputTokens, outputTokens, cachedTokens }: Usage) {
+/** Converts usage to Anthropic's fields. */
+export function toAnthropicUsage({ inputTokens, outputTokens, cachedTokens, cacheWriteTokens }: Usage) {
   return {
-    // Anthropic's input leaves out what was read from the cache.
-    input_tokens: Math.max(0, inputTokens - cachedTokens),
-    cache_creation_input_tokens: 0,
+    // Anthropic's input leaves out what was read from the cache or written to it.
+    input_tokens: Math.max(0, inputTokens - cachedTokens - cacheWriteTokens),
+    cache_creation_input_tokens: cacheWriteTokens,
     cache_read_input_tokens: cachedTokens,
     output_tokens: outputTokens,
   };

@@ -1,6 +1,7 @@
 import type Anthropic from '@anthropic-ai/sdk';
 import { CodelabError, type CompletionMessage, type CompletionRequest } from '@codelab/protocol';
 import { jsonDepthExceeds, MAX_JSON_DEPTH } from '@codelab/service-kit';
+import type { PromptCache } from '../../providers/provider.ts';
 
 type Block = Anthropic.ContentBlockParam;
 type Message = Anthropic.MessageParam;
@@ -25,7 +26,41 @@ const THINKING_BUDGETS: Record<string, number> = {
 export function encodeAnthropicRequest(
   request: CompletionRequest,
   model: string,
+  promptCache: PromptCache | undefined,
 ): Anthropic.MessageCreateParamsStreaming {
+  const body = encode(request, model);
+  return promptCache === undefined ? body : withBreakpoints(body, promptCache);
+}
+
+/**
+ * Marks the ends of the parts that the next request of the session begins with as well: the tools, the instructions, and the two newest
+ * turns. The older of the two is where the request before this one ended: it is found there however many blocks have come since.
+ * Source: https://platform.claude.com/docs/en/build-with-claude/prompt-caching
+ */
+function withBreakpoints(
+  body: Anthropic.MessageCreateParamsStreaming,
+  { ttl }: PromptCache,
+): Anthropic.MessageCreateParamsStreaming {
+  const mark = { cache_control: { type: 'ephemeral' as const, ...(ttl === '5m' ? {} : { ttl }) } };
+  const turns = body.messages.flatMap(({ role }, index) => (role === 'user' ? index : [])).slice(-2);
+  return {
+    ...body,
+    ...(body.tools === undefined ? {} : { tools: withLast(body.tools, mark) }),
+    ...(typeof body.system === 'string' ? { system: [{ type: 'text', text: body.system, ...mark }] } : {}),
+    messages: body.messages.map((message, index) =>
+      message.role === 'user' && turns.includes(index) && Array.isArray(message.content)
+        ? { ...message, content: withLast(message.content, mark) }
+        : message,
+    ),
+  };
+}
+
+/** Returns the list with fields added to its last element. */
+function withLast<T extends object>(list: T[], fields: object): T[] {
+  return list.map((each, index) => (index === list.length - 1 ? { ...each, ...fields } : each));
+}
+
+function encode(request: CompletionRequest, model: string): Anthropic.MessageCreateParamsStreaming {
   const system = request.messages.filter(({ role }) => role === 'system' || role === 'developer').map(textOf);
   const format = request.response_format as { type?: unknown; json_schema?: { schema?: unknown } } | null | undefined;
   // Anthropic has no mode for JSON without a schema.

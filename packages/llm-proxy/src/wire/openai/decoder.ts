@@ -106,7 +106,7 @@ export function toCountedUsage(usage: Partial<CompletionUsage>): CountedUsage | 
     outputTokens: toCount(output),
     cachedTokens: toCount(usage.prompt_tokens_details?.cached_tokens),
     reasoningTokens: toCount(usage.completion_tokens_details?.reasoning_tokens),
-    cacheWriteTokens: 0,
+    cacheWriteTokens: toCount(usage.prompt_tokens_details?.cache_write_tokens),
     isEstimated: false,
   };
 }
