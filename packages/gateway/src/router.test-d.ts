@@ -29,6 +29,7 @@ expectTypeOf<Inputs['session']['create']>().toEqualTypeOf<{
   title?: Maybe<string>;
   agent?: Maybe<string>;
   model?: Maybe<string>;
+  effort?: Maybe<Session['effort']>;
   project?: Maybe<string>;
   metadata?: Maybe<Record<string, string>>;
   environment?: Maybe<Environment>;
@@ -56,6 +57,7 @@ expectTypeOf<Inputs['input']['send']>().toEqualTypeOf<{
   attachments?: Maybe<Attachment[]>;
   agent?: Maybe<string>;
   model?: Maybe<string>;
+  effort?: Maybe<Session['effort']>;
   whenBusy?: Maybe<'queue' | 'steer' | 'interrupt' | 'reject'>;
   createSession?: Maybe<boolean>;
   requestId?: Maybe<string>;

@@ -1,11 +1,13 @@
 import { z } from 'zod';
 import { AgentName, SessionId } from './ids.ts';
+import { Effort } from './session.ts';
 
 export const AgentInfo = z
   .object({
     name: z.string(),
     description: z.string(),
     model: z.string().exactOptional().describe('The model that it asks for, where it does.'),
+    effort: Effort.exactOptional().describe('How much its model thinks, where it says so.'),
     tools: z
       .array(z.string())
       .exactOptional()

@@ -86,6 +86,7 @@ export { compileRuleGlob, isFromTop } from './rule-globs.ts';
 export { Run, RunCancel, RunRef, Usage, UsageGet, type UsageReport } from './run.ts';
 export { eventSchemas, schemas } from './schemas.ts';
 export {
+  Effort,
   Environment,
   MAX_INSTRUCTIONS,
   ModelName,

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { beginsAs } from './file-type.ts';
 import { AgentName, InputId, RunId, SessionId } from './ids.ts';
 import { AttachmentInfo } from './item.ts';
-import { ModelName } from './session.ts';
+import { EffortChoice, ModelName } from './session.ts';
 import { utf8Length } from './text.ts';
 
 const MAX_CONTENT_BYTES = 1024 * 1024;
@@ -60,6 +60,7 @@ export const Input = z
     content: Content,
     attachments: z.array(AttachmentInfo).optional(),
     model: ModelName.optional().describe("Overrides the session's model for this input."),
+    effort: EffortChoice.optional().describe("Overrides the session's effort for this input."),
     status: InputStatus,
     runId: RunId.optional().describe('The run that it was delivered to.'),
     createdAt: z.date(),
@@ -74,6 +75,7 @@ export const InputSend = z.object({
   attachments: z.array(Attachment).max(20, 'at most 20 attachments').optional(),
   agent: AgentName.optional().describe('Switches the session to this agent first.'),
   model: ModelName.optional(),
+  effort: EffortChoice.optional(),
   whenBusy: WhenBusy.default('queue').describe(
     'Chooses what happens while another run is active. `queue`: wait for it; `steer`: into that run, before its next step; `interrupt`: cancel it and go on with this; `reject`: refuse with `SESSION_BUSY`.',
   ),

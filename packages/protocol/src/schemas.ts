@@ -15,7 +15,16 @@ import { JsonValue } from './json-value.ts';
 import { LegacyErrorFrame, LegacyTokenFrame, MessageAnswer } from './legacy.ts';
 import { Model, ModelList } from './model.ts';
 import { Run, RunCancelled, RunEnd, Usage, UsageReport } from './run.ts';
-import { Deleted, Environment, Session, SessionCreate, SessionMade, SessionPage } from './session.ts';
+import {
+  Deleted,
+  Effort,
+  EffortChoice,
+  Environment,
+  Session,
+  SessionCreate,
+  SessionMade,
+  SessionPage,
+} from './session.ts';
 import {
   ApprovalOutcome,
   ProgressTaken,
@@ -39,6 +48,8 @@ export const schemas = {
   Session,
   SessionCreate,
   Environment,
+  Effort,
+  EffortChoice,
   Usage,
   ToolKind,
   ToolOutcome,

@@ -11,6 +11,15 @@ export const ModelName = z
   .min(1, 'model must not be empty')
   .max(200, 'model must have at most 200 characters');
 
+export const Effort = z
+  .enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'])
+  .describe('How much the model thinks before it answers. Left out for a model that does not take it.');
+export type Effort = z.infer<typeof Effort>;
+
+export const EffortChoice = z
+  .enum(['default', ...Effort.options])
+  .describe("An effort, or `default`: as the agent says, else the model's own.");
+
 const Title = z.string().max(200, 'title must have at most 200 characters');
 /** The client's own labels: at most 50, each value up to 1,000 characters. */
 const Metadata = z
@@ -41,6 +50,9 @@ export const Session = z
     title: Title.describe('The beginning of its first message until somebody names it; empty before that.'),
     agent: AgentName.describe('The agent that answers.'),
     model: ModelName.describe("`provider/model`, or `default`: the agent's, else the service's."),
+    effort: EffortChoice.optional().describe(
+      "How much the model thinks. `default`: as the agent says, else the model's own.",
+    ),
     project: Project.describe('The project: its sessions share remembered rules.'),
     metadata: Metadata.describe('Your own labels.'),
     forkedFrom: z
@@ -90,6 +102,7 @@ export const SessionCreate = z.object({
   title: Title.optional(),
   agent: AgentName.optional().describe("The agent that answers. Default: the service's."),
   model: ModelName.optional().describe("Default: the agent's, else the service's."),
+  effort: EffortChoice.optional().describe("How much the model thinks. Default: the agent's, else the model's own."),
   project: Project.optional().describe(
     "The workspace's folder, or a repository's name. Sessions of one project share remembered rules.",
   ),
@@ -126,6 +139,7 @@ export const SessionUpdate = z.object({
   sessionId: SessionId,
   title: Title.optional(),
   model: ModelName.optional(),
+  effort: EffortChoice.optional(),
   metadata: Metadata.optional(),
 });
 export type SessionUpdate = z.infer<typeof SessionUpdate>;

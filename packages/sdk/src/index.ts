@@ -17,6 +17,8 @@ export type {
   Attachment,
   AttachmentInfo,
   CreateSessionOptions,
+  Effort,
+  EffortChoice,
   Environment,
   ErrorCode,
   FileChange,

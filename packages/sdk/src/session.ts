@@ -1,7 +1,16 @@
 import { newId } from '@codelab/protocol';
 import type { Connection } from './connection.ts';
 import { createRun, type Run } from './run.ts';
-import type { Approval, Attachment, ItemPage, Rule, SessionInfo, TrackedSessionEvent, UsageReport } from './types.ts';
+import type {
+  Approval,
+  Attachment,
+  EffortChoice,
+  ItemPage,
+  Rule,
+  SessionInfo,
+  TrackedSessionEvent,
+  UsageReport,
+} from './types.ts';
 import type { ApprovalHandler, Decision, Worker } from './worker.ts';
 
 export interface SendOptions {
@@ -16,6 +25,8 @@ export interface SendOptions {
   agent?: string | undefined;
   /** Overrides the session's model for this message. */
   model?: string | undefined;
+  /** Overrides the session's effort for this message. */
+  effort?: EffortChoice | undefined;
   /**
    * Chooses what happens while another run is active. `queue`: wait for it; `steer`: into that run, before its next step;
    * `interrupt`: cancel it and go on with this; `reject`: throw `SESSION_BUSY`.
@@ -73,6 +84,7 @@ export interface Session {
   update(changes: {
     title?: string | undefined;
     model?: string | undefined;
+    effort?: EffortChoice | undefined;
     metadata?: Record<string, string> | undefined;
   }): Promise<SessionInfo>;
   usage(): Promise<UsageReport>;

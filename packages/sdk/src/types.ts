@@ -11,12 +11,17 @@ export interface CreateSessionOptions {
   agent?: string | undefined;
   /** Default: the agent's, else the service's. */
   model?: string | undefined;
+  /** How much the model thinks. Default: the agent's, else the model's own. */
+  effort?: EffortChoice | undefined;
   /** The workspace's folder, or a repository's name. Sessions of one project share remembered rules. */
   project?: string | undefined;
   metadata?: Record<string, string> | undefined;
   /** It stays as it was when the session was created. */
   environment?: Environment | undefined;
 }
+
+/** An effort, or `default`: as the agent says, else the model's own. */
+export type EffortChoice = 'default' | 'none' | 'minimal' | 'low' | 'medium' | 'high' | 'xhigh' | 'max';
 
 /** The place where a client works, for the model. It has no secrets. */
 export interface Environment {
@@ -52,6 +57,8 @@ export interface SessionInfo {
   agent: string;
   /** `provider/model`, or `default`: the agent's, else the service's. */
   model: string;
+  /** How much the model thinks. `default`: as the agent says, else the model's own. */
+  effort?: EffortChoice | undefined;
   /** The project: its sessions share remembered rules. */
   project: string;
   /** Your own labels. */
@@ -223,6 +230,8 @@ export interface Input {
   attachments?: AttachmentInfo[] | undefined;
   /** Overrides the session's model for this input. */
   model?: string | undefined;
+  /** Overrides the session's effort for this input. */
+  effort?: EffortChoice | undefined;
   status: 'queued' | 'delivered' | 'cancelled';
   /** The run that it was delivered to. */
   runId?: string | undefined;
@@ -412,9 +421,14 @@ export interface AgentInfo {
   description: string;
   /** The model that it asks for, where it does. */
   model?: string;
+  /** How much its model thinks, where it says so. */
+  effort?: Effort;
   /** The names of its tools, with `*` as a wildcard; without: all. */
   tools?: string[];
 }
+
+/** How much the model thinks before it answers. Left out for a model that does not take it. */
+export type Effort = 'none' | 'minimal' | 'low' | 'medium' | 'high' | 'xhigh' | 'max';
 
 export interface AgentSwitched {
   from: string;
@@ -752,6 +766,7 @@ export interface Procedures {
       sessionId: string;
       title?: string | undefined;
       model?: string | undefined;
+      effort?: EffortChoice | undefined;
       metadata?: Record<string, string> | undefined;
     };
     output: SessionInfo;
@@ -795,6 +810,7 @@ export interface Procedures {
       /** Switches the session to this agent first. */
       agent?: string | undefined;
       model?: string | undefined;
+      effort?: EffortChoice | undefined;
       /**
        * Chooses what happens while another run is active. `queue`: wait for it; `steer`: into that run, before its next
        * step; `interrupt`: cancel it and go on with this; `reject`: refuse with `SESSION_BUSY`.

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type AgentList, AgentName, CodelabError, Rule } from '@codelab/protocol';
+import { type AgentList, AgentName, CodelabError, Effort, Rule } from '@codelab/protocol';
 import { type Logger, SettingsError, watchConfig } from '@codelab/service-kit';
 import { parse } from 'yaml';
 import { z } from 'zod';
@@ -12,6 +12,8 @@ const Head = z.strictObject({
   name: AgentName,
   description: z.string().default(''),
   model: z.string().min(1).max(200).optional(),
+  /** How much the model thinks, where the session does not say. */
+  effort: Effort.optional(),
   /**
    * The names of its tools; `*` stands for any run of characters.
    * @default all
@@ -74,10 +76,11 @@ export function loadAgents({ builtinFolder, folder: named, defaultAgent, log }: 
 
   return {
     list: () => ({
-      agents: [...agents.values()].map(({ name, description, model, tools }) => ({
+      agents: [...agents.values()].map(({ name, description, model, effort, tools }) => ({
         name,
         description,
         ...(model === undefined ? {} : { model }),
+        ...(effort === undefined ? {} : { effort }),
         ...(tools === undefined ? {} : { tools }),
       })),
       defaultAgent,

@@ -28,6 +28,16 @@ export function modelOf(
   return own === 'default' ? (env.agents.find(agent).model ?? env.settings.model) : own;
 }
 
+/** Returns how much the model that answers next is to think; undefined: as it does by itself. */
+export function effortOf(
+  { input }: Pick<RunState, 'input'>,
+  { state, env }: { state: Draft['state']; env: ModelChoice },
+) {
+  const { session } = state.stored;
+  const own = input.input.effort ?? session.effort ?? 'default';
+  return own === 'default' ? env.agents.find(session.agent).effort : own;
+}
+
 /** Begins the next run of the queue, where there is none at work. */
 export function beginNext(draft: Draft): void {
   const { queue, run } = draft.state;

@@ -38,7 +38,7 @@ export interface Inputs {
   cancelInput: { inputId: string };
   cancelQueue: object;
   stop: { runId: string };
-  update: { changes: Partial<Pick<Session, 'title' | 'model' | 'metadata'>> };
+  update: { changes: Partial<Pick<Session, 'title' | 'model' | 'effort' | 'metadata'>> };
   /** `tools`: those of all clients. */
   announce: { tools: AnnouncedTool[] };
   /** A client came, or is gone. */

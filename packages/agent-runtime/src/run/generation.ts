@@ -2,6 +2,7 @@ import {
   addUsage,
   type CompletionChunk,
   type CompletionMessage,
+  type CompletionRequest,
   estimateTextTokens,
   newId,
   noUsage,
@@ -10,7 +11,7 @@ import type { Logger } from '@codelab/service-kit';
 import type { Agents } from '../agents/agents.ts';
 import { createLiveStep, type LiveStep } from '../events/live-step.ts';
 import { withTimeout } from '../lib/with-timeout.ts';
-import { modelOf } from '../machine/run-machine.ts';
+import { effortOf, modelOf } from '../machine/run-machine.ts';
 import type { Input } from '../machine/session-machine.ts';
 import type { RunState, SessionState } from '../machine/state.ts';
 import { accumulateStep, type ModelStep } from '../model/accumulate-step.ts';
@@ -118,9 +119,16 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
     conversation = toMessages(view, host.attachments);
     const messages = [...system, ...conversation];
     const model = modelNow(of);
+    const effort = effortOf(run, { state: of, env: { agents, settings } });
     const size = { messages: messages.length, tools: tools.length };
-    log.debug({ step, model, ...size, event: 'model.ask' }, 'the model is asked');
-    return llm.stream({ model, messages, ...(tools.length > 0 ? { tools } : {}) }, { signal, requestId, sessionId });
+    log.debug({ step, model, effort, ...size, event: 'model.ask' }, 'the model is asked');
+    const request: CompletionRequest = {
+      model,
+      messages,
+      ...(tools.length > 0 ? { tools } : {}),
+      ...(effort === undefined ? {} : { reasoning_effort: effort }),
+    };
+    return llm.stream(request, { signal, requestId, sessionId });
   };
 
   const askAhead = (view: ModelContext) => {

@@ -33,7 +33,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
       return run() === undefined && actor.state.queue.length === 0 && actor.isCertain;
     },
 
-    update: ({ title, model, metadata }) =>
+    update: ({ title, model, effort, metadata }) =>
       command((until) =>
         perform(
           {
@@ -41,6 +41,7 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
             changes: {
               ...(title === undefined ? {} : { title }),
               ...(model === undefined ? {} : { model }),
+              ...(effort === undefined ? {} : { effort }),
               ...(metadata === undefined ? {} : { metadata }),
             },
           },
@@ -231,8 +232,8 @@ async function send(
   { store, agents }: SessionDeps,
   { message, requestId, until }: Sending,
 ): ReturnType<LiveSession['send']> {
-  const { sessionId, inputId, content, model, agent, attachments: files, whenBusy } = message;
-  const sentWith = fingerprint([content, model, agent, files]);
+  const { sessionId, inputId, content, model, effort, agent, attachments: files, whenBusy } = message;
+  const sentWith = fingerprint([content, model, agent, files, ...(effort === undefined ? [] : [effort])]);
   await actor.settled();
   const before = await store.input(sessionId, inputId);
   if (before !== undefined) {
@@ -255,6 +256,7 @@ async function send(
       content,
       ...(hasFiles ? { attachments: files.map(toAttachmentInfo) } : {}),
       ...(model === undefined ? {} : { model }),
+      ...(effort === undefined ? {} : { effort }),
       status: 'queued',
       createdAt: new Date(),
     },

@@ -192,8 +192,9 @@ export async function createSessionRegistry(
 
   const create: SessionRegistry['create'] = ({ sessionId = newId('ses'), ...input }) =>
     inTurn(sessionId, async () => {
-      const { title, agent, model, project } = input;
-      const createdWith = fingerprint([title, agent, model, project, sorted(input.metadata)]);
+      const { title, agent, model, effort, project } = input;
+      const own = effort === undefined ? [] : [effort];
+      const createdWith = fingerprint([title, agent, model, project, sorted(input.metadata), ...own]);
       const before = await madeBefore(sessionId, createdWith);
       if (before !== undefined) return { session: before, replayed: true };
       if (agent !== undefined) agents.get(agent);
@@ -203,6 +204,7 @@ export async function createSessionRegistry(
         title: title ?? '',
         agent: agent ?? agents.list().defaultAgent,
         model: model ?? 'default',
+        ...(effort === undefined ? {} : { effort }),
         project: project ?? '',
         metadata: input.metadata ?? {},
         createdAt: now,

@@ -26,12 +26,16 @@ export function openTranslated<T>(
   const parts: OptionalPart[] = hasThinking(withOwnThinking(request, route, true)) ? ['thinking_blocks'] : [];
   const cachePart = provider.wire === 'openai' ? 'prompt_cache_key' : 'cache_control';
   if (cache !== undefined) parts.push(cachePart);
+  const { reasoning_effort: effort, ...withoutEffort } = request;
+  const effortPart = `effort:${effort}` as const;
+  if (typeof effort === 'string') parts.push(effortPart);
   const inputTokens = () => estimateInputTokens(request);
   const costOfUsage: Parameters<typeof createChunkReader>[2] = (usage) => costOf({ provider, model }, usage);
   const open = (refused: ReadonlySet<OptionalPart>): Attempt<T> => {
     const isOpenAi = provider.wire === 'openai';
     const cached = refused.has(cachePart) ? undefined : cache;
-    const own = withOwnThinking(request, route, !refused.has('thinking_blocks'));
+    const wanted = refused.has(effortPart) ? withoutEffort : request;
+    const own = withOwnThinking(wanted, route, !refused.has('thinking_blocks'));
     const body = isOpenAi
       ? encodeOpenAiRequest(own, model, provider, cached)
       : JSON.stringify(encodeAnthropicRequest(own, model, cached));

@@ -2,6 +2,7 @@ import type Anthropic from '@anthropic-ai/sdk';
 import { CodelabError, type CompletionMessage, type CompletionRequest } from '@codelab/protocol';
 import { jsonDepthExceeds, MAX_JSON_DEPTH } from '@codelab/service-kit';
 import type { PromptCache } from '../../providers/provider.ts';
+import { isAdaptive, type Thinking, toThinking } from './effort.ts';
 
 type Block = Anthropic.ContentBlockParam;
 type Message = Anthropic.MessageParam;
@@ -10,14 +11,8 @@ type UserBlock = Anthropic.TextBlockParam | Anthropic.ImageBlockParam | Anthropi
 const MAX_TOKENS = 8192;
 /** Output limit of the first Claude 3 family. */
 const MAX_TOKENS_CLAUDE_3 = 4096;
-/** Thinking budget for each of OpenAI's efforts. Tokens. */
-const THINKING_BUDGETS: Record<string, number> = {
-  minimal: 1024,
-  low: 2048,
-  medium: 8192,
-  high: 24_576,
-  xhigh: 32_768,
-};
+/** Of models that choose themselves how much they think: thinking counts as output. */
+const MAX_TOKENS_ADAPTIVE = 32_000;
 
 /**
  * Converts a request of OpenAI's wire to Anthropic's. Throws `VALIDATION` if it cannot be expressed there.
@@ -71,8 +66,9 @@ function encode(request: CompletionRequest, model: string): Anthropic.MessageCre
     ...(tool.function.description == null ? {} : { description: tool.function.description }),
     input_schema: { type: 'object' as const, ...tool.function.parameters },
   }));
-  const thinking = thinkingOf(request);
   const choice = toToolChoice(request.tool_choice, request.parallel_tool_calls);
+  const { thinking, effort } = thinkingOf(request, model, choice);
+  const isThinking = thinking !== undefined && thinking.type !== 'disabled';
   const stop = typeof request.stop === 'string' ? [request.stop] : request.stop;
   const asked = request.max_completion_tokens ?? request.max_tokens ?? undefined;
   return {
@@ -82,37 +78,56 @@ function encode(request: CompletionRequest, model: string): Anthropic.MessageCre
     messages: toMessages(request.messages),
     ...(system.length === 0 ? {} : { system: system.join('\n\n') }),
     // OpenAI's scale ends at 2, Anthropic's at 1; while it thinks it takes none.
-    ...(request.temperature == null || thinking?.type === 'enabled'
-      ? {}
-      : { temperature: Math.min(1, request.temperature) }),
-    ...(typeof request.top_p === 'number' ? { top_p: request.top_p } : {}),
-    ...(typeof request.top_k === 'number' ? { top_k: request.top_k } : {}),
+    ...(request.temperature == null || isThinking ? {} : { temperature: Math.min(1, request.temperature) }),
+    ...(typeof request.top_p === 'number' && !isThinking ? { top_p: request.top_p } : {}),
+    ...(typeof request.top_k === 'number' && !isThinking ? { top_k: request.top_k } : {}),
     ...(Array.isArray(stop) && stop.length > 0 ? { stop_sequences: stop.map(String) } : {}),
     ...(tools === undefined || tools.length === 0
       ? {}
       : { tools, ...(choice === undefined ? {} : { tool_choice: choice }) }),
     ...(thinking === undefined ? {} : { thinking }),
-    ...(schema === undefined
+    ...(schema === undefined && effort === undefined
       ? {}
-      : { output_config: { format: { type: 'json_schema', schema: schema as Record<string, unknown> } } }),
+      : {
+          output_config: {
+            ...(effort === undefined ? {} : { effort }),
+            ...(schema === undefined
+              ? {}
+              : { format: { type: 'json_schema', schema: schema as Record<string, unknown> } }),
+          },
+        }),
     ...(typeof request.user === 'string' ? { metadata: { user_id: request.user } } : {}),
   };
 }
 
-/** Returns Anthropic's own `thinking`, or OpenAI's `reasoning_effort` as a budget. */
-function thinkingOf({
-  thinking,
-  reasoning_effort: effort,
-}: CompletionRequest): Anthropic.ThinkingConfigParam | undefined {
-  if (typeof thinking === 'object' && thinking !== null) return thinking as Anthropic.ThinkingConfigParam;
-  const budget = typeof effort === 'string' ? THINKING_BUDGETS[effort] : undefined;
-  return budget === undefined ? undefined : { type: 'enabled', budget_tokens: budget };
+/** Returns Anthropic's own `thinking`, or what OpenAI's `reasoning_effort` means to the model. */
+function thinkingOf(request: CompletionRequest, model: string, choice: Anthropic.ToolChoice | undefined): Thinking {
+  if (typeof request.thinking === 'object' && request.thinking !== null)
+    return { thinking: request.thinking as Anthropic.ThinkingConfigParam };
+  const isToolForced = choice?.type === 'any' || choice?.type === 'tool';
+  return toThinking(request.reasoning_effort, { model, isToolForced, lacksThinking: lacksThinking(request.messages) });
+}
+
+/** True if the tool calls since the last question have no thinking before them. */
+function lacksThinking(messages: CompletionMessage[]): boolean {
+  const asked = messages.findLastIndex(({ role }) => role === 'user');
+  return messages
+    .slice(asked + 1)
+    .some(
+      (message) =>
+        message.role === 'assistant' && (message.tool_calls ?? []).length > 0 && !message.thinking_blocks?.length,
+    );
 }
 
 /** Returns the output limit: thinking counts as output, and must leave room for the answer. */
 function maxTokens(asked: number | undefined, model: string, thinking: Anthropic.ThinkingConfigParam | undefined) {
-  const wanted = asked ?? (/^claude-3-(opus|sonnet|haiku)-/.test(model) ? MAX_TOKENS_CLAUDE_3 : MAX_TOKENS);
+  const wanted = asked ?? maxTokensOf(model);
   return thinking?.type === 'enabled' && wanted <= thinking.budget_tokens ? thinking.budget_tokens + wanted : wanted;
+}
+
+function maxTokensOf(model: string): number {
+  if (isAdaptive(model)) return MAX_TOKENS_ADAPTIVE;
+  return /^claude-3-(opus|sonnet|haiku)-/.test(model) ? MAX_TOKENS_CLAUDE_3 : MAX_TOKENS;
 }
 
 /** Merges neighbours of one role: Anthropic wants user and assistant to alternate, and all results of a turn together. */
