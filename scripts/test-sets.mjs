@@ -2,6 +2,10 @@
 
 /** Files of the fast folders that take long: they wait for real limits of time, fill real buffers, or make up thousands of answers. */
 export const SLOW = [
+  'tests/e2e/answer-twice.test.ts',
+  'tests/e2e/any-answer.test.ts',
+  'tests/e2e/any-json.test.ts',
+  'tests/e2e/provider-streams.test.ts',
   'tests/e2e/cannot-freeze.test.ts',
   'tests/e2e/database-away.test.ts',
   'tests/e2e/never-dropped.test.ts',

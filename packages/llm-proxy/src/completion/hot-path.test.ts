@@ -18,7 +18,7 @@ import { streamCompletion } from './stream-completion.ts';
 
 // Canaries of the tricks in wire/README.md that a whole completion is needed for.
 
-const log = { info: () => {}, warn: () => {}, error: () => {} } as unknown as Logger;
+const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} } as unknown as Logger;
 const caller: Caller = { name: 'team', mayUse: () => true, admit: async () => undefined };
 const event = (content: string) =>
   `data: {"id":"a","choices":[{"index":0,"delta":{"content":"${content}"},"finish_reason":null}]}\n\n`;

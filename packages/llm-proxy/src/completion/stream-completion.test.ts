@@ -23,7 +23,7 @@ let reports: CompletionReport[];
 let inFlight: number;
 let delivered: string[];
 const note = (fields: Record<string, unknown>) => logged.push(fields);
-const log = { info: note, warn: note, error: note } as unknown as Logger;
+const log = { debug: () => {}, info: note, warn: note, error: note } as unknown as Logger;
 const caller: Caller = {
   name: 'team',
   mayUse: () => true,
