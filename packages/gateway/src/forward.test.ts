@@ -44,7 +44,7 @@ const context: ServiceContext = {
   credentials: { headers: {} },
   log: createLogger({ service: 'test', level: 'silent' }),
   lifecycle: createLifecycle(),
-  backpressure: { writable: async () => {}, cut: () => {} },
+  backpressure: { isFull: false, writable: async () => {}, cut: () => {} },
 };
 
 /** The service behind, and gateway in front of it. */

@@ -124,7 +124,14 @@ export {
   type UnusableTool,
 } from './tool.ts';
 export { sendAtOnce } from './trpc/flush-trpc-batch.ts';
-export { fromRpcError, type RpcStreamOptions, readRpcStream, type StreamObserver } from './trpc/rpc-stream.ts';
+export {
+  followRpcStream,
+  fromRpcError,
+  type RpcFollowOptions,
+  type RpcStreamOptions,
+  readRpcStream,
+  type StreamObserver,
+} from './trpc/rpc-stream.ts';
 export { transformer } from './trpc/transformer.ts';
 export { toTrpcUrl } from './trpc/trpc-url.ts';
 export { addUsage, noUsage } from './usage.ts';

@@ -11,7 +11,10 @@ export interface StreamObserver<T> {
   onConnectionStateChange(state: { state: 'idle' | 'connecting' | 'pending' }): void;
 }
 
-export interface RpcStreamOptions<T> extends Omit<StreamQueueOptions<T>, 'limitBytes'> {
+/** Begins a subscription. */
+export type Subscribe<T> = (observer: StreamObserver<T>) => { unsubscribe(): void };
+
+export interface RpcFollowOptions {
   /** Ends the stream. */
   signal?: AbortSignal | undefined;
   /** Milliseconds that the other end may be out of reach. */
@@ -20,33 +23,66 @@ export interface RpcStreamOptions<T> extends Omit<StreamQueueOptions<T>, 'limitB
   unreachable(): CodelabError;
 }
 
-/** Reads one subscription of tRPC's until it ends, fails or `signal` aborts. Throws the other end's `CodelabError`, or `unreachable()`. */
+/**
+ * Calls `onData` with each value of one subscription of tRPC's, until it ends or `signal` aborts. Rejects with the other end's
+ * `CodelabError`, or with `unreachable()`.
+ */
+export function followRpcStream<T>(
+  subscribe: Subscribe<T>,
+  onData: (value: T) => void,
+  { signal, lostAfterMs, unreachable }: RpcFollowOptions,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return resolve();
+    let lost: ReturnType<typeof setTimeout> | undefined;
+    let isOver = false;
+    const end = (settle: () => void) => {
+      if (isOver) return;
+      isOver = true;
+      clearTimeout(lost);
+      signal?.removeEventListener('abort', stop);
+      subscription?.unsubscribe();
+      settle();
+    };
+    const stop = () => end(resolve);
+    const fail = (error: unknown) => end(() => reject(error));
+    signal?.addEventListener('abort', stop);
+    let subscription: { unsubscribe(): void } | undefined;
+    subscription = subscribe({
+      onData: (value) => {
+        if (!isOver) onData(value);
+      },
+      onError: (error) => fail(fromRpcError(error) ?? unreachable()),
+      onComplete: stop,
+      onConnectionStateChange: ({ state }) => {
+        if (state === 'pending') {
+          clearTimeout(lost);
+          lost = undefined;
+        } else if (!isOver) lost ??= setTimeout(() => fail(unreachable()), lostAfterMs);
+      },
+    });
+    if (isOver) subscription.unsubscribe();
+  });
+}
+
+export interface RpcStreamOptions<T> extends RpcFollowOptions, Omit<StreamQueueOptions<T>, 'limitBytes'> {}
+
+/** Reads one subscription as `followRpcStream` does: what has come waits for its reader, up to 4 MiB. */
 export async function* readRpcStream<T>(
-  subscribe: (observer: StreamObserver<T>) => { unsubscribe(): void },
+  subscribe: Subscribe<T>,
   { signal, lostAfterMs, unreachable, ...queueing }: RpcStreamOptions<T>,
 ): AsyncGenerator<T, void, undefined> {
-  if (signal?.aborted) return;
   const queue = createStreamQueue<T>({ ...queueing, limitBytes: QUEUE_BYTES });
-  let lost: ReturnType<typeof setTimeout> | undefined;
-  const subscription = subscribe({
-    onData: (value) => queue.push(value),
-    onError: (error) => queue.fail(fromRpcError(error) ?? unreachable()),
-    onComplete: () => queue.end(),
-    onConnectionStateChange: ({ state }) => {
-      if (state === 'pending') {
-        clearTimeout(lost);
-        lost = undefined;
-      } else lost ??= setTimeout(() => queue.fail(unreachable()), lostAfterMs);
-    },
-  });
-  const stop = () => queue.end();
-  signal?.addEventListener('abort', stop);
+  const left = new AbortController();
+  const leave = () => left.abort();
+  signal?.addEventListener('abort', leave);
+  if (signal?.aborted) leave();
+  followRpcStream(subscribe, queue.push, { signal: left.signal, lostAfterMs, unreachable }).then(queue.end, queue.fail);
   try {
     yield* queue;
   } finally {
-    clearTimeout(lost);
-    signal?.removeEventListener('abort', stop);
-    subscription.unsubscribe();
+    signal?.removeEventListener('abort', leave);
+    leave();
   }
 }
 

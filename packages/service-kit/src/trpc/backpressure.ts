@@ -8,6 +8,8 @@ const SLOW_READER = 1013;
 
 /** Lets a stream wait for its reader. */
 export interface Backpressure {
+  /** True while `writable` would wait. */
+  readonly isFull: boolean;
   /** Resolves when the reader can take more. Rejects, and the reader is cut off, if it takes nothing for 30 s. */
   writable(signal?: AbortSignal): Promise<void> | undefined;
   /** Cuts the reader off: it resumes from its cursor. */
@@ -25,6 +27,9 @@ export function createSocketBackpressure(socket: WebSocket, stallMs = STALL_MS):
     setTimeout(() => socket.terminate(), 1000).unref();
   };
   return {
+    get isFull() {
+      return socket.bufferedAmount > HIGH_WATER_BYTES;
+    },
     writable(signal) {
       if (socket.bufferedAmount <= HIGH_WATER_BYTES) return undefined;
       return new Promise<void>((resolve, reject) => {
@@ -51,4 +56,4 @@ export function createSocketBackpressure(socket: WebSocket, stallMs = STALL_MS):
 }
 
 /** Does nothing, for a transport that has backpressure of its own. */
-export const noBackpressure: Backpressure = { writable: () => undefined, cut: () => {} };
+export const noBackpressure: Backpressure = { isFull: false, writable: () => undefined, cut: () => {} };

@@ -9,6 +9,7 @@ import {
 } from '@trpc/server';
 import type { z } from 'zod';
 import { procedure, type RootTypes, router, type ServiceContext, streamFailed } from './procedure.ts';
+import { pushable, pushOf } from './pushable.ts';
 
 type Flat<T> = { [K in keyof T]: T[K] };
 type RequestIdField = z.input<typeof Traced>;
@@ -94,18 +95,28 @@ function build({ type, input: schema }: Procedure, handler: AnyHandler) {
   const parsed = schema === undefined ? procedure : (procedure.input(schema) as unknown as typeof procedure);
   if (type === 'query') return parsed.query(handler);
   if (type === 'mutation') return parsed.mutation(handler);
-  return parsed.subscription(async function* ({ input, ctx, signal, path }) {
+  return parsed.subscription(({ input, ctx, signal, path }) => {
     const events = handler({ input, ctx, signal }) as AsyncIterable<TrackedOutput<unknown>>;
-    const done = ctx.lifecycle.begin();
-    try {
-      for await (const { id, event } of events) {
-        await ctx.backpressure.writable(signal);
-        yield tracked(id, event);
+    const push = pushOf(events);
+    async function* pull() {
+      const done = ctx.lifecycle.begin();
+      try {
+        for await (const { id, event } of events) {
+          await ctx.backpressure.writable(signal);
+          yield tracked(id, event);
+        }
+      } catch (thrown) {
+        streamFailed(ctx, thrown, path);
+      } finally {
+        done();
       }
-    } catch (thrown) {
-      streamFailed(ctx, thrown, path);
-    } finally {
-      done();
     }
+    if (push === undefined) return pull();
+    return pushable(pull, (sink) => {
+      const done = ctx.lifecycle.begin();
+      return push(sink)
+        .catch((thrown) => streamFailed(ctx, thrown, path))
+        .finally(done);
+    });
   });
 }

@@ -7,6 +7,7 @@ import type { Lifecycle } from '../lifecycle.ts';
 import type { Logger } from '../logger.ts';
 import type { Meter } from '../meter.ts';
 import type { Backpressure } from './backpressure.ts';
+import { pushable, pushOf } from './pushable.ts';
 
 /** The context of every procedure of every service. */
 export interface ServiceContext {
@@ -72,7 +73,7 @@ export const procedure = t.procedure
     const ms = Math.round(performance.now() - begunAt);
     log.debug({ path, type, ok: result.ok, ms, event: 'call.end' }, `${path} answered`);
     if (leave !== undefined) {
-      if (type === 'subscription' && result.ok) return { ...result, data: untilEnd(result.data, leave) };
+      if (type === 'subscription' && result.ok) return { ...result, data: untilEnd(result.data as object, leave) };
       leave();
     }
     if (!result.ok) {
@@ -82,18 +83,22 @@ export const procedure = t.procedure
     return result;
   });
 
-/** Calls `onEnd` when tRPC disposes of a subscription's stream, as it does at the end of each. */
-function untilEnd(stream: unknown, onEnd: () => void): AsyncIterable<unknown> {
-  const iterator = (stream as AsyncIterable<unknown>)[Symbol.asyncIterator]();
-  const ending: AsyncIterator<unknown> = {
-    next: () => iterator.next(),
-    async return() {
-      onEnd();
-      await iterator.return?.();
-      return { done: true, value: undefined };
-    },
+/** Calls `onEnd` at the end of a subscription's source: a pulled one is disposed of at the end of each. */
+function untilEnd(source: object, onEnd: () => void): AsyncIterable<unknown> {
+  const pull = () => {
+    const iterator = (source as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+    const ending: AsyncIterator<unknown> = {
+      next: () => iterator.next(),
+      async return() {
+        onEnd();
+        await iterator.return?.();
+        return { done: true, value: undefined };
+      },
+    };
+    return ending;
   };
-  return { [Symbol.asyncIterator]: () => ending };
+  const push = pushOf(source);
+  return push === undefined ? { [Symbol.asyncIterator]: pull } : pushable(pull, (sink) => push(sink).finally(onEnd));
 }
 
 /** Logs what ended a subscription's stream, under its caller's request id, and throws it on. */

@@ -1,19 +1,19 @@
 import {
-  backoff,
   CodelabError,
+  followRpcStream,
   fromRpcError,
+  type RpcFollowOptions,
   type RpcStreamOptions,
   readRpcStream,
   retry,
   type StreamObserver,
-  sendAtOnce,
   toTrpcUrl,
-  transformer,
 } from '@codelab/protocol';
-import { createTRPCClient, createWSClient, getUntypedClient, type TRPCClient, wsLink } from '@trpc/client';
+import { createTRPCClient, getUntypedClient, type TRPCClient } from '@trpc/client';
 import type { AnyTRPCRouter } from '@trpc/server';
-import { WebSocket } from 'ws';
 import type { Logger } from '../logger.ts';
+import { type PeerContext, peerLink } from './peer-link.ts';
+import { createPeerSocket } from './peer-socket.ts';
 
 const CALL_TIMEOUT_MS = 5_000;
 const RETRY_MS = 50;
@@ -32,6 +32,15 @@ export interface RpcClient<R extends AnyTRPCRouter> {
     subscribe: (trpc: TRPCClient<R>, observer: StreamObserver<T>) => { unsubscribe(): void },
     options: Omit<RpcStreamOptions<T>, 'unreachable'>,
   ): AsyncGenerator<T, void, undefined>;
+  /** Follows a subscription as `stream` does, by its messages as text (`parseTail`): `onTail` is called as each comes. */
+  follow(
+    subscribe: (
+      trpc: TRPCClient<R>,
+      observer: StreamObserver<never> & { context: PeerContext },
+    ) => { unsubscribe(): void },
+    onTail: (tail: string) => void,
+    options: Omit<RpcFollowOptions, 'unreachable'>,
+  ): Promise<void>;
   close(): void;
 }
 
@@ -47,37 +56,29 @@ export interface RpcClientOptions {
 }
 
 export function createRpcClient<R extends AnyTRPCRouter>(options: RpcClientOptions): RpcClient<R> {
+  const { url, name, variable, log } = options;
   let reachable = true;
-  const socket = createWSClient({
-    url: toTrpcUrl(options.url),
-    WebSocket: socketWithKey(options.key),
-    retryDelayMs: (attempt) => backoff(attempt, 50, 1000),
-    keepAlive: { enabled: true, intervalMs: 15_000, pongTimeoutMs: 10_000 },
-    lazy: { enabled: true, closeMs: 60_000 },
+  const socket = createPeerSocket({
+    url: toTrpcUrl(url),
+    headers: { 'x-internal-auth': options.key },
     onOpen: () => {
       reachable = true;
     },
-    onError: () => {
-      if (reachable) options.log.warn({ url: options.url, event: 'peer.lost' }, `${options.name} cannot be reached`);
+    onLost: () => {
+      if (reachable) log.warn({ url, event: 'peer.lost' }, `${name} cannot be reached`);
       reachable = false;
     },
   });
-  // biome-ignore lint/suspicious/noExplicitAny: the link's options depend on the router's type, which is a parameter here
-  const trpc = createTRPCClient<R>({ links: [wsLink({ client: socket, transformer } as any)] });
+  const trpc = createTRPCClient<R>({ links: [peerLink(socket)] });
   const unreachable = () =>
-    new CodelabError(
-      'OVERLOADED',
-      `${options.name} cannot be reached at ${options.url}. Is it running? The address is ${options.variable}.`,
-      {
-        retryAfterMs: 1000,
-      },
-    );
+    new CodelabError('OVERLOADED', `${name} cannot be reached at ${url}. Is it running? The address is ${variable}.`, {
+      retryAfterMs: 1000,
+    });
 
   const call: RpcClient<R>['call'] = async (run) => {
     const signal = AbortSignal.timeout(CALL_TIMEOUT_MS);
-    const ask = () => sendAtOnce(socket, () => run(trpc, { signal }));
     try {
-      return await retry(ask, {
+      return await retry(() => run(trpc, { signal }), {
         signal,
         delayMs: (error) => (fromRpcError(error) === undefined ? RETRY_MS : undefined),
       });
@@ -91,18 +92,18 @@ export function createRpcClient<R extends AnyTRPCRouter>(options: RpcClientOptio
     callByName: (type, path, input) => call((client, options) => getUntypedClient(client)[type](path, input, options)),
 
     stream: (subscribe, streaming) =>
-      readRpcStream((observer) => sendAtOnce(socket, () => subscribe(trpc, observer)), { ...streaming, unreachable }),
+      readRpcStream((observer) => subscribe(trpc, observer), { ...streaming, unreachable }),
 
-    close() {
-      socket.close();
-    },
+    follow: (subscribe, onTail, following) =>
+      followRpcStream<never>(
+        (observer) => subscribe(trpc, { ...observer, context: { onTail } }),
+        () => {},
+        {
+          ...following,
+          unreachable,
+        },
+      ),
+
+    close: () => socket.close(),
   };
-}
-
-function socketWithKey(key: string) {
-  return class extends WebSocket {
-    constructor(url: string | URL, protocols?: string | string[]) {
-      super(url, protocols, { headers: { 'x-internal-auth': key }, perMessageDeflate: false });
-    }
-  } as unknown as typeof globalThis.WebSocket;
 }

@@ -3,12 +3,12 @@ import { toCodelabError } from '../error-shape.ts';
 import type { FrameGuard } from '../frame-guard.ts';
 import { jsonDepthExceeds, MAX_JSON_DEPTH } from '../json-depth.ts';
 
-type CallId = string | number;
+export type CallId = string | number;
 /** So many calls of a message that is not parsed are answered. */
 const MOST_IDS = 1_000;
 
 /** A call of tRPC's WebSocket wire: https://trpc.io/docs/rpc */
-interface Call {
+export interface Call {
   id: CallId;
   jsonrpc?: unknown;
   method: string;

@@ -9,6 +9,7 @@ import type { SocketLimits } from '../socket-limits.ts';
 import { closeFor, refusalOfMessage } from '../socket-messages.ts';
 import { interceptMessages, type PassMessage } from './intercept-messages.ts';
 import type { ServiceContext } from './procedure.ts';
+import { createSubscriptions } from './subscriptions.ts';
 import { idsOf, sortFrame } from './trpc-frames.ts';
 
 /** Milliseconds in which calls after the first refused one are answered too. */
@@ -44,6 +45,7 @@ export function createTrpcSockets(router: AnyRouter, wss: WebSocketServer): Trpc
   return {
     open(socket, request, context, limits) {
       const guard = createFrameGuard(limits);
+      const subscriptions = createSubscriptions(router, socket, context);
       let isOver = false;
       const take = (data: RawData, isBinary: boolean, pass: PassMessage) => {
         if (isOver) return;
@@ -57,8 +59,9 @@ export function createTrpcSockets(router: AnyRouter, wss: WebSocketServer): Trpc
           const { taken: calls, refused, isSenseless } = sortFrame(data as Buffer, guard);
           for (const { error, ...call } of refused) answer(socket, call, error);
           if (isSenseless) guard.senseless();
-          if (calls.length > 0) {
-            taken = calls;
+          const others = calls.filter((call) => !subscriptions.take(call));
+          if (others.length > 0) {
+            taken = others;
             pass(READ, false);
           }
         }
