@@ -7,29 +7,71 @@ export interface StreamQueue<T> extends AsyncIterable<T> {
   fail(error: unknown): void;
 }
 
-export interface StreamQueueOptions<T> {
+export interface MergeQueueOptions<T> {
   /** Returns the size of a value, in bytes. */
   size: (value: T) => number;
   /** The most that may wait, in bytes. */
   limitBytes: number;
-  /** Called when the writer goes over the limit: what waits is dropped, and the reader gets the result as its error. */
-  onOverflow: () => unknown;
   /** Returns two neighbours as one, or undefined where they don't merge. */
-  merge?: (earlier: T, later: T) => T | undefined;
+  merge?: ((earlier: T, later: T) => T | undefined) | undefined;
 }
 
-export function createStreamQueue<T>(options: StreamQueueOptions<T>): StreamQueue<T> {
+/** Values that wait, neighbours merged. */
+export interface MergeQueue<T> {
+  /** Adds a value. Returns false, and drops all that waits, where that is over the limit. */
+  push(value: T): boolean;
+  readonly isEmpty: boolean;
+  /** Takes the oldest value. */
+  shift(): T | undefined;
+}
+
+export function createMergeQueue<T>({ size, limitBytes, merge }: MergeQueueOptions<T>): MergeQueue<T> {
   let waiting: Array<T | undefined> = [];
   let head = 0;
   let bytes = 0;
-  let closed: { error?: unknown } | undefined;
-  let wake: (() => void) | undefined;
-
   const drop = () => {
     waiting = [];
     head = 0;
     bytes = 0;
   };
+  return {
+    push(value) {
+      const last = waiting.length > head ? waiting[waiting.length - 1] : undefined;
+      const merged = last === undefined ? undefined : merge?.(last, value);
+      if (merged === undefined) {
+        waiting.push(value);
+        bytes += size(value);
+      } else {
+        waiting[waiting.length - 1] = merged;
+        bytes += size(merged) - size(last as T);
+      }
+      if (bytes <= limitBytes) return true;
+      drop();
+      return false;
+    },
+    get isEmpty() {
+      return head === waiting.length;
+    },
+    shift() {
+      if (head === waiting.length) return undefined;
+      const value = waiting[head] as T;
+      waiting[head++] = undefined;
+      bytes -= size(value);
+      if (head === waiting.length) drop();
+      return value;
+    },
+  };
+}
+
+export interface StreamQueueOptions<T> extends MergeQueueOptions<T> {
+  /** Called when the writer goes over the limit: what waits is dropped, and the reader gets the result as its error. */
+  onOverflow: () => unknown;
+}
+
+export function createStreamQueue<T>(options: StreamQueueOptions<T>): StreamQueue<T> {
+  const waiting = createMergeQueue(options);
+  let closed: { error?: unknown } | undefined;
+  let wake: (() => void) | undefined;
   const close = (how: { error?: unknown }) => {
     closed ??= how;
     wake?.();
@@ -38,20 +80,8 @@ export function createStreamQueue<T>(options: StreamQueueOptions<T>): StreamQueu
   return {
     push(value) {
       if (closed !== undefined) return;
-      const last = waiting.length > head ? waiting[waiting.length - 1] : undefined;
-      const merged = last === undefined ? undefined : options.merge?.(last, value);
-      if (merged === undefined) {
-        waiting.push(value);
-        bytes += options.size(value);
-      } else {
-        waiting[waiting.length - 1] = merged;
-        bytes += options.size(merged) - options.size(last as T);
-      }
-      if (bytes > options.limitBytes) {
-        // What waits goes too: the reader resumes from its cursor, and memory is freed now.
-        drop();
-        close({ error: options.onOverflow() });
-      }
+      // What waits goes too: the reader resumes from its cursor, and memory is freed now.
+      if (!waiting.push(value)) close({ error: options.onOverflow() });
       wake?.();
     },
     end: () => close({}),
@@ -59,11 +89,8 @@ export function createStreamQueue<T>(options: StreamQueueOptions<T>): StreamQueu
     async *[Symbol.asyncIterator]() {
       let withoutWait = 0;
       for (;;) {
-        if (head < waiting.length) {
-          const value = waiting[head] as T;
-          waiting[head++] = undefined;
-          bytes -= options.size(value);
-          if (head === waiting.length) drop();
+        if (!waiting.isEmpty) {
+          const value = waiting.shift() as T;
           // A loop that never waits would keep everybody else from running.
           if (++withoutWait % 64 === 0) await new Promise<void>((resolve) => defer(resolve));
           yield value;
@@ -79,6 +106,28 @@ export function createStreamQueue<T>(options: StreamQueueOptions<T>): StreamQueu
       }
     },
   };
+}
+
+/**
+ * Yields what `produce` pushes, until it resolves; throws what it rejects with. Its signal aborts when `signal` does, and when the reader
+ * leaves early.
+ */
+export async function* pullFrom<T>(
+  produce: (push: (value: T) => void, signal: AbortSignal) => Promise<void>,
+  { signal, ...options }: StreamQueueOptions<T> & { signal: AbortSignal | undefined },
+): AsyncGenerator<T, void, undefined> {
+  const queue = createStreamQueue(options);
+  const left = new AbortController();
+  const leave = () => left.abort();
+  signal?.addEventListener('abort', leave);
+  if (signal?.aborted) leave();
+  produce(queue.push, left.signal).then(queue.end, queue.fail);
+  try {
+    yield* queue;
+  } finally {
+    signal?.removeEventListener('abort', leave);
+    leave();
+  }
 }
 
 /** Runs `callback` after whatever else is due. Browsers have no setImmediate. */

@@ -45,6 +45,7 @@ export { clientGone, openEventStream, type SseMessage, sendEventStream, whenGone
 export type { Backpressure } from './trpc/backpressure.ts';
 export { type Handlers, implement } from './trpc/implement.ts';
 export { logFailure, procedure, router, type ServiceContext } from './trpc/procedure.ts';
+export { type MessageSink, type Pushable, parseTail, pushable, toTail } from './trpc/pushable.ts';
 export { createRpcClient, type RpcClient } from './trpc/rpc-client.ts';
 export { watchConfig } from './watch-file.ts';
 export { createFilter } from './wildcard.ts';

@@ -7,6 +7,7 @@ import {
   type TrackedEvent,
   wholeEnd,
 } from '@codelab/protocol';
+import { type MessageSink, toTail } from '@codelab/service-kit';
 import type { LiveItem, LiveStep } from './live-step.ts';
 import { formatPosition, parsePosition, type ShownItem } from './position.ts';
 
@@ -43,8 +44,10 @@ export interface EventReader {
   notify(): void;
   /** Shows the newest progress of a call, once. */
   showProgress(event: Extract<NewSessionEvent, { type: 'tool.progress' }>): void;
-  /** Yields the events from a position on. May be called once. */
+  /** Yields the events from a position on. One of `read` and `push` may be called, once. */
   read(lastEventId: string | null | undefined, from: 'now' | 'start'): AsyncGenerator<TrackedEvent, void, undefined>;
+  /** Sends them as they come, until the end. What a model is saying is sent within the call that wakes the reader. */
+  push(sink: MessageSink, lastEventId: string | null | undefined, from: 'now' | 'start'): Promise<void>;
 }
 
 export interface EventReaderOptions {
@@ -67,6 +70,9 @@ class Reader implements EventReader {
   /** The newest progress of each call, not shown yet. */
   readonly #progress = new Map<string, NewSessionEvent>();
   #wake: () => void = () => {};
+  /** True while it waits for a wake, and has shown all that was there. */
+  #isParked = false;
+  #sink: MessageSink | undefined;
   /** The number of the stored event that was shown last. */
   #seq = 0;
   /** The items whose beginning has been shown, and not their end. */
@@ -86,7 +92,27 @@ class Reader implements EventReader {
   }
 
   /** Is handed to signals as it is. */
-  readonly notify = (): void => this.#wake();
+  readonly notify = (): void => {
+    if (this.#sink === undefined || !this.#pushLive(this.#sink)) this.#wake();
+  };
+
+  async push(sink: MessageSink, lastEventId: string | null | undefined, from: 'now' | 'start'): Promise<void> {
+    this.#sink = sink;
+    for await (const { id, event } of this.read(lastEventId, from)) {
+      if (sink.isFull) await sink.drained();
+      sink.send(toTail(id, event));
+    }
+  }
+
+  /** Sends what the live step has more, where that is all there is to read. Returns false where it is not, or the sink is full. */
+  #pushLive(sink: MessageSink): boolean {
+    const { live, lastSeq, isClosed } = this.#source;
+    if (!this.#isParked || live === undefined || this.#seq < lastSeq || isClosed || this.#signal?.aborted) return false;
+    if (this.#progress.size > 0 || (this.#shownStep !== undefined && this.#shownStep !== live.id)) return false;
+    if (sink.isFull) return false;
+    for (const { id, event } of this.#showLive(live)) sink.send(toTail(id, event));
+    return true;
+  }
 
   showProgress(event: Extract<NewSessionEvent, { type: 'tool.progress' }>): void {
     this.#progress.set(event.callId, event);
@@ -114,9 +140,11 @@ class Reader implements EventReader {
         return;
       } else {
         inARow = 0;
+        this.#isParked = true;
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
+        this.#isParked = false;
       }
     }
   }

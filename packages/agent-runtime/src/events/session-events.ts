@@ -1,4 +1,5 @@
 import { eventBytes, type NewSessionEvent, type SessionEvent, type TrackedEvent } from '@codelab/protocol';
+import type { MessageSink } from '@codelab/service-kit';
 import { createEventReader, type EventReader, type EventSource } from './event-reader.ts';
 import type { LiveStep } from './live-step.ts';
 import type { LogBudget } from './log-budget.ts';
@@ -26,6 +27,8 @@ export interface SessionEvents {
    * the events are closed, or `draining` aborts while the session is idle. A cursor that can't be served gets `stream.reset`.
    */
   read(options: ReadOptions): AsyncGenerator<TrackedEvent, void, undefined>;
+  /** Sends the same events to `sink`. */
+  push(sink: MessageSink, options: ReadOptions): Promise<void>;
   /** Ends every reader once it has read what there is. */
   close(last?: NewSessionEvent): void;
 }
@@ -103,6 +106,19 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
     openRequests: options.openRequests,
   };
 
+  const attach = ({ signal, draining }: ReadOptions) => {
+    const reader = createEventReader({ log, source, signal, draining });
+    readers.add(reader);
+    signal?.addEventListener('abort', reader.notify);
+    draining.addEventListener('abort', reader.notify);
+    const leave = () => {
+      readers.delete(reader);
+      signal?.removeEventListener('abort', reader.notify);
+      draining.removeEventListener('abort', reader.notify);
+    };
+    return { reader, leave };
+  };
+
   return {
     get lastSeq() {
       return lastSeq;
@@ -139,18 +155,18 @@ export function createSessionEvents(options: SessionEventsOptions): SessionEvent
 
     changed: wake,
 
-    async *read({ lastEventId, from, signal, draining }) {
-      const reader = createEventReader({ log, source, signal, draining });
-      readers.add(reader);
-      signal?.addEventListener('abort', reader.notify);
-      draining.addEventListener('abort', reader.notify);
+    async *read(how) {
+      const { reader, leave } = attach(how);
       try {
-        yield* reader.read(lastEventId, from);
+        yield* reader.read(how.lastEventId, how.from);
       } finally {
-        readers.delete(reader);
-        signal?.removeEventListener('abort', reader.notify);
-        draining.removeEventListener('abort', reader.notify);
+        leave();
       }
+    },
+
+    push(sink, how) {
+      const { reader, leave } = attach(how);
+      return reader.push(sink, how.lastEventId, how.from).finally(leave);
     },
 
     close(event) {

@@ -8,9 +8,11 @@ async function accumulate(...chunks: CompletionChunk[]) {
   const step = await accumulateStep({
     model: 'asked',
     live,
-    chunks: (async function* () {
-      yield* chunks;
-    })(),
+    answer: {
+      async each(onChunk) {
+        for (const chunk of chunks) onChunk(chunk);
+      },
+    },
   });
   return { ...step, isSealed: live.items.every(({ isSealed }) => isSealed) };
 }

@@ -1,6 +1,5 @@
 import {
   addUsage,
-  type CompletionChunk,
   createSurrogateJoiner,
   type FinishReason,
   type Item,
@@ -10,6 +9,7 @@ import {
   type WireError,
 } from '@codelab/protocol';
 import type { LiveStep } from '../events/live-step.ts';
+import type { LlmAnswer } from './llm-client.ts';
 
 /** One answer of the model. */
 export interface ModelStep {
@@ -28,12 +28,12 @@ export interface ModelStep {
 
 export interface AccumulateStepOptions {
   model: string;
-  chunks: AsyncIterable<CompletionChunk>;
+  answer: Pick<LlmAnswer, 'each'>;
   live: LiveStep;
 }
 
 /** Reads one answer of the model into `live`. Never throws. */
-export async function accumulateStep({ model, chunks, live }: AccumulateStepOptions): Promise<ModelStep> {
+export async function accumulateStep({ model, answer, live }: AccumulateStepOptions): Promise<ModelStep> {
   const step: ModelStep = {
     model,
     usage: noUsage,
@@ -59,7 +59,7 @@ export async function accumulateStep({ model, chunks, live }: AccumulateStepOpti
     current = undefined;
   };
 
-  for await (const chunk of chunks) {
+  await answer.each((chunk) => {
     switch (chunk.type) {
       case 'start':
         step.model = chunk.model;
@@ -95,7 +95,7 @@ export async function accumulateStep({ model, chunks, live }: AccumulateStepOpti
       case 'error':
         step.error = chunk.error;
     }
-  }
+  });
   const last = current?.index;
   closeCurrent();
   for (const call of calls.values()) close(call);

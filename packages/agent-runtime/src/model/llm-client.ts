@@ -3,13 +3,15 @@ import {
   CodelabError,
   type CompletionChunk,
   type CompletionRequest,
+  createMergeQueue,
   type ModelList,
   toWireError,
 } from '@codelab/protocol';
-import { createRpcClient, type Logger, toCodelabError } from '@codelab/service-kit';
+import { createRpcClient, type Logger, parseTail, toCodelabError } from '@codelab/service-kit';
 
 /** A completion fails once llm-proxy is out of reach for so long. */
 const LOST_AFTER_MS = 30_000;
+const LIMIT_BYTES = 4 * 1024 * 1024;
 
 export interface LlmStreamOptions {
   signal: AbortSignal;
@@ -18,10 +20,21 @@ export interface LlmStreamOptions {
   sessionId?: string;
 }
 
+/** An answer of a model, which waits for its reader, up to 4 MiB. */
+export interface LlmAnswer {
+  /**
+   * Calls `onChunk` with each chunk, those that are there and each as it comes, and resolves after the last: exactly one `finish` or `error`,
+   * or none where the signal aborts. Rejects only with what `onChunk` throws. May be called once.
+   */
+  each(onChunk: (chunk: CompletionChunk) => void): Promise<void>;
+  /** Gives up an answer that nobody reads. */
+  drop(): void;
+}
+
 /** Calls language models by llm-proxy. */
 export interface LlmClient {
-  /** Starts the request at once. Never throws: ends with exactly one `finish` or `error`, or without one when `signal` aborts, which also ends the provider's request. */
-  stream(request: CompletionRequest, options: LlmStreamOptions): AsyncGenerator<CompletionChunk, void, undefined>;
+  /** Starts the request at once. When `signal` aborts, the provider's request ends too. */
+  stream(request: CompletionRequest, options: LlmStreamOptions): LlmAnswer;
   models(requestId: string): Promise<ModelList>;
   close(): void;
 }
@@ -41,65 +54,70 @@ export function createLlmClient({ url, key, log }: LlmClientOptions): LlmClient 
     name: 'llm-proxy',
     variable: 'AGENT_RUNTIME__LLM_PROXY_URL',
   });
-  async function* stream(
-    request: CompletionRequest,
-    { signal, requestId, sessionId }: LlmStreamOptions,
-  ): AsyncGenerator<CompletionChunk, void, undefined> {
-    const chunks = rpc.stream<{ data: CompletionChunk }>(
-      (trpc, observer) => trpc.completion.stream.subscribe({ request, requestId, sessionId }, observer),
-      {
-        signal,
-        size: ({ data }) => ('text' in data ? 100 + data.text.length * 2 : 300),
-        merge: mergeTexts,
-        lostAfterMs: LOST_AFTER_MS,
-        onOverflow: () => new CodelabError('INTERNAL', 'The answer came faster than it could be stored.'),
-      },
-    );
-    try {
-      for await (const { data } of chunks) {
-        yield data;
-        if (data.type === 'finish' || data.type === 'error') return;
+  const stream = (request: CompletionRequest, { signal, requestId, sessionId }: LlmStreamOptions): LlmAnswer => {
+    const waiting = createMergeQueue<CompletionChunk>({ size: sizeOf, limitBytes: LIMIT_BYTES, merge: mergeTexts });
+    const over = new AbortController();
+    const end = () => over.abort();
+    signal.addEventListener('abort', end);
+    if (signal.aborted) end();
+    let reader: ((chunk: CompletionChunk) => void) | undefined;
+    let hasLast = false;
+    const take = (chunk: CompletionChunk) => {
+      if (hasLast) return;
+      if (chunk.type === 'finish' || chunk.type === 'error') {
+        hasLast = true;
+        end();
       }
-      if (signal.aborted) return;
-      yield {
-        type: 'error',
-        error: toWireError(
-          new CodelabError('PROVIDER_STREAM_LOST', 'llm-proxy ended the answer before it was complete.', {
-            details: { lostBy: 'llm-proxy' },
-          }),
-          requestId,
-        ),
-      };
-    } catch (error) {
-      if (!signal.aborted) yield { type: 'error', error: toWireError(toCodelabError(error), requestId) };
-    }
-  }
+      if (reader !== undefined) reader(chunk);
+      else if (!waiting.push(chunk))
+        fail(new CodelabError('INTERNAL', 'The answer came faster than it could be stored.'));
+    };
+    const fail = (error: unknown) => {
+      if (!signal.aborted) take({ type: 'error', error: toWireError(toCodelabError(error), requestId) });
+    };
+    const asked = rpc
+      .follow(
+        (trpc, observer) => trpc.completion.stream.subscribe({ request, requestId, sessionId }, observer),
+        (tail) => take(parseTail<CompletionChunk>(tail).data),
+        { signal: over.signal, lostAfterMs: LOST_AFTER_MS },
+      )
+      .then(() => {
+        const why = 'llm-proxy ended the answer before it was complete.';
+        if (!hasLast) fail(new CodelabError('PROVIDER_STREAM_LOST', why, { details: { lostBy: 'llm-proxy' } }));
+      }, fail)
+      .finally(() => signal.removeEventListener('abort', end));
+    return {
+      each: (onChunk) =>
+        new Promise((resolve, reject) => {
+          reader = (chunk) => {
+            try {
+              onChunk(chunk);
+            } catch (error) {
+              reader = () => {};
+              end();
+              reject(error);
+            }
+          };
+          for (let chunk = waiting.shift(); chunk !== undefined; chunk = waiting.shift()) reader(chunk);
+          void asked.then(resolve);
+        }),
+      drop: end,
+    };
+  };
 
   return {
-    stream: (request, options) => startEagerly(stream(request, options)),
+    stream,
     models: (requestId) => rpc.call((trpc, options) => trpc.model.list.query({ requestId }, options)),
     close: () => rpc.close(),
   };
 }
 
-/** Merges adjacent pieces of text in the queue, so that a fast provider can't fill it with small ones. */
-function mergeTexts<C extends { data: CompletionChunk }>(earlier: C, later: C): C | undefined {
-  const [a, b] = [earlier.data, later.data];
-  if ((a.type !== 'text' && a.type !== 'reasoning') || a.type !== b.type) return undefined;
-  return { ...later, data: { type: a.type, text: a.text + b.text } };
+function sizeOf(chunk: CompletionChunk): number {
+  return 'text' in chunk ? 100 + chunk.text.length * 2 : 300;
 }
 
-/** Asks for the first value now, not when it is read. */
-function startEagerly<T>(source: AsyncGenerator<T, void, undefined>): AsyncGenerator<T, void, undefined> {
-  const first = source.next();
-  return (async function* () {
-    try {
-      const { done, value } = await first;
-      if (done) return;
-      yield value;
-      yield* source;
-    } finally {
-      await source.return();
-    }
-  })();
+/** Merges adjacent pieces of text in the queue, so that a fast provider can't fill it with small ones. */
+function mergeTexts(earlier: CompletionChunk, later: CompletionChunk): CompletionChunk | undefined {
+  if ((earlier.type !== 'text' && earlier.type !== 'reasoning') || earlier.type !== later.type) return undefined;
+  return { type: earlier.type, text: earlier.text + later.text };
 }

@@ -17,7 +17,7 @@ import type { RunState, SessionState } from '../machine/state.ts';
 import { accumulateStep, type ModelStep } from '../model/accumulate-step.ts';
 import { compact, hasRoom } from '../model/compaction.ts';
 import { toEnvironmentPrompt } from '../model/environment-prompt.ts';
-import type { LlmClient } from '../model/llm-client.ts';
+import type { LlmAnswer, LlmClient } from '../model/llm-client.ts';
 import { estimateTokens, type ModelContext, toMessages } from '../model/model-context.ts';
 import { createStepRetries } from '../model/step-retries.ts';
 import { type PreparedCall, prepareCall } from '../tools/tool-call.ts';
@@ -114,7 +114,7 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
 
   /** The messages that the model was asked with last, without its instructions. */
   let conversation: CompletionMessage[] = [];
-  const ask = (view: ModelContext, of: SessionState): AsyncGenerator<CompletionChunk, void, undefined> => {
+  const ask = (view: ModelContext, of: SessionState): LlmAnswer => {
     const { system, tools } = instructions(of, view);
     conversation = toMessages(view, host.attachments);
     const messages = [...system, ...conversation];
@@ -172,20 +172,21 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
     let text = '';
     let isWhole = false;
     const model = modelNow(host.state);
-    for await (const chunk of llm.stream({ model, messages }, { signal, requestId })) {
+    const spent: Array<Extract<CompletionChunk, { type: 'usage' }>> = [];
+    await llm.stream({ model, messages }, { signal, requestId }).each((chunk) => {
       if (chunk.type === 'text') text += chunk.text;
       if (chunk.type === 'finish') isWhole = true;
+      if (chunk.type === 'usage') spent.push(chunk);
       if (chunk.type === 'error')
         log.warn({ error: chunk.error, event: 'summary.failed' }, 'the conversation could not be summarised');
-      if (chunk.type !== 'usage') continue;
-      const { usage, costUsd } = chunk;
-      // Steps of the model's answers count from 1.
+    });
+    // Steps of the model's answers count from 1.
+    for (const { usage, costUsd } of spent)
       await host.submit({ type: 'spend', runId, step: -(step * 100 + ++summaries), model, usage, costUsd });
-    }
     return isWhole && text.trim() !== '' ? text.trim() : undefined;
   };
 
-  const readStep = async (chunks: AsyncIterable<CompletionChunk>): Promise<ModelStep> => {
+  const readStep = async (asked: LlmAnswer): Promise<ModelStep> => {
     let isFirst = true;
     const live = createLiveStep({
       id: newId('s').slice(2),
@@ -199,7 +200,7 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
         } else host.changed();
       },
     });
-    const answer = await accumulateStep({ model: modelNow(host.state), chunks, live });
+    const answer = await accumulateStep({ model: modelNow(host.state), answer: asked, live });
     const { inputTokens } = answer.usage;
     if (inputTokens > 1_000) {
       const estimated = estimateTokens(conversation) + overhead;
@@ -209,10 +210,10 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
   };
 
   /** One answer; where it breaks off it is asked for again, and what was shown of it is given up. */
-  const readUnbroken = async (chunks: AsyncIterable<CompletionChunk>): Promise<ModelStep> => {
+  const readUnbroken = async (first: LlmAnswer): Promise<ModelStep> => {
     const retries = createStepRetries(settings.stepRetries);
     let spent: Pick<ModelStep, 'usage' | 'costUsd'> = { usage: noUsage, costUsd: undefined };
-    for (let answer = chunks; ; ) {
+    for (let answer = first; ; ) {
       const read = await readStep(answer);
       const all = { ...read, ...addSpend(spent, read) };
       const { error } = read;
@@ -293,7 +294,7 @@ export function startGeneration({ state, ahead, host, deps }: GenerationOptions)
     abort(how) {
       if (how === 'drop') {
         isDropped = true;
-        if (!hasBegun) void asked?.return().catch(() => {});
+        if (!hasBegun) asked?.drop();
       }
       abort.abort();
     },

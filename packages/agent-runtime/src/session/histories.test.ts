@@ -3,6 +3,7 @@ import {
   CodelabError,
   type CompletionChunk,
   type CompletionMessage,
+  type CompletionRequest,
   InputSend,
   type Item,
   type NewSessionEvent,
@@ -16,7 +17,7 @@ import Sqlite from 'libsql';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { Agents } from '../agents/agents.ts';
-import type { LlmClient } from '../model/llm-client.ts';
+import type { LlmClient, LlmStreamOptions } from '../model/llm-client.ts';
 import { Conflict, type Statement } from '../store/commit-queue.ts';
 import { migrateUp } from '../store/migrate.ts';
 import type { Database } from '../store/schema.ts';
@@ -119,36 +120,50 @@ async function createWorld(script: Fault[]) {
   };
 
   /** Does what the newest message says, with what it was given. */
+  async function* answer(
+    { messages }: CompletionRequest,
+    { signal }: LlmStreamOptions,
+  ): AsyncGenerator<CompletionChunk, void, undefined> {
+    const own = epoch;
+    const pause = () => new Promise((resolve) => setTimeout(resolve, 10));
+    const last = messages.findLastIndex(({ role }) => role === 'user');
+    const plan = String((messages[last] as CompletionMessage).content);
+    const hasResults = messages.slice(last).some(({ role }) => role === 'tool');
+    const breaks = plan.startsWith('breaks') && asked++ % 2 === 0;
+    const chunks: CompletionChunk[] = [
+      { type: 'start', model: 'm', provider: 'p' },
+      { type: 'text', text: `${plan}: ` },
+    ];
+    if (breaks)
+      chunks.push({
+        type: 'error',
+        error: { code: 'PROVIDER_STREAM_LOST', message: 'lost', retryable: true, requestId: 'r' },
+      });
+    else {
+      const tools = hasResults ? [] : toolsOf(plan);
+      for (const [index, name] of tools.entries()) chunks.push({ type: 'tool_call', index, name, arguments: '{}' });
+      if (tools.length === 0) chunks.push({ type: 'text', text: 'done' });
+      chunks.push({ type: 'usage', usage: { ...noUsage, outputTokens: 1 } });
+      chunks.push({ type: 'finish', finishReason: tools.length > 0 ? 'tool_calls' : 'stop' });
+    }
+    for (const chunk of chunks) {
+      await pause();
+      if (signal.aborted) return;
+      if (own !== epoch) return new Promise<never>(() => {}) as never;
+      yield chunk;
+    }
+  }
   const llm: LlmClient = {
-    async *stream({ messages }, { signal }): AsyncGenerator<CompletionChunk, void, undefined> {
-      const own = epoch;
-      const pause = () => new Promise((resolve) => setTimeout(resolve, 10));
-      const last = messages.findLastIndex(({ role }) => role === 'user');
-      const plan = String((messages[last] as CompletionMessage).content);
-      const hasResults = messages.slice(last).some(({ role }) => role === 'tool');
-      const breaks = plan.startsWith('breaks') && asked++ % 2 === 0;
-      const chunks: CompletionChunk[] = [
-        { type: 'start', model: 'm', provider: 'p' },
-        { type: 'text', text: `${plan}: ` },
-      ];
-      if (breaks)
-        chunks.push({
-          type: 'error',
-          error: { code: 'PROVIDER_STREAM_LOST', message: 'lost', retryable: true, requestId: 'r' },
-        });
-      else {
-        const tools = hasResults ? [] : toolsOf(plan);
-        for (const [index, name] of tools.entries()) chunks.push({ type: 'tool_call', index, name, arguments: '{}' });
-        if (tools.length === 0) chunks.push({ type: 'text', text: 'done' });
-        chunks.push({ type: 'usage', usage: { ...noUsage, outputTokens: 1 } });
-        chunks.push({ type: 'finish', finishReason: tools.length > 0 ? 'tool_calls' : 'stop' });
-      }
-      for (const chunk of chunks) {
-        await pause();
-        if (signal.aborted) return;
-        if (own !== epoch) return new Promise<never>(() => {}) as never;
-        yield chunk;
-      }
+    stream(request, options) {
+      const chunks = answer(request, options);
+      const first = chunks.next();
+      return {
+        async each(onChunk) {
+          for (let { done, value } = await first; !done; { done, value } = await chunks.next())
+            onChunk(value as CompletionChunk);
+        },
+        drop() {},
+      };
     },
     models: async () => ({ models: [], defaultModel: 'm' }),
     close() {},

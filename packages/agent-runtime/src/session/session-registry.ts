@@ -17,7 +17,7 @@ import {
   type SessionList,
   type TrackedEvent,
 } from '@codelab/protocol';
-import { fingerprint } from '@codelab/service-kit';
+import { fingerprint, type Pushable, pushable } from '@codelab/service-kit';
 import { createLogBudget } from '../events/log-budget.ts';
 import { createMutex, type Mutex } from '../lib/mutex.ts';
 import { parsePageCursor, parsePlaceCursor, toPageCursor } from '../lib/page-cursor.ts';
@@ -47,7 +47,7 @@ export interface SessionRegistry {
   /** Has `work` done with a session, which stays in memory meanwhile. Throws `NOT_FOUND`. */
   use<T>(sessionId: string, work: (session: LiveSession) => T | Promise<T>): Promise<T>;
   items(input: SessionItems): Promise<ItemPage>;
-  events(input: SessionEvents, options: ReadEventsOptions): AsyncGenerator<TrackedEvent, void, undefined>;
+  events(input: SessionEvents, options: ReadEventsOptions): Pushable<TrackedEvent>;
   send(input: InputSend, requestId: string): Promise<InputSent>;
   run(sessionId: string, runId: string): Promise<Run>;
   input(sessionId: string, inputId: string): Promise<Input>;
@@ -284,23 +284,45 @@ export async function createSessionRegistry(
       };
     },
 
-    async *events({ sessionId, lastEventId, from, inputId, clientId }, { signal, draining }) {
-      const release = hold(sessionId);
-      let leave = () => {};
-      try {
-        const session = await get(sessionId);
-        if (signal?.aborted) return;
-        if (clientId !== undefined) leave = session.came(clientId);
-        const cursor =
-          lastEventId == null && inputId !== undefined
-            ? await session.cursorOf(inputId, AbortSignal.any([draining, ...(signal === undefined ? [] : [signal])]))
-            : lastEventId;
-        if (signal?.aborted) return;
-        yield* session.log.read({ lastEventId: cursor, from, signal, draining });
-      } finally {
+    events({ sessionId, lastEventId, from, inputId, clientId }, { signal, draining }) {
+      /** Takes a place among the session's readers. Returns undefined for a caller that has left meanwhile. */
+      const enter = async () => {
+        const release = hold(sessionId);
+        let gone = () => {};
+        const leave = () => {
+          gone();
+          release();
+        };
+        try {
+          const session = await get(sessionId);
+          if (clientId !== undefined && !signal?.aborted) gone = session.came(clientId);
+          const cursor =
+            lastEventId == null && inputId !== undefined && !signal?.aborted
+              ? await session.cursorOf(inputId, AbortSignal.any([draining, ...(signal === undefined ? [] : [signal])]))
+              : lastEventId;
+          if (!signal?.aborted)
+            return { log: session.log, how: { lastEventId: cursor, from, signal, draining }, leave };
+        } catch (error) {
+          leave();
+          throw error;
+        }
         leave();
-        release();
-      }
+        return undefined;
+      };
+      return pushable<TrackedEvent>(
+        async function* () {
+          const place = await enter();
+          try {
+            if (place !== undefined) yield* place.log.read(place.how);
+          } finally {
+            place?.leave();
+          }
+        },
+        async (sink) => {
+          const place = await enter();
+          await place?.log.push(sink, place.how).finally(place.leave);
+        },
+      );
     },
 
     async send(input, requestId) {

@@ -1,5 +1,5 @@
 import { CodelabError, fromWireError } from '../errors.ts';
-import { createStreamQueue, type StreamQueueOptions } from '../stream-queue.ts';
+import { pullFrom, type StreamQueueOptions } from '../stream-queue.ts';
 
 const QUEUE_BYTES = 4 * 1024 * 1024;
 
@@ -68,22 +68,15 @@ export function followRpcStream<T>(
 export interface RpcStreamOptions<T> extends RpcFollowOptions, Omit<StreamQueueOptions<T>, 'limitBytes'> {}
 
 /** Reads one subscription as `followRpcStream` does: what has come waits for its reader, up to 4 MiB. */
-export async function* readRpcStream<T>(
+export function readRpcStream<T>(
   subscribe: Subscribe<T>,
   { signal, lostAfterMs, unreachable, ...queueing }: RpcStreamOptions<T>,
 ): AsyncGenerator<T, void, undefined> {
-  const queue = createStreamQueue<T>({ ...queueing, limitBytes: QUEUE_BYTES });
-  const left = new AbortController();
-  const leave = () => left.abort();
-  signal?.addEventListener('abort', leave);
-  if (signal?.aborted) leave();
-  followRpcStream(subscribe, queue.push, { signal: left.signal, lostAfterMs, unreachable }).then(queue.end, queue.fail);
-  try {
-    yield* queue;
-  } finally {
-    signal?.removeEventListener('abort', leave);
-    leave();
-  }
+  return pullFrom((push, left) => followRpcStream(subscribe, push, { signal: left, lostAfterMs, unreachable }), {
+    ...queueing,
+    signal,
+    limitBytes: QUEUE_BYTES,
+  });
 }
 
 /** Returns the error that the other end sent, or undefined where only the connection failed. */

@@ -5,10 +5,10 @@ import { observable } from '@trpc/server/observable';
 import type { PeerMessage, PeerSocket } from './peer-socket.ts';
 
 /** What a subscription's caller may say beside its input, as tRPC's `context`. */
-export interface PeerContext {
+export type PeerContext = {
   /** Takes the messages that bring data as text (`toTail`), and no `onData` is called. */
   onTail?: (tail: string) => void;
-}
+};
 
 /** Makes a socket the transport of tRPC's client. */
 export function peerLink<R extends AnyTRPCRouter>(socket: PeerSocket): TRPCLink<R> {

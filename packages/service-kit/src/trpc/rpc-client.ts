@@ -36,7 +36,7 @@ export interface RpcClient<R extends AnyTRPCRouter> {
   follow(
     subscribe: (
       trpc: TRPCClient<R>,
-      observer: StreamObserver<never> & { context: PeerContext },
+      observer: StreamObserver<unknown> & { context: PeerContext },
     ) => { unsubscribe(): void },
     onTail: (tail: string) => void,
     options: Omit<RpcFollowOptions, 'unreachable'>,
@@ -95,7 +95,7 @@ export function createRpcClient<R extends AnyTRPCRouter>(options: RpcClientOptio
       readRpcStream((observer) => subscribe(trpc, observer), { ...streaming, unreachable }),
 
     follow: (subscribe, onTail, following) =>
-      followRpcStream<never>(
+      followRpcStream<unknown>(
         (observer) => subscribe(trpc, { ...observer, context: { onTail } }),
         () => {},
         {
