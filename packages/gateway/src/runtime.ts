@@ -1,27 +1,22 @@
 import type { AgentRuntimeRouter } from '@codelab/agent-runtime/router';
 import {
   CodelabError,
-  createMergeQueue,
-  mergeDeltas,
   pause,
   pullFrom,
-  type SessionEvent,
   type SessionEvents,
   type SessionState,
   type TrackedEvent,
-  waitingBytes,
 } from '@codelab/protocol';
 import {
   createRpcClient,
   type Logger,
-  type MessageSink,
   type Pushable,
   parseTail,
   pushable,
   type RpcClient,
   type ServiceContext,
-  toTail,
 } from '@codelab/service-kit';
+import { passOn, queueing, toTracked } from './pass-on.ts';
 
 /** A watcher gets an error once agent-runtime is out of reach for so long. */
 const LOST_AFTER_MS = 30_000;
@@ -120,71 +115,9 @@ export function createRuntime({ url, key, log }: RuntimeOptions): Runtime {
   };
 }
 
-const queueing = {
-  size: ({ event }: TrackedEvent) => waitingBytes(event),
-  limitBytes: 4 * 1024 * 1024,
-  merge(earlier: TrackedEvent, later: TrackedEvent): TrackedEvent | undefined {
-    const event = mergeDeltas(earlier.event, later.event);
-    return event === undefined ? undefined : { id: later.id, event };
-  },
-};
-
-function toTracked(tail: string): TrackedEvent {
-  const { id, data } = parseTail<SessionEvent>(tail);
-  return { id, event: data };
-}
-
 /** Returns the state of the session, where an event tells it. No other event is parsed. */
 function stateIn(tail: string): SessionState['state'] | undefined {
   if (!tail.includes('"type":"session.state"') && !tail.includes('"type":"stream.synced"')) return undefined;
   const { event } = toTracked(tail);
   return event.type === 'session.state' || event.type === 'stream.synced' ? event.state : undefined;
-}
-
-interface PassOnOptions {
-  sink: MessageSink;
-  signal: AbortSignal | undefined;
-  /** Cuts the reader off, and returns why. */
-  tooSlow(): CodelabError;
-}
-
-/** Sends events on as the text that they came as. What a slow reader does not take yet is parsed and waits, deltas merged. */
-async function passOn(
-  follow: (onTail: (tail: string) => void, signal: AbortSignal) => Promise<void>,
-  { sink, signal, tooSlow }: PassOnOptions,
-): Promise<void> {
-  const waiting = createMergeQueue(queueing);
-  const left = new AbortController();
-  const leave = () => left.abort();
-  signal?.addEventListener('abort', leave);
-  if (signal?.aborted) leave();
-  let failure: { error: unknown } | undefined;
-  const fail = (error: unknown) => {
-    failure ??= { error };
-    leave();
-  };
-  const drain = async () => {
-    while (!waiting.isEmpty) {
-      await sink.drained();
-      const next = waiting.shift();
-      if (next !== undefined) sink.send(toTail(next.id, next.event));
-    }
-  };
-  let draining: Promise<void> | undefined;
-  try {
-    await follow((tail) => {
-      if (draining === undefined && !sink.isFull) return sink.send(tail);
-      if (failure !== undefined) return;
-      if (!waiting.push(toTracked(tail))) return fail(tooSlow());
-      draining ??= drain()
-        .catch(fail)
-        .finally(() => {
-          draining = undefined;
-        });
-    }, left.signal);
-    await draining;
-    if (failure !== undefined) throw failure.error;
-  } finally {
-    signal?.removeEventListener('abort', leave);
-  }
 }

@@ -17,8 +17,7 @@ export interface Backpressure {
 }
 
 /**
- * Creates the backpressure of a WebSocket. tRPC's adapter never looks at `bufferedAmount`, and `ws` has no event for it: it is polled.
- * canary.test.ts notices when the adapter has backpressure of its own.
+ * Creates the backpressure of a WebSocket. `ws` has no event for `bufferedAmount`: it is polled, while a reader is slow.
  */
 export function createSocketBackpressure(socket: WebSocket, stallMs = STALL_MS): Backpressure {
   const cut = () => {

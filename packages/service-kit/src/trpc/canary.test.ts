@@ -12,20 +12,14 @@ import { interceptMessages } from './intercept-messages.ts';
 // tRPC's own adapter, with nothing of ours but the patch: each fails when tRPC's insides are no longer what the patch takes them for.
 
 const t = initTRPC.create({ transformer });
-const EVENTS = 100;
-const router = t.router({
-  hello: t.procedure.query(() => 'hello'),
-  many: t.procedure.subscription(async function* () {
-    for (let i = 0; i < EVENTS; i++) yield i;
-  }),
-});
+const CALLS = 100;
+const router = t.router({ hello: t.procedure.query(() => 'hello') });
 
-function connect(patch: (socket: WebSocket) => void, bufferedAmount = 0) {
+function connect(patch: (socket: WebSocket) => void) {
   const sent: string[] = [];
   const socket = Object.assign(new EventEmitter(), {
     OPEN: 1,
     readyState: 1,
-    bufferedAmount,
     send: (text: string) => void sent.push(text),
     close: () => {},
     terminate: () => {},
@@ -52,20 +46,14 @@ it('intercept-messages: the adapter gets its messages by socket.on', async () =>
   await vi.waitFor(() => expect(sent.join()).toContain('hello'));
 });
 
-it('cork-writes: the adapter sends each event by socket.send', async () => {
+it('cork-writes: the adapter sends each answer by socket.send', async () => {
   const raw = { cork: vi.fn(), uncork: vi.fn() };
   const { sent, ask } = connect((socket) => corkWrites(socket, raw as unknown as Duplex));
-  ask('subscription', 'many');
-  await vi.waitFor(() => expect(sent.length).toBeGreaterThanOrEqual(EVENTS));
+  for (let call = 0; call < CALLS; call++) ask('query', 'hello');
+  await vi.waitFor(() => expect(sent).toHaveLength(CALLS));
   await vi.waitFor(() => expect(raw.uncork.mock.calls.length).toBe(raw.cork.mock.calls.length));
   expect(raw.cork.mock.calls.length).toBeGreaterThan(0);
-  expect(raw.cork.mock.calls.length).toBeLessThan(EVENTS / 2);
-});
-
-it('backpressure: the adapter does not look at what a socket has not sent yet', async () => {
-  const { sent, ask } = connect(() => {}, 1024 * 1024 * 1024);
-  ask('subscription', 'many');
-  await vi.waitFor(() => expect(sent.filter((text) => text.includes('"data"'))).toHaveLength(EVENTS));
+  expect(raw.cork.mock.calls.length).toBeLessThan(CALLS / 2);
 });
 
 it('transformer: the adapter writes what our serialize gives it, and adds nothing', async () => {
