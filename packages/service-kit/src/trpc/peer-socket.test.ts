@@ -17,6 +17,7 @@ const lost = vi.fn();
 let asked: Asked[];
 let socket: WebSocket;
 let connections: number;
+let frames: number;
 
 const listen = async (port = 0) => {
   server = new WebSocketServer({ port, host: '127.0.0.1' });
@@ -24,7 +25,10 @@ const listen = async (port = 0) => {
   server.on('connection', (opened) => {
     connections++;
     socket = opened;
-    opened.on('message', (text) => asked.push(JSON.parse(String(text))));
+    opened.on('message', (text) => {
+      frames++;
+      asked.push(...[JSON.parse(String(text))].flat());
+    });
   });
   return (server.address() as AddressInfo).port;
 };
@@ -34,6 +38,7 @@ const cut = () => {
 beforeEach(async () => {
   asked = [];
   connections = 0;
+  frames = 0;
   lost.mockClear();
   const port = await listen();
   peer = createPeerSocket({ url: `ws://127.0.0.1:${port}/trpc`, headers: {}, onOpen() {}, onLost: lost });
@@ -117,6 +122,16 @@ it('a query that was sent breaks with the socket; one that was not is sent by th
   await vi.waitFor(() => expect(second.messages).toMatchObject([{ result: { type: 'data', data: { json: 'done' } } }]));
   expect(first.messages).toEqual([]);
   expect(second.broken).not.toHaveBeenCalled();
+});
+
+it('begins thousands again in a few messages, none of them large', async () => {
+  const input = 'x'.repeat(1_000);
+  for (let call = 0; call < 2_000; call++) begin({ input });
+  await vi.waitFor(() => expect(asked).toHaveLength(2_000), 5_000);
+  cut();
+  await vi.waitFor(() => expect(asked).toHaveLength(4_000), 5_000);
+  expect(asked.slice(2_000).map(({ id }) => id)).toEqual(Array.from({ length: 2_000 }, (_, index) => index + 1));
+  expect(frames).toBeLessThan(40);
 });
 
 it('comes back to a peer that was away for a while', async () => {

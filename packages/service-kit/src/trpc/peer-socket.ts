@@ -8,6 +8,8 @@ const LONGEST_RETRY_MS = 1_000;
 const PING_MS = 10_000;
 /** Time that a socket without a call stays open. */
 const UNUSED_MS = 60_000;
+/** UTF-16 code units of calls that are sent in one message. */
+const BATCH_LENGTH = 256 * 1024;
 
 export interface PeerSocketOptions {
   /** `ws://host:port/trpc` */
@@ -67,10 +69,27 @@ export function createPeerSocket({ url, headers, onOpen, onLost }: PeerSocketOpt
   let heard = true;
   let isPinged = false;
 
-  const send = (open: Open) => {
+  const toText = (open: Open): string => {
     open.isSent = true;
     const position = open.last === undefined ? undefined : positionOf(open.last);
-    socket?.send(`${open.head}${position === undefined ? '' : `,"lastEventId":${JSON.stringify(position)}`}}}`);
+    return `${open.head}${position === undefined ? '' : `,"lastEventId":${JSON.stringify(position)}`}}}`;
+  };
+  /** Sends all that waits, and begins the subscriptions again: there may be thousands, so in a few messages. */
+  const sendAll = (opened: WebSocket) => {
+    let batch: string[] = [];
+    let length = 0;
+    const flush = () => {
+      if (batch.length > 0) opened.send(`[${batch.join(',')}]`);
+      batch = [];
+      length = 0;
+    };
+    for (const open of calls.values()) {
+      const text = toText(open);
+      if (length + text.length > BATCH_LENGTH) flush();
+      batch.push(text);
+      length += text.length;
+    }
+    flush();
   };
 
   const connect = () => {
@@ -84,7 +103,7 @@ export function createPeerSocket({ url, headers, onOpen, onLost }: PeerSocketOpt
       attempt = 0;
       onOpen();
       for (const open of calls.values()) open.call.onReachable(true);
-      for (const open of calls.values()) send(open);
+      sendAll(opened);
     });
     opened.on('message', (data) => {
       heard = true;
@@ -173,7 +192,7 @@ export function createPeerSocket({ url, headers, onOpen, onLost }: PeerSocketOpt
       const open: Open = { call, head, isSent: false, last: undefined };
       calls.set(id, open);
       call.onReachable(isOpen);
-      if (isOpen) send(open);
+      if (isOpen) socket?.send(toText(open));
       else if (socket === undefined && retry === undefined && !isClosed) connect();
       return () => end(id);
     },
