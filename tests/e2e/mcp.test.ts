@@ -278,7 +278,7 @@ describe('MCP servers of the configuration', () => {
     await ready(session, 'paper_echo');
     const toldOf = ({ body }: ProviderCall) =>
       (body as { tools: Array<{ function: { name: string } }> }).tools.map(({ function: { name } }) => name);
-    const own = ['calculator', 'plan', 'switch_agent', 'read_result', 'find_tools'];
+    const own = ['calculator', 'find_tools', 'plan', 'read_result', 'switch_agent'];
     const run = session.send('go');
     const first = await provider.next();
     expect(toldOf(first)).toEqual(own);
