@@ -1,7 +1,6 @@
 // An MCP server over stdio whose tools have schemas that are none, or that take for ever.
-import { Server } from '@modelcontextprotocol/sdk/server/index.js';
-import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
-import { CallToolRequestSchema, ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import { Server } from '@modelcontextprotocol/server';
+import { StdioServerTransport } from '@modelcontextprotocol/server/stdio';
 
 const object = (properties = {}, more = {}) => ({ type: 'object', properties, ...more });
 /** Twice as much to try with each level. */
@@ -29,8 +28,8 @@ const tools = [
 ].map((tool) => ({ ...tool, annotations }));
 
 const server = new Server({ name: 'odd', version: '1.0.0' }, { capabilities: { tools: {} } });
-server.setRequestHandler(ListToolsRequestSchema, () => ({ tools }));
-server.setRequestHandler(CallToolRequestSchema, ({ params }) => ({
+server.setRequestHandler('tools/list', () => ({ tools }));
+server.setRequestHandler('tools/call', ({ params }) => ({
   content: [{ type: 'text', text: `${params.name} answered` }],
   structuredContent: { x: 'no number' },
 }));

@@ -16,6 +16,7 @@ import { failureOf } from './mcp-secrets.ts';
 
 /** The time for a handshake, or a page of a list. */
 export const CONNECT_TIMEOUT_MS = 15_000;
+const PROBE_TIMEOUT_MS = 5_000;
 
 /** The first revision of the protocol that has no `initialize`. https://modelcontextprotocol.io/specification/2026-07-28/basic/lifecycle */
 const MODERN = '2026-07-28';
@@ -75,7 +76,10 @@ async function connectLocal(config: Exclude<ServerConfig, Remote>, log: Logger):
 }
 
 async function open(transport: Transport, mode: Negotiation, log: Logger): Promise<Client> {
-  const client = new Client({ name: 'codelab-agent-runtime', version: '1.0.0' }, { versionNegotiation: { mode } });
+  const client = new Client(
+    { name: 'codelab-agent-runtime', version: '1.0.0' },
+    { versionNegotiation: { mode, probe: { timeoutMs: PROBE_TIMEOUT_MS } } },
+  );
   client.onerror = (error) =>
     log.debug({ ...failureOf(error), event: 'mcp.protocol_error' }, 'the MCP server broke the protocol');
   await client.connect(transport, { timeout: CONNECT_TIMEOUT_MS });

@@ -49,7 +49,7 @@ export function startMcpServer(entry: McpEntry, schemas: SchemaChecker, log: Log
   let isClosed = false;
   let failures = 0;
   let restart: NodeJS.Timeout | undefined;
-  let ping: NodeJS.Timeout | undefined;
+  let nextCheck: NodeJS.Timeout | undefined;
 
   const start = async (): Promise<void> => {
     let next: Client | undefined;
@@ -73,13 +73,14 @@ export function startMcpServer(entry: McpEntry, schemas: SchemaChecker, log: Log
     const lost = (err: unknown) => {
       if (client !== next) return;
       client = undefined;
-      clearTimeout(ping);
+      clearTimeout(nextCheck);
       next.close().catch(() => {});
       again(err);
     };
     next.onclose = () => lost(Object.assign(new Error('it closed the connection'), { code: 'CLOSED' }));
     const check = () => {
-      ping = setTimeout(() => void watched.check().then(check, lost), CHECK_EVERY_MS);
+      if (client !== next) return;
+      nextCheck = setTimeout(() => void watched.check().then(check, lost), CHECK_EVERY_MS);
     };
     check();
   };
@@ -173,7 +174,7 @@ export function startMcpServer(entry: McpEntry, schemas: SchemaChecker, log: Log
     async close() {
       isClosed = true;
       clearTimeout(restart);
-      clearTimeout(ping);
+      clearTimeout(nextCheck);
       const last = client;
       client = undefined;
       await last?.close().catch(() => {});
