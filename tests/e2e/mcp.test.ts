@@ -119,10 +119,13 @@ describe('MCP servers of the configuration', () => {
     ]);
     expect(names).toHaveLength(128);
     const { unusable = [] } = await listOf(session);
-    expect(unusable.slice(0, 3)).toEqual([
+    expect(unusable.slice(0, 6)).toEqual([
       { server: 'odd', tool: 'wrong', reason: expect.stringContaining('inputSchema') },
       { server: 'odd', tool: 'nowhere', reason: expect.stringContaining('inputSchema') },
       { server: 'odd', tool: 'large', reason: expect.stringContaining('64 KiB') },
+      { server: 'odd', tool: 'typeless', reason: expect.stringContaining('inputSchema') },
+      { server: 'odd', tool: 'schemaless', reason: expect.stringContaining('inputSchema') },
+      { server: 'odd', tool: '', reason: 'it has no name' },
     ]);
     expect(unusable.at(-1)).toMatchObject({ tool: 'more149', reason: expect.stringContaining('at most 128') });
     expect(await callTool(session, dotted)).toBe('dotted.name answered\n{"x":"no number"}');
@@ -468,4 +471,13 @@ describe.each(Object.entries(clients))('agent-runtime as an MCP server, for a cl
     await expect(connect('wrong')).rejects.toThrow(/401|key/);
     expect((await fetch(`${stack.runtime.url}/mcp`)).status).toBe(405);
   });
+});
+
+it('agent-runtime as an MCP server has nothing to listen to: no stream of it holds up a stop', async () => {
+  await setUp({});
+  const url = new URL(`${stack.runtime.url}/mcp`);
+  const client = await connectNew(url, { headers: { authorization: `Bearer ${keys.runtime}` } }, { pin: '2026-07-28' });
+  expect(client.getServerCapabilities()).toEqual({ tools: { listChanged: false } });
+  await expect(client.listen({ toolsListChanged: true })).rejects.toThrow(/limit/);
+  await client.close();
 });

@@ -8,14 +8,14 @@ import {
   wholePart,
 } from '@codelab/protocol';
 import { type Logger, MAX_TIMER_MS } from '@codelab/service-kit';
-import type { Client, Tool as ListedTool } from '@modelcontextprotocol/client';
+import type { Client } from '@modelcontextprotocol/client';
 import { withTimeout } from '../lib/with-timeout.ts';
 import type { McpEntry } from './mcp-config.ts';
 import { CONNECT_TIMEOUT_MS, connectMcp } from './mcp-connect.ts';
 import { fitName } from './mcp-names.ts';
 import { type McpAnswer, toToolAnswer } from './mcp-result.ts';
 import { createMcpRedactor, failureOf } from './mcp-secrets.ts';
-import { type ToolWatch, watchTools } from './mcp-tool-list.ts';
+import { type ListedTool, type ToolWatch, watchTools } from './mcp-tool-list.ts';
 import type { SchemaChecker } from './schema-checker.ts';
 import type { Tool } from './tool-registry.ts';
 
@@ -25,8 +25,8 @@ const MAX_RESTART_MS = 30_000;
 const MAX_RESULT = 8 * 1024 * 1024;
 const MAX_PROGRESS = 2_000;
 
-/** `listed`: as the server describes it. */
-type McpTool = Extract<Tool, { target: 'mcp' }> & { listed: ListedTool };
+/** `original`: its name at the server. */
+type McpTool = Extract<Tool, { target: 'mcp' }> & { original: string };
 
 /** One MCP server, which is started again when it ends. */
 export interface McpServer {
@@ -115,7 +115,11 @@ export function startMcpServer(entry: McpEntry, schemas: SchemaChecker, log: Log
         skip(spec.error.issues.map(({ message }) => message).join('; '));
         continue;
       }
-      if (usable.some(({ listed: { name } }) => name === tool.name)) {
+      if (tool.name === '') {
+        skip('it has no name');
+        continue;
+      }
+      if (usable.some(({ original }) => original === tool.name)) {
         skip('the server has another tool of this name');
         continue;
       }
@@ -127,19 +131,23 @@ export function startMcpServer(entry: McpEntry, schemas: SchemaChecker, log: Log
       // Where too much is being checked, the schema is checked at the first call.
       const invalid = await schemas.validateSchema(spec.data.inputSchema).catch(() => undefined);
       if (invalid !== undefined) skip(`inputSchema ${invalid}`);
-      else usable.push({ ...spec.data, target: 'mcp', listed: tool, call: callOf(() => tool) });
+      else {
+        const original = tool.name;
+        const { inputSchema } = spec.data;
+        usable.push({ ...spec.data, target: 'mcp', original, call: callOf(() => ({ original, inputSchema })) });
+      }
     }
     return { tools: usable, unusable: skipped };
   };
 
   const callOf =
-    (toolOf: () => Pick<ListedTool, 'name' | 'inputSchema'>): McpTool['call'] =>
+    (toolOf: () => Pick<McpTool, 'original' | 'inputSchema'>): McpTool['call'] =>
     async (args, { signal, timeoutMs, onProgress }) => {
       if (client === undefined && tools === undefined)
         await withTimeout(Math.min(timeoutMs, CONNECT_TIMEOUT_MS), firstAttempt);
       if (client === undefined) throw new Error(`The MCP server "${name}" is not running: it is being started again.`);
       try {
-        const { name: original, inputSchema } = toolOf();
+        const { original, inputSchema } = toolOf();
         const call = { name: original, arguments: args };
         const result = await client.callTool(call, {
           // Without its `outputSchema`: structured results go to the model as text, so that theirs do not matter.
@@ -168,7 +176,7 @@ export function startMcpServer(entry: McpEntry, schemas: SchemaChecker, log: Log
       // Its own name is known once the tools are.
       const inputSchema = { type: 'object' as const };
       const listed = () =>
-        tools?.find((tool) => tool.name === known)?.listed ?? { name: known.slice(name.length + 1), inputSchema };
+        tools?.find((tool) => tool.name === known) ?? { original: known.slice(name.length + 1), inputSchema };
       return { name: known, description: '', inputSchema, kind: 'execute', target: 'mcp', call: callOf(listed) };
     },
     async close() {

@@ -1,9 +1,24 @@
-import type { Client, Tool } from '@modelcontextprotocol/client';
+import type { Client } from '@modelcontextprotocol/client';
+import { z } from 'zod';
 import { CONNECT_TIMEOUT_MS } from './mcp-connect.ts';
 
 const CHECK_TIMEOUT_MS = 10_000;
 const MAX_PAGES = 100;
 const MAX_LISTED = 1_000;
+
+/** A tool as a server describes it. The package's own schema would refuse the whole list for one wrong tool. */
+const ListedTool = z.object({
+  name: z.string().catch(''),
+  title: z.string().optional().catch(undefined),
+  description: z.string().optional().catch(undefined),
+  inputSchema: z.unknown().optional(),
+  annotations: z
+    .object({ readOnlyHint: z.boolean().optional(), destructiveHint: z.boolean().optional() })
+    .optional()
+    .catch(undefined),
+});
+export type ListedTool = z.infer<typeof ListedTool>;
+const Page = z.object({ tools: z.array(ListedTool.catch({ name: '' })), nextCursor: z.string().nullish() });
 
 export interface ToolWatch {
   /** Rejects where the server does not answer any more. */
@@ -11,7 +26,7 @@ export interface ToolWatch {
 }
 
 /** Lists the tools of a server, now and whenever they change. Resolves once `onTools` has taken them for the first time. */
-export async function watchTools(client: Client, onTools: (tools: Tool[]) => Promise<void>): Promise<ToolWatch> {
+export async function watchTools(client: Client, onTools: (tools: ListedTool[]) => Promise<void>): Promise<ToolWatch> {
   const isModern = client.getProtocolEra() === 'modern';
   /** A server of later revisions tells of changes to those who listen. */
   let isListening = !isModern || client.getServerCapabilities()?.tools?.listChanged !== true;
@@ -53,16 +68,16 @@ export async function watchTools(client: Client, onTools: (tools: Tool[]) => Pro
   };
 }
 
-/** Asks by itself: the client's own method writes to the console. */
-async function listTools(client: Client): Promise<Tool[]> {
-  const found: Tool[] = [];
-  let cursor: string | undefined;
+/** Asks without the client's own method, which writes to the console. */
+async function listTools(client: Client): Promise<ListedTool[]> {
+  const found: ListedTool[] = [];
+  let cursor: string | null | undefined;
   let pages = 0;
   do {
-    const request = { method: 'tools/list' as const, params: cursor === undefined ? {} : { cursor } };
-    const page = await client.request(request, { timeout: CONNECT_TIMEOUT_MS });
+    const request = { method: 'tools/list', params: typeof cursor === 'string' ? { cursor } : {} };
+    const page = await client.request(request, Page, { timeout: CONNECT_TIMEOUT_MS });
     found.push(...page.tools);
     cursor = page.nextCursor;
-  } while (cursor !== undefined && found.length < MAX_LISTED && ++pages < MAX_PAGES);
+  } while (typeof cursor === 'string' && found.length < MAX_LISTED && ++pages < MAX_PAGES);
   return found;
 }
