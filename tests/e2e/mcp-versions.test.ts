@@ -9,7 +9,8 @@ import { conversationOf, type FakeProvider, startFakeProvider } from '../support
 import { type McpHttpServer, startModernMcpServer, startOldMcpServer } from '../support/mcp-servers.ts';
 import { keys, type Stack, startStack } from '../support/stack.ts';
 
-const scriptOf = (name: string) => fileURLToPath(new URL(`../support/${name}.mjs`, import.meta.url));
+const script = fileURLToPath(new URL('../support/mcp-server.mjs', import.meta.url));
+const oldScript = fileURLToPath(new URL('../support/old-mcp-server.mjs', import.meta.url));
 const pause = () => new Promise((resolve) => setTimeout(resolve, 20));
 let folder: string;
 let provider: FakeProvider;
@@ -21,11 +22,11 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'codelab-mcp-'));
   provider = await startFakeProvider();
   remote = await Promise.all([startOldMcpServer(), startModernMcpServer()]);
-  const local = (name: string, ...args: string[]) => ({ command: process.execPath, args: [scriptOf(name), ...args] });
+  const local = (...args: string[]) => ({ command: process.execPath, args });
   const servers = {
-    old: local('old-mcp-server', join(folder, 'old')),
-    both: local('mcp-server', 'both', join(folder, 'both')),
-    modern: local('mcp-server', 'modern', join(folder, 'modern')),
+    old: local(oldScript, join(folder, 'old')),
+    both: local(script, 'both', join(folder, 'both')),
+    modern: local(script, 'modern', join(folder, 'modern')),
     old_http: { url: remote[0]?.url },
     modern_http: { url: remote[1]?.url },
   };
