@@ -53,9 +53,9 @@ export async function chat({ client, url, folder, agent, input, output }) {
 function showTools(session, terminal, write) {
   const ask = (question, signal) =>
     new Promise((resolve) => terminal.question(toTerminal(question), { signal }, resolve));
-  session.onApproval(async ({ name, arguments: args, changes, reason, options }, { signal }) => {
-    const shown = changes?.flatMap(({ path, hunks }) => [
-      path,
+  session.onApproval(async ({ name, arguments: args, reason, options }, { changes, signal }) => {
+    const shown = (await changes())?.flatMap(({ path, change, hunks, omitted }) => [
+      [path, change === 'modify' ? '' : `(${change})`, omitted === undefined ? '' : `[${omitted}]`].join(' ').trim(),
       ...hunks.flatMap(({ header, lines }) => [header, ...lines]),
     ]);
     write(`\n${name} ${shown?.join('\n') ?? JSON.stringify(args)}\n`);

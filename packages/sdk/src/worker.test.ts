@@ -39,6 +39,7 @@ async function ask(handler: ApprovalHandler, refusals: Array<CodelabError | unde
     sessionId: 's1',
     clientId: 'me',
     tools: {},
+    announced: Promise.resolve(),
     onError: (error) => {
       errors.push(error);
       over();
