@@ -1,7 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { applyPatch } from 'diff';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import {
   type Client,
@@ -11,6 +10,7 @@ import {
   tool,
 } from '../../packages/sdk/src/index.ts';
 import { workspaceTools } from '../../packages/sdk/src/node/index.ts';
+import { changedBy } from '../support/changed-by.ts';
 import { conversationOf } from '../support/fake-provider.ts';
 import { useStory } from '../support/story.ts';
 
@@ -61,12 +61,6 @@ async function endOf(run: Awaited<ReturnType<typeof makeCall>>) {
   return content;
 }
 
-/** The text of a file after a change of it. */
-function changed(before: string, { path, hunks }: FileChange): string | false {
-  const lines = hunks.flatMap((hunk) => [hunk.header, ...hunk.lines]);
-  return applyPatch(before, [`--- ${path}`, `+++ ${path}`, ...lines, ''].join('\n'));
-}
-
 const BEFORE = Array.from({ length: 30 }, (_, line) => `line ${line}`).join('\n');
 const AFTER = `first\n${BEFORE.replace('line 20', 'line twenty')}\n`;
 
@@ -91,7 +85,7 @@ it('an approval of write_file has what the file would become, in every window, a
   await other.decide(callId, { decision: 'allow' });
   expect(await endOf(run)).toContain('is written');
   expect(get('a.txt')).toBe(AFTER);
-  expect(changed(BEFORE, changes[0] as FileChange)).toBe(AFTER);
+  expect(changedBy(BEFORE, changes[0] as FileChange)).toBe(AFTER);
 });
 
 it('a handler is given the changes: of a new file, of one that is deleted, of a patch, and nothing of a command', async () => {
