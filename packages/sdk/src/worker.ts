@@ -1,5 +1,6 @@
 import { BoundedMap, CodelabError, changesBytes, MAX_CHANGES_BYTES } from '@codelab/protocol';
 import type { Connection } from './connection.ts';
+import type { CodelabError as PublicError } from './errors.ts';
 import type { Tool } from './tools.ts';
 import type { Approval, FileChange, TrackedSessionEvent } from './types.ts';
 
@@ -60,7 +61,7 @@ export interface ApprovalContext {
    */
   changes(withinMs?: number): Promise<FileChange[] | undefined>;
   /** The reason why the handler's last decision on this call was not taken: it is asked once more. */
-  previous?: CodelabError;
+  previous?: PublicError;
 }
 
 /**
