@@ -51,18 +51,28 @@ export async function chat({ client, url, folder, agent, input, output }) {
  * @param {(text: string) => void} write
  */
 function showTools(session, terminal, write) {
+  /** Has the answer of the person; undefined once somebody else has decided. */
   const ask = (question, signal) =>
-    new Promise((resolve) => terminal.question(toTerminal(question), { signal }, resolve));
-  session.onApproval(async ({ name, arguments: args, changes, reason, options }, { signal }) => {
-    const shown = changes?.flatMap(({ path, hunks }) => [
-      path,
-      ...hunks.flatMap(({ header, lines }) => [header, ...lines]),
-    ]);
-    write(`\n${name} ${shown?.join('\n') ?? JSON.stringify(args)}\n`);
+    new Promise((resolve) => {
+      signal.addEventListener('abort', () => resolve(undefined), { once: true });
+      terminal.question(toTerminal(question), { signal }, resolve);
+    });
+  const decide = async ({ name, arguments: args, reason, options }, changes, signal) => {
+    if (signal.aborted) return undefined;
+    write(`\n${name} ${changes?.flatMap(linesOf).join('\n') ?? JSON.stringify(args)}\n`);
     const answer = await ask(`${reason} Allow it? [y]es, ${alwaysOf(options)}or say why not: `, signal);
+    if (answer === undefined) return undefined;
     if (/^a(lways)?$/i.test(answer)) return { decision: 'allow', scope: 'session' };
     if (/^y(es)?$/i.test(answer)) return { decision: 'allow' };
     return { decision: 'reject', feedback: answer };
+  };
+  // A terminal has room for one question at a time.
+  let last = Promise.resolve();
+  session.onApproval((request, { changes, signal }) => {
+    const foreseen = changes();
+    const turn = last.then(async () => decide(request, await foreseen, signal));
+    last = turn.catch(() => {});
+    return turn;
   });
   const follow = async () => {
     for await (const event of session.events()) {
@@ -72,6 +82,15 @@ function showTools(session, terminal, write) {
     }
   };
   follow().catch(() => {});
+}
+
+/**
+ * A change of a file, as a person reads it.
+ * @param {import('../packages/sdk/src/index.ts').FileChange} change
+ */
+function linesOf({ path, change, hunks, omitted }) {
+  const why = omitted === undefined ? [] : [`[${omitted}]`];
+  return [`${change} ${path}`, ...why, ...hunks.flatMap(({ header, lines }) => [header, ...lines])];
 }
 
 /**

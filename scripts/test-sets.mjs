@@ -25,6 +25,7 @@ const STORED = [
   'legacy-tools',
   'older-database',
   'openapi',
+  'previews',
   'rest',
   'resume',
   'stop',

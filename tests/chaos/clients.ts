@@ -1,5 +1,4 @@
-import { Client as McpClient } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { Client as McpClient, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { createTRPCClient, createWSClient, wsLink } from '@trpc/client';
 import { WebSocket } from 'ws';
 import type { GatewayRouter } from '../../packages/gateway/src/router.ts';
@@ -467,13 +466,10 @@ function mcpClient(world: World, sessionId: string): ChaosClient {
       const transport = new StreamableHTTPClientTransport(new URL(`${world.urls.runtime}/mcp`), {
         requestInit: { headers: { 'x-internal-auth': keys.runtime, connection: 'close' } },
       });
-      await client.connect(transport as never);
+      await client.connect(transport);
       const { content, isError } = await client.callTool(
         { name, arguments: { session_id: sessionId, ...args } },
-        undefined,
-        {
-          timeout: 40_000,
-        },
+        { timeout: 40_000 },
       );
       const { text } = (content as Array<{ text: string }>)[0] as { text: string };
       if (!isError) return JSON.parse(text);

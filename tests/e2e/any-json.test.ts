@@ -1,6 +1,5 @@
 import { on } from 'node:events';
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import superjson from 'superjson';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
@@ -263,7 +262,7 @@ it('over /mcp: the approval that waits shows the arguments as the model wrote th
   const transport = new StreamableHTTPClientTransport(new URL(`${stack.runtime.url}/mcp`), {
     requestInit: { headers: { 'x-internal-auth': keys.runtime } },
   });
-  await client.connect(transport as never);
+  await client.connect(transport);
   const sent = client.callTool({
     name: 'send_message',
     arguments: { session_id: session.id, message: 'go', wait_seconds: 0 },

@@ -1,19 +1,16 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: configuration files have them
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
-import { SSEServerTransport } from '@modelcontextprotocol/sdk/server/sse.js';
-import type { Progress } from '@modelcontextprotocol/sdk/types.js';
+import { Client, type Progress, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { Client as OldClient } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport as OldTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Session, tool } from '../../packages/sdk/src/index.ts';
 import { conversationOf, type FakeProvider, type ProviderCall, startFakeProvider } from '../support/fake-provider.ts';
+import { startSseServer } from '../support/mcp-servers.ts';
 import { keys, type Stack, startStack } from '../support/stack.ts';
 
 const script = fileURLToPath(new URL('../support/mcp-server.mjs', import.meta.url));
@@ -51,27 +48,6 @@ const listOf = async (session: Session) => {
 };
 const namesOf = async (session: Session) =>
   (await listOf(session)).tools.filter(({ target }) => target === 'mcp').map(({ name }) => name);
-
-/** An MCP server of the transport before streamable HTTP. */
-async function startSseServer() {
-  const transports = new Map<string, SSEServerTransport>();
-  const http = createServer(async (request, response) => {
-    const transport = transports.get(new URL(request.url ?? '', 'http://x').searchParams.get('sessionId') ?? '');
-    if (transport !== undefined) return transport.handlePostMessage(request, response);
-    if (request.method !== 'GET') return void response.writeHead(405).end();
-    const opened = new SSEServerTransport('/message', response);
-    transports.set(opened.sessionId, opened);
-    const server = new McpServer({ name: 'old', version: '1.0.0' });
-    server.registerTool('old', {}, () => ({ content: [{ type: 'text', text: 'old, but fine' }] }));
-    await server.connect(opened);
-  });
-  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
-  const close = () => {
-    http.closeAllConnections();
-    http.close();
-  };
-  return { url: `http://127.0.0.1:${(http.address() as AddressInfo).port}/sse`, close };
-}
 
 /** A server starts on its own time, and says nothing to us when it has: it is asked again and again. */
 async function ready(session: Session, name: string): Promise<void> {
@@ -143,10 +119,13 @@ describe('MCP servers of the configuration', () => {
     ]);
     expect(names).toHaveLength(128);
     const { unusable = [] } = await listOf(session);
-    expect(unusable.slice(0, 3)).toEqual([
+    expect(unusable.slice(0, 6)).toEqual([
       { server: 'odd', tool: 'wrong', reason: expect.stringContaining('inputSchema') },
       { server: 'odd', tool: 'nowhere', reason: expect.stringContaining('inputSchema') },
       { server: 'odd', tool: 'large', reason: expect.stringContaining('64 KiB') },
+      { server: 'odd', tool: 'typeless', reason: expect.stringContaining('inputSchema') },
+      { server: 'odd', tool: 'schemaless', reason: expect.stringContaining('inputSchema') },
+      { server: 'odd', tool: '', reason: 'it has no name' },
     ]);
     expect(unusable.at(-1)).toMatchObject({ tool: 'more149', reason: expect.stringContaining('at most 128') });
     expect(await callTool(session, dotted)).toBe('dotted.name answered\n{"x":"no number"}');
@@ -278,7 +257,7 @@ describe('MCP servers of the configuration', () => {
     await ready(session, 'paper_echo');
     const toldOf = ({ body }: ProviderCall) =>
       (body as { tools: Array<{ function: { name: string } }> }).tools.map(({ function: { name } }) => name);
-    const own = ['calculator', 'plan', 'switch_agent', 'read_result', 'find_tools'];
+    const own = ['calculator', 'find_tools', 'plan', 'read_result', 'switch_agent'];
     const run = session.send('go');
     const first = await provider.next();
     expect(toldOf(first)).toEqual(own);
@@ -344,20 +323,38 @@ describe('MCP servers of the configuration', () => {
   });
 });
 
-describe('agent-runtime as an MCP server', () => {
+/** A client of either generation of the packages, and of the later one by the handshake and without it. */
+const clients = {
+  '1.x': async (url: URL, requestInit: RequestInit) => {
+    const client = new OldClient({ name: 'another agent', version: '1.0.0' });
+    await client.connect(new OldTransport(url, { requestInit }) as never);
+    return {
+      listTools: () => client.listTools(),
+      callTool: (call: Call, options: CallOptions) => client.callTool(call, undefined, options),
+      close: () => client.close(),
+    };
+  },
+  '2.x, by the handshake': async (url: URL, requestInit: RequestInit) => connectNew(url, requestInit, 'legacy'),
+  '2.x, without a handshake': async (url: URL, requestInit: RequestInit) =>
+    connectNew(url, requestInit, { pin: '2026-07-28' }),
+};
+type Call = { name: string; arguments: Record<string, unknown> };
+type CallOptions = { onprogress?: (progress: Progress) => void };
+
+async function connectNew(url: URL, requestInit: RequestInit, mode: 'legacy' | { pin: string }) {
+  const client = new Client({ name: 'another agent', version: '1.0.0' }, { versionNegotiation: { mode } });
+  await client.connect(new StreamableHTTPClientTransport(url, { requestInit }));
+  return client;
+}
+
+describe.each(Object.entries(clients))('agent-runtime as an MCP server, for a client of %s,', (_, connectClient) => {
   const connect = async (key = keys.runtime) => {
-    const client = new Client({ name: 'another agent', version: '1.0.0' });
-    const transport = new StreamableHTTPClientTransport(new URL(`${stack.runtime.url}/mcp`), {
-      // No connection is kept: one of them would meet the restart.
-      requestInit: { headers: { authorization: `Bearer ${key}`, connection: 'close' } },
-    });
-    await client.connect(transport as never);
+    // No connection is kept: one of them would meet the restart.
+    const headers = { authorization: `Bearer ${key}`, connection: 'close' };
+    const client = await connectClient(new URL(`${stack.runtime.url}/mcp`), { headers });
     const call = async (name: string, args: Record<string, unknown>, onprogress?: (progress: Progress) => void) => {
-      const { content, isError } = await client.callTool(
-        { name, arguments: args },
-        undefined,
-        onprogress === undefined ? {} : { onprogress },
-      );
+      const options = onprogress === undefined ? {} : { onprogress };
+      const { content, isError } = await client.callTool({ name, arguments: args }, options);
       const { text } = (content as Array<{ text: string }>)[0] as { text: string };
       return isError ? text : JSON.parse(text);
     };
@@ -474,4 +471,13 @@ describe('agent-runtime as an MCP server', () => {
     await expect(connect('wrong')).rejects.toThrow(/401|key/);
     expect((await fetch(`${stack.runtime.url}/mcp`)).status).toBe(405);
   });
+});
+
+it('agent-runtime as an MCP server has nothing to listen to: no stream of it holds up a stop', async () => {
+  await setUp({});
+  const url = new URL(`${stack.runtime.url}/mcp`);
+  const client = await connectNew(url, { headers: { authorization: `Bearer ${keys.runtime}` } }, { pin: '2026-07-28' });
+  expect(client.getServerCapabilities()).toEqual({ tools: { listChanged: false } });
+  await expect(client.listen({ toolsListChanged: true })).rejects.toThrow(/limit/);
+  await client.close();
 });

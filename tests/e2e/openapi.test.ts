@@ -132,6 +132,10 @@ async function write(telling: Telling): Promise<void> {
   await writing.finish('tool_calls');
   const asked = await until('approval.requested', ({ approval }) => approval.name === 'write_file');
   expect((await client.call(`GET ${inSession}/approvals`, { sessionId })).approvals.length).toBeGreaterThan(0);
+  const changes = [{ path: 'b.txt', change: 'modify', hunks: [], omitted: 'binary' }];
+  const foreseen = { sessionId, callId: asked.approval.callId, clientId: 'c1', changes };
+  await client.call(`PUT ${inSession}/approvals/{callId}/changes`, foreseen);
+  expect(await until('approval.updated')).toMatchObject({ callId: asked.approval.callId, changes });
   await decide(asked.approval.callId, { decision: 'edit', arguments: { path: 'c.txt' }, scope: 'project', by: 'me' });
   const otherwise = await decideRefused(asked.approval.callId, { decision: 'reject' });
   expect(otherwise.code).toBe('APPROVAL_ALREADY_RESOLVED');

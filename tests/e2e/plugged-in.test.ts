@@ -33,7 +33,7 @@ describe('a field that nothing is done with is refused by name', () => {
     ['PATCH', '/sessions/s1', { agent: 'ask' }, 'agent'],
     ['POST', '/sessions/s1/inputs', { inputId: 'i1', content: 'x', responseFormat: {} }, 'responseFormat'],
     ['POST', '/sessions/s1/calls/c1/result', { result: 1, decides: true }, 'decides'],
-    ['GET', '/sessions?search=x', undefined, 'search'],
+    ['GET', '/sessions?find=x', undefined, 'find'],
     ['GET', '/usage?sessionId=s1', undefined, 'sessionId'],
     ['GET', '/agents?search=x', undefined, 'search'],
     ['GET', '/sessions/s1/events?inputId=i1', undefined, 'inputId'],

@@ -1,5 +1,4 @@
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import type { Session } from '../../packages/sdk/src/index.ts';
@@ -234,13 +233,13 @@ const ways: Array<[string, () => Promise<string>]> = [
       const transport = new StreamableHTTPClientTransport(new URL(`${stack.runtime.url}/mcp`), {
         requestInit: { headers: { 'x-internal-auth': keys.runtime } },
       });
-      await client.connect(transport as never);
+      await client.connect(transport);
       const answer = await client.callTool({
         name: 'send_message',
         arguments: { session_id: 'gone', message: 'x', wait_seconds: 1 },
       });
       await client.close();
-      const [{ text }] = answer.content as [{ text: string }];
+      const [{ text }] = answer.content as unknown as [{ text: string }];
       expect(text).toMatch(/^INTERNAL/);
       return /request id: (\S+)\)/.exec(text)?.[1] ?? `none in ${text}`;
     },

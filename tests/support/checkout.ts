@@ -144,9 +144,14 @@ export function run(command: string, args: string[], options: { cwd: string; env
   };
 }
 
-/** To process 0 would be to our own group. */
+/** To process 0 would be to our own group. One that has ended meanwhile takes no signal, and needs none. */
 function signalTo(pid: number, signal: NodeJS.Signals): void {
-  if (pid !== 0) process.kill(pid, signal);
+  if (pid === 0) return;
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 /** Whether something listens there. */

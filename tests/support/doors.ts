@@ -1,5 +1,4 @@
-import { Client as McpClient } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { Client as McpClient, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { createTRPCClient, createWSClient, httpLink, httpSubscriptionLink, splitLink, wsLink } from '@trpc/client';
 import { WebSocket } from 'ws';
 import type { GatewayRouter } from '../../packages/gateway/src/router.ts';
@@ -354,7 +353,7 @@ const mcp: Door = {
     await client.connect(
       new StreamableHTTPClientTransport(url, {
         requestInit: { headers: { 'x-internal-auth': keys.runtime } },
-      }) as never,
+      }),
     );
     try {
       await stack.client().sessions.create({ sessionId });
@@ -362,7 +361,7 @@ const mcp: Door = {
         name: 'send_message',
         arguments: { session_id: sessionId, message: content },
       });
-      const [{ text }] = called.content as [{ text: string }];
+      const [{ text }] = called.content as unknown as [{ text: string }];
       return called.isError
         ? { text: '', ends: 1, error: text.split(':')[0] ?? '' }
         : { text: (JSON.parse(text) as { answer: string }).answer, ends: 1 };

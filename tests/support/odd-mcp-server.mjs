@@ -1,7 +1,5 @@
 // An MCP server over stdio whose tools have schemas that are none, or that take for ever.
-import { Server } from '@modelcontextprotocol/sdk/server/index.js';
-import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
-import { CallToolRequestSchema, ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import { createInterface } from 'node:readline';
 
 const object = (properties = {}, more = {}) => ({ type: 'object', properties, ...more });
 /** Twice as much to try with each level. */
@@ -21,17 +19,33 @@ const tools = [
   { name: 'nowhere', inputSchema: object({ a: { $ref: '#/$defs/none' } }) },
   { name: 'large', inputSchema: object({ a: { description: 'x'.repeat(70_000) } }) },
   { name: 'slow', inputSchema: object({ a: { type: 'string', pattern: '^(a+)+$' } }) },
+  { name: 'typeless', inputSchema: { properties: {} } },
+  { name: 'schemaless' },
+  { inputSchema: object() },
+  null,
   { name: 'dotted.name', inputSchema: object() },
   { name: `path/${'long'.repeat(15)}`, inputSchema: object() },
   { name: 'answers', inputSchema: object(), outputSchema: doubling(40) },
-  { name: 'misdescribed', inputSchema: object(), outputSchema: object({ x: { type: 'strng' } }) },
+  { name: 'misdescribed', description: null, inputSchema: object(), outputSchema: { type: 'strng' } },
   ...Array.from({ length: 150 }, (_, index) => ({ name: `more${index}`, inputSchema: object() })),
-].map((tool) => ({ ...tool, annotations }));
+].map((tool) => tool && { annotations, ...tool });
 
-const server = new Server({ name: 'odd', version: '1.0.0' }, { capabilities: { tools: {} } });
-server.setRequestHandler(ListToolsRequestSchema, () => ({ tools }));
-server.setRequestHandler(CallToolRequestSchema, ({ params }) => ({
-  content: [{ type: 'text', text: `${params.name} answered` }],
-  structuredContent: { x: 'no number' },
-}));
-await server.connect(new StdioServerTransport());
+// The packages would not send some of these.
+const answers = {
+  initialize: ({ protocolVersion }) => ({
+    protocolVersion,
+    capabilities: { tools: {} },
+    serverInfo: { name: 'odd', version: '1.0.0' },
+  }),
+  ping: () => ({}),
+  'tools/list': () => ({ tools }),
+  'tools/call': ({ name }) => ({
+    content: [{ type: 'text', text: `${name} answered` }],
+    structuredContent: { x: 'no number' },
+  }),
+};
+for await (const line of createInterface(process.stdin)) {
+  const { id, method, params } = JSON.parse(line);
+  const result = answers[method]?.(params);
+  if (result !== undefined) process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', id, result })}\n`);
+}

@@ -49,6 +49,7 @@ export function createAnswer(inputId: string): Answer {
           calls.add(callId);
           return true;
         }
+        case 'approval.updated':
         case 'approval.resolved':
         case 'tool.progress':
         case 'tool.finished':

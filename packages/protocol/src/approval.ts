@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { FileChange } from './file-change.ts';
+import { changesBytes, MAX_CHANGES_BYTES } from './file-hunks.ts';
 import { MAX_GLOB_LENGTH } from './glob.ts';
-import { CallId, RuleId, RunId, SessionId } from './ids.ts';
+import { CallId, ClientId, RuleId, RunId, SessionId } from './ids.ts';
 import { isDeeperThan, MAX_VALUE_DEPTH } from './json-depth.ts';
 import { JsonObject } from './json-object.ts';
 import { ApprovalDecision, ToolKind, ToolTarget } from './tool.ts';
@@ -33,24 +35,6 @@ export type RuleAdd = z.infer<typeof RuleAdd>;
 export const RuleRef = z.object({ sessionId: SessionId, ruleId: RuleId });
 export type RuleRef = z.infer<typeof RuleRef>;
 
-export const FileChange = z
-  .object({
-    path: z.string(),
-    change: z.enum(['create', 'modify', 'delete']),
-    hunks: z.array(
-      z.object({
-        hunk: z
-          .int()
-          .nonnegative()
-          .describe('The number of the hunk in the whole patch, from 0, as `dropHunks` takes it.'),
-        header: z.string(),
-        lines: z.array(z.string()).describe('Each begins with a space, `+` or `-`.'),
-      }),
-    ),
-  })
-  .describe('One file of a patch, in hunks that a person may leave out.');
-export type FileChange = z.infer<typeof FileChange>;
-
 const TOO_DEEP = `arguments must not be nested more than ${MAX_VALUE_DEPTH} deep`;
 
 const DecisionScope = z.enum(['once', 'session', 'project']);
@@ -72,7 +56,30 @@ export const Approval = z
       .describe(
         'The possible scopes, and the glob that a remembered approval would allow. Only `once`: such calls are asked for each time.',
       ),
-    changes: z.array(FileChange).optional().describe('Of a patch: its changes.'),
+    changes: z
+      .array(FileChange)
+      .optional()
+      .describe(
+        'Of `apply_patch`: its changes. Of another tool of a client: the changes that it foresees, once it has said so (`approval.updated`).',
+      ),
+    preview: z
+      .object({
+        paths: z.array(z.string()).optional().describe('The normalized paths that the rules were checked for.'),
+        denied: z
+          .array(z.string())
+          .optional()
+          .describe(
+            'Globs of the paths that rules deny to this tool, or to `read_file`: nothing of them may be shown.',
+          ),
+        root: z
+          .string()
+          .optional()
+          .describe("The session's project, where that is a path: the folder of relative paths, for absolute globs."),
+      })
+      .optional()
+      .describe(
+        'Set where the client that has the tool may say what the call would change: `approval.preview`. The paths and rules that it keeps to.',
+      ),
     createdAt: z.date(),
     deadline: z.date().describe('The time after which it counts as rejected.'),
   })
@@ -91,7 +98,7 @@ export const ApprovalDecide = z
       .array(z.int().nonnegative())
       .max(10_000)
       .optional()
-      .describe('Of a patch, with `allow`: the hunks to leave out.'),
+      .describe('Of `apply_patch`, with `allow`: the hunks to leave out.'),
     feedback: z.string().max(32_768).optional().describe('The reason, for the model.'),
     by: z.string().min(1).max(128).default('user').describe('The name of the person who decides, for watchers.'),
   })
@@ -105,6 +112,29 @@ export type ApprovalDecide = z.infer<typeof ApprovalDecide>;
 export const ApprovalDecided = z.object({
   status: z.literal('resolved'),
   replayed: z.boolean().describe('True where the same was decided before.'),
+});
+
+export const ApprovalPreview = z.object({
+  sessionId: SessionId,
+  callId: CallId,
+  clientId: ClientId.describe('The client that would run the call.'),
+  changes: z
+    .array(FileChange)
+    .min(1)
+    .refine((changes) => changesBytes(changes) <= MAX_CHANGES_BYTES, 'changes must have at most 256 KiB as JSON')
+    .refine(
+      (changes) => changes.every(({ hunks }) => hunks.every(({ lines }) => lines.every((line) => LINE.test(line)))),
+      'each line must begin with a space, +, - or \\, and be one line',
+    )
+    .describe('The changes that the call would make; they replace those that were given before. At most 256 KiB.'),
+});
+export type ApprovalPreview = z.infer<typeof ApprovalPreview>;
+
+const LINE = /^[ +\-\\][^\n]*$/;
+
+export const PreviewTaken = z.object({
+  status: z.literal('accepted'),
+  replayed: z.boolean().describe('True where the approval had these changes before.'),
 });
 
 export const ApprovalList = z.object({ approvals: z.array(Approval) });

@@ -1,5 +1,15 @@
 import { AgentList, AgentSwitch, AgentSwitched } from './agent.ts';
-import { ApprovalDecide, ApprovalDecided, ApprovalList, RuleAdd, RuleAdded, RuleList, RuleRef } from './approval.ts';
+import {
+  ApprovalDecide,
+  ApprovalDecided,
+  ApprovalList,
+  ApprovalPreview,
+  PreviewTaken,
+  RuleAdd,
+  RuleAdded,
+  RuleList,
+  RuleRef,
+} from './approval.ts';
 import { SessionEvent } from './event.ts';
 import { Input, InputCancelled, InputRef, InputSend, InputSent } from './input.ts';
 import { ItemPage } from './item.ts';
@@ -191,6 +201,14 @@ const approval = {
     output: ApprovalDecided,
     errors: ['NOT_FOUND', 'APPROVAL_ALREADY_RESOLVED'],
     rest: [{ method: 'POST', path: '/api/v1/sessions/{sessionId}/approvals/{callId}' }],
+  }),
+  preview: mutation({
+    summary: 'Say what a tool call would change, for the person who decides',
+    notes: 'From the client that would run it. PROTOCOL.md §10.',
+    input: ApprovalPreview,
+    output: PreviewTaken,
+    errors: ['NOT_FOUND', 'APPROVAL_ALREADY_RESOLVED'],
+    rest: [{ method: 'PUT', path: '/api/v1/sessions/{sessionId}/approvals/{callId}/changes' }],
   }),
 };
 

@@ -21,7 +21,15 @@ export function eventBytes(event: NewSessionEvent): number {
         (jsonLength(event.arguments) + jsonLength(event.denied) + jsonLength(event.paths) + jsonLength(event.root)) * 2
       );
     case 'approval.requested':
-      return 800 + jsonLength(event.approval.arguments) * 2 + jsonLength(event.approval.changes) * 2;
+      return (
+        800 +
+        (jsonLength(event.approval.arguments) +
+          jsonLength(event.approval.changes) +
+          jsonLength(event.approval.preview)) *
+          2
+      );
+    case 'approval.updated':
+      return 300 + jsonLength(event.changes) * 2;
     default:
       return 300;
   }

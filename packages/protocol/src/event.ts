@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Approval } from './approval.ts';
+import { FileChange } from './file-change.ts';
 import { CallId, ClientId, InputId, ItemId, RunId, SessionId } from './ids.ts';
 import { Input } from './input.ts';
 import { Item } from './item.ts';
@@ -81,6 +82,11 @@ export const SessionEvent = z
     }),
     event('tool.finished', { callId: CallId, outcome: ToolOutcome }),
     event('approval.requested', { approval: Approval }),
+    event(
+      'approval.updated',
+      { callId: CallId, changes: z.array(FileChange).describe('They replace those that the approval had.') },
+      'The client that would run a call has said what it would change.',
+    ),
     event('approval.resolved', {
       callId: CallId,
       decision: ApprovalOutcome,

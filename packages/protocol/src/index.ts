@@ -3,7 +3,7 @@ export { type AnswerStream, createAnswer, createAnswerStream } from './answer.ts
 export {
   Approval,
   ApprovalDecide,
-  FileChange,
+  ApprovalPreview,
   RememberedRule,
   Rule,
   RuleAdd,
@@ -31,6 +31,8 @@ export {
 } from './errors.ts';
 export { type NewSessionEvent, SessionEvent, type TrackedEvent } from './event.ts';
 export { eventBytes, itemBytes, waitingBytes } from './event-size.ts';
+export { FileChange } from './file-change.ts';
+export { changesBytes, MAX_CHANGES_BYTES, toFileHunks } from './file-hunks.ts';
 export { compileGlob, escapeGlob, type GlobWork, MAX_GLOB_LENGTH } from './glob.ts';
 export { AgentName, CallId, InputId, RequestId, SessionId } from './ids.ts';
 export { Attachment, Content, Input, InputRef, InputSend, type InputSent } from './input.ts';

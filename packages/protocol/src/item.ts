@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { FileChange } from './approval.ts';
+import { FileChange } from './file-change.ts';
 import { CallId, InputId, ItemId, RunId } from './ids.ts';
 import { ToolCallInfo } from './tool.ts';
 

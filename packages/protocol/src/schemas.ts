@@ -3,12 +3,13 @@ import {
   Approval,
   ApprovalDecided,
   ApprovalList,
-  FileChange,
+  PreviewTaken,
   RememberedRule,
   RuleAdded,
   RuleList,
 } from './approval.ts';
 import { SessionEvent } from './event.ts';
+import { FileChange } from './file-change.ts';
 import { Attachment, Input, InputCancelled, InputSent } from './input.ts';
 import { AttachmentInfo, Item, ItemPage, PlanEntry } from './item.ts';
 import { JsonValue } from './json-value.ts';
@@ -89,6 +90,7 @@ export const schemas = {
   ResultPart,
   ApprovalList,
   ApprovalDecided,
+  PreviewTaken,
   RuleList,
   RuleAdded,
   AgentList,

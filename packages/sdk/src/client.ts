@@ -88,14 +88,19 @@ export function createClient({
     const { sessionId } = info;
     let worker = workers.get(sessionId);
     if (worker === undefined) {
-      worker = createWorker({ connection, sessionId, clientId, tools, onError });
+      let isAnnounced = () => {};
+      const announced = new Promise<void>((resolve) => {
+        isAnnounced = resolve;
+      });
+      worker = createWorker({ connection, sessionId, clientId, tools, announced, onError });
       workers.set(sessionId, worker);
       if (Object.keys(tools).length > 0) {
-        const announced = Object.entries(tools).map(([name, { run: _, ...spec }]) => ({ name, ...spec }));
+        const specs = Object.entries(tools).map(([name, { run: _, preview: __, ...spec }]) => ({ name, ...spec }));
         await connection.call((trpc, options) =>
-          trpc.tool.announce.mutate({ sessionId, clientId, tools: announced }, options),
+          trpc.tool.announce.mutate({ sessionId, clientId, tools: specs }, options),
         );
       }
+      isAnnounced();
     }
     const close = () => {
       workers.get(sessionId)?.stop();

@@ -4,6 +4,7 @@ export type { Run, RunResult } from './run.ts';
 export type { EventsOptions, SendOptions, Session } from './session.ts';
 export {
   type JsonSchema,
+  type PreviewContext,
   type StandardSchema,
   type Tool,
   type ToolContext,

@@ -1,4 +1,4 @@
-import type { ToolKind } from './types.ts';
+import type { FileChange, ToolKind } from './types.ts';
 
 /** A schema with its types, as zod (4.2 and newer), Valibot, ArkType and others make it. https://standardschema.dev */
 export interface StandardSchema<Output> {
@@ -41,6 +41,11 @@ export interface ToolContext {
   progress(message: string, fraction?: number): void;
 }
 
+/** The context of a preview, besides the arguments of its call. `signal` aborts once it is decided on. */
+export type PreviewContext = Omit<ToolContext, 'progress'>;
+
+type Changes = FileChange[] | undefined;
+
 export interface ToolDefinition<Args> {
   /** The purpose of the tool, for the model. */
   description: string;
@@ -60,6 +65,12 @@ export interface ToolDefinition<Args> {
   timeoutMs?: number | undefined;
   /** Runs the tool. Its result goes to the model: text as it is, everything else as JSON. The message of an error that it throws goes there, too. */
   execute(args: Args, context: ToolContext): unknown;
+  /**
+   * Returns what a call would change, file by file, and changes nothing: asked for each call that waits for a decision, and shown to the person who decides.
+   * `fileChange` of `@codelab/sdk/node` makes it of two texts. Over 256 KiB hunks are left out. Returning nothing, or throwing, leaves the approval as it is; a
+   * decision never waits for it.
+   */
+  preview?(args: Args, context: PreviewContext): Changes | Promise<Changes>;
 }
 
 /** A tool, made by `tool()`. */
@@ -70,25 +81,28 @@ export interface Tool {
   readonly resource: string | undefined;
   readonly timeoutMs: number | undefined;
   run(args: Record<string, unknown>, context: ToolContext): Promise<unknown>;
+  preview?(args: Record<string, unknown>, context: PreviewContext): Promise<Changes>;
 }
 
 /** Defines a tool. Throws `TypeError` where the schema has no JSON Schema. */
 export function tool<Args = Record<string, unknown>>(definition: ToolDefinition<Args>): Tool {
-  const { description, input, kind = 'execute', resource, timeoutMs, execute } = definition;
+  const { description, input, kind = 'execute', resource, timeoutMs, execute, preview } = definition;
   const standard = isStandard(input) ? input['~standard'] : undefined;
+  /** The service has checked JSON Schema already; a schema of zod's may also transform. */
+  const parsed = async (args: Record<string, unknown>): Promise<Args> => {
+    if (standard === undefined) return args as Args;
+    const result = await standard.validate(args);
+    if (result.issues !== undefined) throw new Error(result.issues.map(({ message }) => message).join('; '));
+    return result.value;
+  };
   return {
     description,
     inputSchema: standard === undefined ? (input as JsonSchema) : toJsonSchema(standard),
     kind,
     resource,
     timeoutMs,
-    async run(args, context) {
-      // The service has checked JSON Schema already; a schema of zod's may also transform.
-      if (standard === undefined) return execute(args as Args, context);
-      const result = await standard.validate(args);
-      if (result.issues !== undefined) throw new Error(result.issues.map(({ message }) => message).join('; '));
-      return execute(result.value, context);
-    },
+    run: async (args, context) => execute(await parsed(args), context),
+    ...(preview === undefined ? {} : { preview: async (args, context) => preview(await parsed(args), context) }),
   };
 }
 

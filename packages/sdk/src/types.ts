@@ -184,17 +184,19 @@ export interface Resolution {
 /** `cancelled`, `timed_out`: nobody decided. */
 export type ApprovalOutcome = 'allow' | 'edit' | 'reject' | 'cancelled' | 'timed_out';
 
-/** One file of a patch, in hunks that a person may leave out. */
+/** The change of one file, in hunks. Those of a patch a person may leave out. */
 export interface FileChange {
   path: string;
   change: 'create' | 'modify' | 'delete';
   hunks: Array<{
-    /** The number of the hunk in the whole patch, from 0, as `dropHunks` takes it. */
+    /** The number of the hunk over all files, from 0; of a patch as `dropHunks` takes it. */
     hunk: number;
     header: string;
-    /** Each begins with a space, `+` or `-`. */
+    /** Each begins with a space, `+` or `-`; with `\` where it remarks on the line before. */
     lines: string[];
   }>;
+  /** The reason why there are no hunks, though the content changes. */
+  omitted?: 'binary' | 'too_large' | undefined;
 }
 
 export interface PlanEntry {
@@ -374,8 +376,25 @@ export interface Approval {
     scope: 'once' | 'session' | 'project';
     resource?: string | undefined;
   }>;
-  /** Of a patch: its changes. */
+  /**
+   * Of `apply_patch`: its changes. Of another tool of a client: the changes that it foresees, once it has said so
+   * (`approval.updated`).
+   */
   changes?: FileChange[] | undefined;
+  /**
+   * Set where the client that has the tool may say what the call would change: `approval.preview`. The paths and rules
+   * that it keeps to.
+   */
+  preview?:
+    | {
+        /** The normalized paths that the rules were checked for. */
+        paths?: string[] | undefined;
+        /** Globs of the paths that rules deny to this tool, or to `read_file`: nothing of them may be shown. */
+        denied?: string[] | undefined;
+        /** The session's project, where that is a path: the folder of relative paths, for absolute globs. */
+        root?: string | undefined;
+      }
+    | undefined;
   createdAt: Date;
   /** The time after which it counts as rejected. */
   deadline: Date;
@@ -384,6 +403,12 @@ export interface Approval {
 export interface ApprovalDecided {
   status: 'resolved';
   /** True where the same was decided before. */
+  replayed: boolean;
+}
+
+export interface PreviewTaken {
+  status: 'accepted';
+  /** True where the approval had these changes before. */
   replayed: boolean;
 }
 
@@ -643,6 +668,17 @@ export type SessionEvent =
       /** Milliseconds since 1970. */
       ts: number;
       approval: Approval;
+    }
+  /** The client that would run a call has said what it would change. */
+  | {
+      type: 'approval.updated';
+      /** The number of the newest stored event, this one or the one before it. Never decreases within a session. */
+      seq: number;
+      /** Milliseconds since 1970. */
+      ts: number;
+      callId: string;
+      /** They replace those that the approval had. */
+      changes: FileChange[];
     }
   | {
       type: 'approval.resolved';
@@ -932,7 +968,7 @@ export interface Procedures {
       resource?: string | undefined;
       /** Of `edit`: the arguments to use instead. */
       arguments?: Record<string, unknown> | undefined;
-      /** Of a patch, with `allow`: the hunks to leave out. */
+      /** Of `apply_patch`, with `allow`: the hunks to leave out. */
       dropHunks?: number[] | undefined;
       /** The reason, for the model. */
       feedback?: string | undefined;
@@ -940,6 +976,18 @@ export interface Procedures {
       by?: string | undefined;
     };
     output: ApprovalDecided;
+  };
+  /** Say what a tool call would change, for the person who decides. From the client that would run it. PROTOCOL.md §10. */
+  'approval.preview': {
+    input: {
+      sessionId: string;
+      callId: string;
+      /** The client that would run the call. */
+      clientId: string;
+      /** The changes that the call would make; they replace those that were given before. At most 256 KiB. */
+      changes: FileChange[];
+    };
+    output: PreviewTaken;
   };
   /** List what is remembered. */
   'rule.list': {
@@ -1031,6 +1079,7 @@ export const procedureTypes = {
   'tool.readResult': 'query',
   'approval.list': 'query',
   'approval.decide': 'mutation',
+  'approval.preview': 'mutation',
   'rule.list': 'query',
   'rule.add': 'mutation',
   'rule.delete': 'mutation',

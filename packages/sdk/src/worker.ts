@@ -1,7 +1,8 @@
-import { BoundedMap, CodelabError } from '@codelab/protocol';
+import { BoundedMap, CodelabError, changesBytes, MAX_CHANGES_BYTES } from '@codelab/protocol';
 import type { Connection } from './connection.ts';
+import type { CodelabError as PublicError } from './errors.ts';
 import type { Tool } from './tools.ts';
-import type { Approval, TrackedSessionEvent } from './types.ts';
+import type { Approval, FileChange, TrackedSessionEvent } from './types.ts';
 
 /** A longer result is cut off: the service takes 8 MiB in one message. UTF-16 code units. */
 const MAX_RESULT = 1024 * 1024;
@@ -9,9 +10,20 @@ const MAX_REMEMBERED = 1_000;
 const WATCH_AGAIN_MS = 1_000;
 /** The times that a handler is asked about one call. */
 const MAX_ASKED = 10;
+/** How long a handler waits for a preview that another client may give. */
+const PREVIEW_MS = 2_000;
 
 type Request = Extract<TrackedSessionEvent, { type: 'tool.requested' }>;
 type Outcome = { result: unknown } | { error: string };
+
+/** An approval that waits for a decision. */
+interface Waiting {
+  approval: Approval;
+  decided: AbortController;
+  /** Resolves once the changes are known, or none are to be expected. */
+  foreseen: Promise<void>;
+  isForeseen(): void;
+}
 
 /** A person's decision on a tool call. */
 export interface Decision {
@@ -43,8 +55,13 @@ export interface Decision {
 export interface ApprovalContext {
   /** Aborts once it is decided elsewhere. */
   signal: AbortSignal;
+  /**
+   * Returns what the call would change, waiting for the client that has the tool to say so. Undefined where it does not within `withinMs`, by default 2000, and at
+   * once where none is to be expected, or it is decided elsewhere. `session.events` has what comes later, as `approval.updated`.
+   */
+  changes(withinMs?: number): Promise<FileChange[] | undefined>;
   /** The reason why the handler's last decision on this call was not taken: it is asked once more. */
-  previous?: CodelabError;
+  previous?: PublicError;
 }
 
 /**
@@ -68,15 +85,17 @@ export interface WorkerOptions {
   sessionId: string;
   clientId: string;
   tools: Record<string, Tool>;
+  /** Resolves once the service knows of the tools. */
+  announced: Promise<void>;
   /** Called with errors of background work. */
   onError: (error: unknown) => void;
 }
 
-export function createWorker({ connection, sessionId, clientId, tools, onError }: WorkerOptions): Worker {
+export function createWorker({ connection, sessionId, clientId, tools, announced, onError }: WorkerOptions): Worker {
   const stopped = new AbortController();
   /** Calls that run here, or did, and what came of them. */
   const taken = new BoundedMap<string, { abort: AbortController; outcome?: Outcome }>(MAX_REMEMBERED);
-  const waiting = new Map<string, { approval: Approval; decided: AbortController }>();
+  const waiting = new Map<string, Waiting>();
   const handlers = new Set<ApprovalHandler>();
   let isWatching = false;
 
@@ -112,8 +131,17 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
       case 'approval.requested': {
         const { approval } = event;
         if (waiting.has(approval.callId)) break;
-        waiting.set(approval.callId, { approval, decided: new AbortController() });
+        const entry = toWaiting(approval);
+        waiting.set(approval.callId, entry);
+        void foresee(entry);
         for (const handler of handlers) void ask(approval.callId, handler);
+        break;
+      }
+      case 'approval.updated': {
+        const entry = waiting.get(event.callId);
+        if (entry === undefined) break;
+        entry.approval = { ...entry.approval, changes: event.changes };
+        entry.isForeseen();
         break;
       }
       case 'approval.resolved':
@@ -126,9 +154,37 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
   };
 
   const settle = (callId: string): void => {
-    waiting.get(callId)?.decided.abort();
+    const entry = waiting.get(callId);
+    entry?.decided.abort();
+    entry?.isForeseen();
     waiting.delete(callId);
   };
+
+  /** Tells the service what a call of a tool of this client would change. */
+  const foresee = async ({ approval, decided, isForeseen }: Waiting): Promise<void> => {
+    const { callId, name, arguments: args, kind, preview: policy } = approval;
+    const { signal } = decided;
+    const tool = toolOf(name);
+    // Another client may have it, and say.
+    if (policy !== undefined && tool === undefined && (kind === 'write' || kind === 'delete')) return;
+    const context = { sessionId, callId, signal, ...policy };
+    const changes = policy === undefined ? undefined : await tool?.preview?.(args, context).catch(() => undefined);
+    if (!Array.isArray(changes) || changes.length === 0) return isForeseen();
+    await announced;
+    if (signal.aborted || stopped.signal.aborted) return;
+    try {
+      const preview = { sessionId, callId, clientId, changes: withinLimit(changes) };
+      const { replayed } = await connection.call((trpc, options) => trpc.approval.preview.mutate(preview, options));
+      if (replayed) isForeseen();
+    } catch (error) {
+      // The call would go to another client, which may say.
+      if (isOneOf(error, 'FORBIDDEN')) return;
+      isForeseen();
+      if (!stopped.signal.aborted && !isOneOf(error, 'APPROVAL_ALREADY_RESOLVED', 'NOT_FOUND')) onError(error);
+    }
+  };
+
+  const toolOf = (name: string): Tool | undefined => (Object.hasOwn(tools, name) ? tools[name] : undefined);
 
   const run = async (request: Request): Promise<void> => {
     const { callId } = request;
@@ -158,7 +214,7 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
     signal: AbortSignal,
   ): Promise<Outcome> => {
     try {
-      const tool = Object.hasOwn(tools, name) ? tools[name] : undefined;
+      const tool = toolOf(name);
       if (tool === undefined) throw new Error(`This client has no tool "${name}".`);
       const result = await tool.run(args, {
         sessionId,
@@ -182,13 +238,16 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
   const ask = async (callId: string, handler: ApprovalHandler): Promise<void> => {
     const entry = waiting.get(callId);
     if (entry === undefined) return;
-    const { approval, decided } = entry;
-    const { signal } = decided;
+    const { signal } = entry.decided;
+    const changes = async (withinMs = PREVIEW_MS) => {
+      if (entry.approval.changes === undefined) await atMost(withinMs, entry.foreseen);
+      return entry.approval.changes;
+    };
     let refused: { decision: string; error: CodelabError } | undefined;
     for (let times = 1; ; times++) {
       try {
         const previous = refused === undefined ? {} : { previous: refused.error };
-        const decision = await handler(approval, { signal, ...previous });
+        const decision = await handler(entry.approval, { signal, changes, ...previous });
         if (decision === undefined || signal.aborted) return;
         const made = JSON.stringify(decision);
         // The same again would be refused again.
@@ -238,6 +297,35 @@ export function createWorker({ connection, sessionId, clientId, tools, onError }
 
 function isOneOf(error: unknown, ...codes: string[]): boolean {
   return error instanceof CodelabError && codes.includes(error.code);
+}
+
+function toWaiting(approval: Approval): Waiting {
+  let isForeseen = () => {};
+  const foreseen = new Promise<void>((resolve) => {
+    isForeseen = resolve;
+  });
+  return { approval, decided: new AbortController(), foreseen, isForeseen };
+}
+
+async function atMost(ms: number, work: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([work, late]);
+  clearTimeout(timer);
+}
+
+/** Leaves out hunks for which a preview has no room, and says so. */
+function withinLimit(changes: FileChange[]): FileChange[] {
+  const bare = changes.map((change): FileChange => ({ ...change, hunks: [], omitted: 'too_large' }));
+  let left = MAX_CHANGES_BYTES - changesBytes(bare);
+  return changes.map((change, index) => {
+    const bytes = changesBytes([change]);
+    if (bytes > left) return bare[index] as FileChange;
+    left -= bytes;
+    return change;
+  });
 }
 
 /** Converts a result to text that fits into one message. */

@@ -1,11 +1,10 @@
 import { CallId, InputId, newId } from '@codelab/protocol';
 import { logFailure, type ServiceContext, toCodelabError } from '@codelab/service-kit';
-import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
-import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
-import type { RequestHandlerExtra } from '@modelcontextprotocol/sdk/shared/protocol.js';
-import type { ServerNotification, ServerRequest } from '@modelcontextprotocol/sdk/types.js';
+import { type NodeIncomingMessageLike, toNodeHandler } from '@modelcontextprotocol/node';
+import { createMcpHandler, McpServer, type ServerContext } from '@modelcontextprotocol/server';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { failureOf } from '../tools/mcp-secrets.ts';
 import { type Caller, readMcpAnswer } from './mcp-answer.ts';
 import type { MessageStreamOptions } from './message-stream.ts';
 
@@ -21,16 +20,13 @@ export function mcpRoute({ router, makeContext, version }: MessageStreamOptions 
       if (context.refusal !== undefined) throw context.refusal;
       const gone = new AbortController();
       const caller = router.createCaller(context, { signal: gone.signal });
-      const server = createServer(caller, version, context);
-      const transport = new StreamableHTTPServerTransport({});
-      reply.raw.once('close', () => {
-        gone.abort();
-        void server.close();
-      });
+      reply.raw.once('close', () => gone.abort());
+      const onerror = (error: Error) =>
+        context.log.debug({ ...failureOf(error), event: 'mcp.refuse' }, 'a request to /mcp cannot be served');
       reply.hijack();
-      // biome-ignore lint/suspicious/noExplicitAny: the package's own class does not fit its own interface under exactOptionalPropertyTypes
-      await server.connect(transport as any);
-      await transport.handleRequest(request.raw, reply.raw, request.body);
+      // Nothing is ever told to those who listen, so that nobody can.
+      const handler = createMcpHandler(() => createServer(caller, version, context), { maxSubscriptions: 0, onerror });
+      await toNodeHandler(handler, { onerror })(request.raw as NodeIncomingMessageLike, reply.raw, request.body);
     });
     for (const method of ['GET', 'DELETE'] as const)
       app.route({
@@ -51,7 +47,10 @@ export function mcpRoute({ router, makeContext, version }: MessageStreamOptions 
 }
 
 function createServer(caller: Caller, version: string, context: ServiceContext): McpServer {
-  const server = new McpServer({ name: 'codelab-agent-runtime', version });
+  const server = new McpServer(
+    { name: 'codelab-agent-runtime', version },
+    { capabilities: { tools: { listChanged: false } } },
+  );
   const sessionId = z.string().describe('As start_session gave it');
   const wait = z
     .int()
@@ -64,11 +63,11 @@ function createServer(caller: Caller, version: string, context: ServiceContext):
     'start_session',
     {
       description: 'Starts a conversation with an agent of CodeLab. Answers with its session_id.',
-      inputSchema: {
+      inputSchema: z.object({
         agent: z.string().optional().describe('orchestrator, coder, architect, debug, ask, or one that was added'),
         model: z.string().optional(),
         title: z.string().max(200).optional(),
-      },
+      }),
     },
     ({ agent, model, title }) =>
       toToolResult(context, async () => {
@@ -82,12 +81,12 @@ function createServer(caller: Caller, version: string, context: ServiceContext):
     {
       description:
         'Sends a message into a session and waits for the answer. Its status is completed, cancelled, limit (cut off, or too many steps), running or waiting_for_approval. Where it takes longer, read_answer goes on waiting with the input_id; decide answers what it asks.',
-      inputSchema: {
+      inputSchema: z.object({
         session_id: sessionId,
         message: z.string().min(1),
         input_id: InputId.optional().describe('Your name for the message: sending again with it is harmless'),
         wait_seconds: wait,
-      },
+      }),
     },
     ({ session_id, message, input_id: inputId = newId('in'), wait_seconds }, request) =>
       toToolResult(context, async () => {
@@ -100,7 +99,7 @@ function createServer(caller: Caller, version: string, context: ServiceContext):
     'read_answer',
     {
       description: 'Waits for the answer to a message that was sent before.',
-      inputSchema: { session_id: sessionId, input_id: InputId, wait_seconds: wait },
+      inputSchema: z.object({ session_id: sessionId, input_id: InputId, wait_seconds: wait }),
       annotations: { readOnlyHint: true },
     },
     (args, request) => toToolResult(context, () => read(args, request)),
@@ -110,13 +109,13 @@ function createServer(caller: Caller, version: string, context: ServiceContext):
     'decide',
     {
       description: 'Decides on a tool call that a session asks about. Then read_answer goes on.',
-      inputSchema: {
+      inputSchema: z.object({
         session_id: sessionId,
         call_id: CallId.describe('As the approval has it'),
         decision: z.enum(['allow', 'reject']),
         feedback: z.string().max(32_768).optional().describe('Of a reject: what to do instead'),
         scope: z.enum(['once', 'session', 'project']).default('once').describe('Of an allow: how long to remember it'),
-      },
+      }),
     },
     ({ session_id, call_id, decision, feedback, scope }) =>
       toToolResult(context, () =>
@@ -126,27 +125,25 @@ function createServer(caller: Caller, version: string, context: ServiceContext):
 
   server.registerTool(
     'cancel',
-    { description: 'Stops what a session is working on.', inputSchema: { session_id: sessionId } },
+    { description: 'Stops what a session is working on.', inputSchema: z.object({ session_id: sessionId }) },
     ({ session_id }) => toToolResult(context, () => caller.run.cancel({ sessionId: session_id })),
   );
 
-  const read = (args: { session_id: string; input_id: string; wait_seconds: number }, request: ToolRequest) =>
+  const read = (args: { session_id: string; input_id: string; wait_seconds: number }, { mcpReq }: ServerContext) =>
     readMcpAnswer({
       caller,
       sessionId: args.session_id,
       inputId: args.input_id,
       waitMs: args.wait_seconds * 1000,
-      signal: request.signal,
-      onProgress: toProgressSender(request),
+      signal: mcpReq.signal,
+      onProgress: toProgressSender(mcpReq),
     });
 
   return server;
 }
 
-type ToolRequest = RequestHandlerExtra<ServerRequest, ServerNotification>;
-
 /** Returns what tells a client of progress; undefined where it does not want to hear of it. */
-function toProgressSender({ _meta, sendNotification }: ToolRequest): ((message: string) => void) | undefined {
+function toProgressSender({ _meta, notify }: ServerContext['mcpReq']): ((message: string) => void) | undefined {
   const progressToken = _meta?.progressToken;
   if (progressToken === undefined) return undefined;
   let progress = 0;
@@ -154,7 +151,7 @@ function toProgressSender({ _meta, sendNotification }: ToolRequest): ((message: 
     progress++;
     const notification = { method: 'notifications/progress' as const, params: { progressToken, progress, message } };
     // A client that is gone hears nothing.
-    sendNotification(notification).catch(() => {});
+    notify(notification).catch(() => {});
   };
 }
 

@@ -50,6 +50,7 @@ export function createRouter({ sessions, store, agents, llm }: RouterOptions) {
     approval: {
       list: ({ input }) => use(input.sessionId, async (session) => ({ approvals: await session.approvals() })),
       decide: ({ input }) => use(input.sessionId, (session) => session.decide(input)),
+      preview: ({ input }) => use(input.sessionId, (session) => session.preview(input)),
     },
     rule: {
       list: async ({ input }) => ({ rules: await use(input.sessionId, (session) => session.rules()) }),

@@ -1,4 +1,11 @@
-import type { Approval, Item, Resolution, ToolOutcome } from '@codelab/protocol';
+import {
+  type Approval,
+  CodelabError,
+  type FileChange,
+  type Item,
+  type Resolution,
+  type ToolOutcome,
+} from '@codelab/protocol';
 import { evaluate } from '../policy/policy.ts';
 import type { StoredItem } from '../store/store.ts';
 import { announcersOf } from '../tools/announced-tools.ts';
@@ -52,6 +59,7 @@ export function isItsTurn(calls: readonly CallState[], index: number): boolean {
 }
 
 type ReadyCall = Extract<CallState, { is: 'ready' }>;
+type AwaitingCall = Extract<CallState, { is: 'awaiting_approval' }>;
 type OpenCall = Extract<CallState, { is: 'ready' | 'executing' }>;
 
 /** Begins a call, unless a rule denies it by now. A client's call needs one that takes it (`takerOf`). */
@@ -101,7 +109,7 @@ function offer(draft: Draft, item: StoredItem, clientId: string): StoredItem {
 }
 
 /** Returns the client that a call goes to: the one that has it until that is gone, else the newest that is here, else one that may come back. */
-function takerOf({ state, env }: Draft, { name, stored, tool }: OpenCall): string | undefined {
+function takerOf({ state, env }: Draft, { name, stored, tool }: OpenCall | AwaitingCall): string | undefined {
   const offeredTo = stored.modelOnly?.offeredTo;
   if (offeredTo !== undefined && env.presence(offeredTo) !== 'gone') return offeredTo;
   const known = announcersOf(state.stored.tools.find((each) => each.name === name));
@@ -212,10 +220,34 @@ export function finishCall(
   }
 }
 
+/**
+ * Adds to an approval what its call would change, from the client that it goes to as things are: another one may have another folder. Returns false where the
+ * approval has that already.
+ */
+export function updateApproval(draft: Draft, call: AwaitingCall, clientId: string, changes: FileChange[]): boolean {
+  const { callId, approval, name } = call;
+  if (approval.preview === undefined)
+    throw new CodelabError(
+      'VALIDATION',
+      `A call of "${name}" takes no preview: what it changes is known, or no client runs it.`,
+    );
+  if (takerOf(draft, call) !== clientId)
+    throw new CodelabError(
+      'FORBIDDEN',
+      `The call of "${name}" would not go to the client "${clientId}": its preview is not wanted.`,
+    );
+  if (JSON.stringify(approval.changes) === JSON.stringify(changes)) return false;
+  const updated = { ...approval, changes };
+  replaceCall(draft, { ...call, approval: updated });
+  draft.put('approval', { sessionId: draft.state.stored.session.sessionId, approval: updated, pending: true });
+  draft.emit({ type: 'approval.updated', callId, changes });
+  return true;
+}
+
 /** Ends an approval: the call is made, or is not. */
 export function resolveApproval(
   draft: Draft,
-  call: Extract<CallState, { is: 'awaiting_approval' }>,
+  call: AwaitingCall,
   how: {
     decision: NonNullable<NonNullable<Item['toolCall']>['decision']>['decision'];
     by: string;
@@ -256,12 +288,7 @@ export interface ResultDecision {
 }
 
 /** Ends a call that waits for a decision in one commit: decided on, and with the result that its client has for it already. */
-export function decideByResult(
-  draft: Draft,
-  call: Extract<CallState, { is: 'awaiting_approval' }>,
-  end: CallEnd,
-  decision: ResultDecision,
-): void {
+export function decideByResult(draft: Draft, call: AwaitingCall, end: CallEnd, decision: ResultDecision): void {
   resolveApproval(draft, call, decision);
   const decided = draft.state.run?.calls.find(({ callId }) => callId === call.callId);
   if (decided?.is === 'settled') finishCall(draft, decided, decided.end);

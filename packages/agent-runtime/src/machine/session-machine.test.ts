@@ -1,4 +1,12 @@
-import { CodelabError, type Item, noUsage, type Session, type ToolKind, type ToolSpec } from '@codelab/protocol';
+import {
+  CodelabError,
+  type FileChange,
+  type Item,
+  noUsage,
+  type Session,
+  type ToolKind,
+  type ToolSpec,
+} from '@codelab/protocol';
 import { describe, expect, it } from 'vitest';
 import type { ModelStep } from '../model/accumulate-step.ts';
 import type { StoredInput } from '../store/store.ts';
@@ -7,7 +15,7 @@ import type { PreparedCall } from '../tools/tool-call.ts';
 import type { Tool } from '../tools/tool-registry.ts';
 import type { Decision, Env, Presence } from './draft.ts';
 import { asksRules, decide, type Input } from './session-machine.ts';
-import { type SessionState, toShownState } from './state.ts';
+import { openRequests, type SessionState, toShownState } from './state.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 const agents: Env['agents'] = {
@@ -139,9 +147,18 @@ interface Call {
   kind?: ToolKind;
   target?: 'client' | 'server' | 'mcp';
   is?: 'ready' | 'awaiting_approval' | 'settled';
+  /** Whether its client may say what it would change. */
+  preview?: boolean;
 }
 
-function toPrepared({ id, name = id, kind = 'write', target = 'client', is = 'ready' }: Call): PreparedCall {
+function toPrepared({
+  id,
+  name = id,
+  kind = 'write',
+  target = 'client',
+  is = 'ready',
+  preview = true,
+}: Call): PreparedCall {
   const tool = {
     name,
     description: '',
@@ -159,6 +176,7 @@ function toPrepared({ id, name = id, kind = 'write', target = 'client', is = 're
     target,
     reason: 'it asks',
     options: [{ scope: 'once' as const }],
+    ...(preview ? { preview: {} } : {}),
     createdAt: new Date(NOW),
     deadline: new Date(NOW + 1_000),
   };
@@ -446,6 +464,14 @@ describe('a call', () => {
   const made = { ...result, decision: yes } as Input;
   const refused = { ...result, end: { outcome: 'failed', text: 'too wide' }, decision: no } as Input;
   const awaiting = () => with_({ id: 'a', is: 'awaiting_approval' });
+  const change: FileChange = { path: 'x', change: 'create', hunks: [] };
+  const preview = (extra: object = {}) =>
+    ({ type: 'preview', callId: 'a', clientId: 'ide', changes: [change], ...extra }) as Input;
+  const previewed = () => {
+    const table = awaiting();
+    table.apply(preview());
+    return table;
+  };
   const executing = () => with_({ id: 'a' });
   /** Waits behind one that is executing. */
   const ready = () => with_({ id: 'b' }, { id: 'a' });
@@ -494,6 +520,22 @@ describe('a call', () => {
       [],
       ['approval.resolved', 'tool.finished', 'item.completed', 'session.state', 'step.started'],
     ],
+    ['awaiting approval, a preview', awaiting, preview(), ['a awaiting_approval'], ['approval.updated']],
+    ['awaiting approval, the same preview again', previewed, preview(), ['a awaiting_approval'], []],
+    [
+      'awaiting approval, another preview',
+      previewed,
+      preview({ changes: [change, change] }),
+      ['a awaiting_approval'],
+      ['approval.updated'],
+    ],
+    [
+      'awaiting approval with a preview, allowed',
+      previewed,
+      decision('allow'),
+      ['a executing'],
+      ['approval.resolved', 'tool.requested', 'session.state'],
+    ],
     ['executing, a result that would decide', executing, made, [], ['tool.finished', 'item.completed', 'step.started']],
     ['executing, a result', executing, result, [], ['tool.finished', 'item.completed', 'step.started']],
     ['executing, its time is over', executing, late, [], ['tool.finished', 'item.completed', 'step.started']],
@@ -510,6 +552,25 @@ describe('a call', () => {
     ['awaiting approval, a result', awaiting, result, 'VALIDATION'],
     ['of a server tool, a result that decides', () => with_({ id: 'a', target: 'server' }), made, 'VALIDATION'],
     ['executing, a decision', executing, decision('allow'), 'APPROVAL_ALREADY_RESOLVED'],
+    ['executing, a preview', executing, preview(), 'APPROVAL_ALREADY_RESOLVED'],
+    ['unknown, a preview', awaiting, preview({ callId: 'zz' }), 'APPROVAL_ALREADY_RESOLVED'],
+    ['awaiting approval, a preview of another client', awaiting, preview({ clientId: 'other' }), 'FORBIDDEN'],
+    [
+      'awaiting approval, a preview of a client that another has followed',
+      () => {
+        const table = awaiting();
+        table.announce('ide', 'other');
+        return table;
+      },
+      preview(),
+      'FORBIDDEN',
+    ],
+    [
+      'of a tool whose changes are known, a preview',
+      () => with_({ id: 'a', is: 'awaiting_approval', preview: false }),
+      preview(),
+      'VALIDATION',
+    ],
     ['unknown, a decision', executing, { ...decision('allow'), callId: 'zz' } as Input, 'APPROVAL_ALREADY_RESOLVED'],
     ['unknown, a result', executing, { ...result, callId: 'zz' } as Input, 'TOOL_CALL_FINISHED'],
     ['of a server tool, a result from outside', () => with_({ id: 'a', target: 'server' }), result, 'VALIDATION'],
@@ -538,6 +599,20 @@ describe('a call', () => {
     expect(items.at(-1)?.toolCall).toMatchObject({ ...expected, decision: { by } });
     expect(rows.some((row) => row[0] === 'approval' && !row[1].pending)).toBe(true);
     expect(events.some(({ type }) => type === 'tool.requested')).toBe(false);
+  });
+
+  it('that waits is stored with its preview, and announced with it', () => {
+    const table = awaiting();
+    const { rows } = table.apply(preview());
+    expect(rows).toMatchObject([['approval', { pending: true, approval: { callId: 'a', changes: [change] } }]]);
+    expect(openRequests(table.state)).toMatchObject([{ type: 'approval.requested', approval: { changes: [change] } }]);
+  });
+
+  it('goes to the client that is left, which may say what it changes', () => {
+    const table = awaiting();
+    table.announce('ide', 'other');
+    table.become({ other: 'gone' });
+    expect(types(table.apply(preview()))).toEqual(['approval.updated']);
   });
 
   it('that is decided by its result is denied where a rule has come meanwhile', () => {

@@ -1,6 +1,7 @@
 import {
   type ApprovalOutcome,
   CodelabError,
+  type FileChange,
   type InputSent,
   type Item,
   type Input as Message,
@@ -20,6 +21,7 @@ import {
   type ResultDecision,
   resolveApproval,
   unattendedEnd,
+  updateApproval,
 } from './call-machine.ts';
 import { createDraft, type Decision, type Draft, type Env } from './draft.ts';
 import { advance, beginNext, endRun, withUsage } from './run-machine.ts';
@@ -56,6 +58,8 @@ export interface Inputs {
     feedback?: string | undefined;
     rule?: RememberedRule | undefined;
   };
+  /** A client says what a call that waits for a decision would change. */
+  preview: { callId: string; clientId: string; changes: FileChange[] };
   addRule: { rule: RememberedRule };
   expire: { callId: string };
   /** `isClient`: it comes from outside, and must be of a call that runs there. `decision`: stands where the call waits for one. */
@@ -93,6 +97,7 @@ interface Answers {
   cancelInput: { status: 'cancelled' };
   update: Session;
   switchAgent: { from: string; to: string };
+  preview: { status: 'accepted'; replayed: boolean };
   addRule: RememberedRule;
 }
 export type Answer<K extends InputName> = K extends keyof Answers ? Answers[K] : undefined;
@@ -110,7 +115,7 @@ export function decide<K extends InputName>(
 
 /** True where deciding on the input may begin a call, which the rules are asked about; they are `Env.rules` then. */
 export function asksRules({ run }: SessionState, input: Input): boolean {
-  if (run === undefined || input.type === 'stop' || input.type === 'fail') return false;
+  if (run === undefined || input.type === 'stop' || input.type === 'fail' || input.type === 'preview') return false;
   return run.calls.length > 0 || (input.type === 'endStep' && input.prepared.length > 0);
 }
 
@@ -199,6 +204,10 @@ const handlers: Handlers = {
     if (rule !== undefined) remember(draft, rule);
     advance(draft);
     return undefined;
+  },
+
+  preview(draft, { callId, clientId, changes }) {
+    return { status: 'accepted', replayed: !updateApproval(draft, awaiting(draft, callId), clientId, changes) };
   },
 
   addRule(draft, { rule }) {

@@ -1,4 +1,4 @@
-import { type FileChange, patchExcess } from '@codelab/protocol';
+import { type FileChange, patchExcess, toFileHunks } from '@codelab/protocol';
 import { formatPatch, parsePatch, type StructuredPatch } from 'diff';
 
 /** Parses a unified diff, file by file; returns a text for the model where it is invalid. https://www.gnu.org/software/diffutils/manual/html_node/Detailed-Unified.html */
@@ -25,16 +25,13 @@ function parse(patch: unknown): StructuredPatch[] | string {
 export function changesOf(patch: unknown): FileChange[] | string {
   const files = parse(patch);
   if (typeof files === 'string') return files;
-  let hunk = 0;
-  return files.map((file) => ({
-    path: pathOf(file),
-    change: isNothing(file.oldFileName) ? 'create' : isNothing(file.newFileName) ? 'delete' : 'modify',
-    hunks: file.hunks.map(({ oldStart, oldLines, newStart, newLines, lines }) => ({
-      hunk: hunk++,
-      header: `@@ -${oldStart},${oldLines} +${newStart},${newLines} @@`,
-      lines,
-    })),
-  }));
+  let first = 0;
+  return files.map((file) => {
+    const hunks = toFileHunks(file.hunks, first);
+    first += hunks.length;
+    const change = isNothing(file.oldFileName) ? 'create' : isNothing(file.newFileName) ? 'delete' : 'modify';
+    return { path: pathOf(file), change, hunks };
+  });
 }
 
 /** Returns the patch without some of its hunks; undefined where nothing is left. `hunks` are counted over all files, from 0. */

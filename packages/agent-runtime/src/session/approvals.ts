@@ -1,6 +1,7 @@
 import {
   type ApprovalDecide,
   type ApprovalOutcome,
+  type ApprovalPreview,
   CodelabError,
   type FileChange,
   normalizeProject,
@@ -66,6 +67,24 @@ export function toResultDecision(error: string | undefined): ResultDecision {
   return { decision, by: 'user', decisionJson: JSON.stringify({ decision, feedback }), feedback };
 }
 
+/**
+ * Checks what a client says that a call would change. Returns it as the machine takes it. Throws `NOT_FOUND`, and `APPROVAL_ALREADY_RESOLVED` where nobody is
+ * asked any more.
+ */
+export async function checkPreview(
+  state: SessionState,
+  { callId, clientId, changes }: ApprovalPreview,
+  { store }: Pick<SessionDeps, 'store'>,
+): Promise<Inputs['preview']> {
+  const { sessionId } = state.stored.session;
+  const call = state.run?.calls.find((each) => each.callId === callId);
+  if (call?.is !== 'awaiting_approval' && (await store.approval(sessionId, callId)) === undefined)
+    throw new CodelabError('NOT_FOUND', `No tool call "${callId}" of the session "${sessionId}" waits for a decision.`);
+  let hunk = 0;
+  const numbered = changes.map((each) => ({ ...each, hunks: each.hunks.map((one) => ({ ...one, hunk: hunk++ })) }));
+  return { callId, clientId, changes: numbered };
+}
+
 async function checkRepetition(
   sessionId: string,
   callId: string,
@@ -89,7 +108,7 @@ type Awaiting = Extract<CallState, { is: 'awaiting_approval' }>;
 
 /** Returns the decision and the arguments as they come to be: a patch may lose hunks, or all of them. */
 function toOutcome(
-  { args, approval }: Awaiting,
+  { name, args, approval }: Awaiting,
   {
     decision,
     edited,
@@ -104,7 +123,8 @@ function toOutcome(
   if (decision !== 'allow' || dropHunks.length === 0) return { outcome: decision };
   const { patch } = args;
   const { changes } = approval;
-  if (typeof patch !== 'string' || changes === undefined)
+  // The hunks of a preview are no part of its arguments: there is nothing to leave them out of.
+  if (name !== 'apply_patch' || typeof patch !== 'string' || changes === undefined)
     throw new CodelabError('VALIDATION', 'dropHunks is for patches, and this call has none.');
   const unknown = unknownHunks(changes, dropHunks);
   if (unknown.length > 0)

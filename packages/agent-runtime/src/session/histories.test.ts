@@ -1,9 +1,11 @@
 import {
   ApprovalDecide,
+  ApprovalPreview,
   CodelabError,
   type CompletionChunk,
   type CompletionMessage,
   type CompletionRequest,
+  type FileChange,
   InputSend,
   type Item,
   type NewSessionEvent,
@@ -66,6 +68,10 @@ const steps = fc.array(
     { weight: 2, arbitrary: fc.record({ do: fc.constant('cancel' as const) }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('cancelInput' as const) }) },
     { weight: 3, arbitrary: fc.record({ do: fc.constant('decide' as const), yes: fc.boolean() }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({ do: fc.constant('preview' as const), path: fc.constantFrom('a', 'b') }),
+    },
     { weight: 3, arbitrary: fc.record({ do: fc.constant('result' as const), decides: fc.boolean() }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('kill' as const) }) },
     {
@@ -320,7 +326,15 @@ function createWatcher() {
 }
 
 async function play(
-  actions: Array<{ do: string; plan?: string; whenBusy?: 'queue'; ms?: number; yes?: boolean; decides?: boolean }>,
+  actions: Array<{
+    do: string;
+    plan?: string;
+    whenBusy?: 'queue';
+    ms?: number;
+    yes?: boolean;
+    decides?: boolean;
+    path?: string;
+  }>,
   script: Fault[],
 ) {
   const world = await createWorld(script);
@@ -387,6 +401,19 @@ async function play(
       );
   };
 
+  /** The changes that were accepted last of each call; undefined where nobody knows. */
+  const foreseen = new Map<string, string | undefined>();
+  const foreseeAll = async (path: string) => {
+    const approvals = await settled(session().use(SESSION, (live) => live.approvals()));
+    for (const { callId } of approvals instanceof CodelabError ? [] : approvals) {
+      const changes = [{ path, change: 'create', hunks: [] }];
+      const preview = ApprovalPreview.parse({ sessionId: SESSION, callId, clientId: 'ide', changes });
+      const value = await settled(session().use(SESSION, (live) => live.preview(preview)));
+      if (!(value instanceof CodelabError)) foreseen.set(callId, path);
+      else if (value.code === 'OVERLOADED') foreseen.set(callId, undefined);
+    }
+  };
+
   for (const [index, action] of actions.entries()) {
     switch (action.do) {
       case 'send': {
@@ -410,6 +437,9 @@ async function play(
         break;
       case 'decide':
         await decideAll(action.yes === true);
+        break;
+      case 'preview':
+        await foreseeAll(action.path ?? '');
         break;
       case 'result':
         await giveResults(action.decides === true);
@@ -435,7 +465,7 @@ async function play(
   }
   await pass(1_000);
   watcher.stop();
-  return { world, watcher, accepted, tried, results };
+  return { world, watcher, accepted, tried, results, foreseen };
 }
 
 beforeEach(() => {
@@ -452,7 +482,7 @@ it(
   async () => {
     await fc.assert(
       fc.asyncProperty(steps, faults, async (actions, script) => {
-        const { world, watcher, accepted, tried, results } = await play(actions as never, script);
+        const { world, watcher, accepted, tried, results, foreseen } = await play(actions as never, script);
         try {
           if (watcher.failure !== undefined) throw watcher.failure;
           const rows = <T>(sql: string) => world.rows<T>(sql);
@@ -484,6 +514,18 @@ it(
             if (item.kind === 'tool_call') expect(item.toolCall?.outcome).toBeDefined();
           }
           for (const [callId, times] of results) expect([callId, times]).toEqual([callId, 1]);
+          // The changes of an approval are the ones that were told last.
+          for (const { call_id: callId, data } of rows<{ call_id: string; data: string }>('select * from approvals')) {
+            const { changes } = JSON.parse(data) as { changes?: FileChange[] };
+            const updates = told.flatMap(({ event }) => {
+              return event?.json.type === 'approval.updated' && event.json.callId === callId
+                ? [event.json.changes]
+                : [];
+            });
+            expect([callId, changes]).toEqual([callId, updates.at(-1)]);
+            const path = foreseen.get(callId);
+            if (path !== undefined) expect([callId, changes?.[0]?.path]).toEqual([callId, path]);
+          }
           // The watcher has been shown what is stored.
           expect([...watcher.open]).toEqual([]);
           expect(watcher.ended).toEqual(ends);

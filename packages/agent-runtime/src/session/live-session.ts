@@ -6,7 +6,7 @@ import type { StoredInput, StoredSession } from '../store/store.ts';
 import { announcersOf, mergeAnnounced } from '../tools/announced-tools.ts';
 import { rejection, toText } from '../tools/tool-call.ts';
 import { ANSWER_MS, createSessionActor, type SessionActor } from './actor.ts';
-import { checkDecision, checkRule, toResultDecision } from './approvals.ts';
+import { checkDecision, checkPreview, checkRule, toResultDecision } from './approvals.ts';
 import type { LiveSession, SessionDeps } from './session-types.ts';
 
 /** Requests that are remembered: they are sent again within seconds. */
@@ -164,6 +164,14 @@ export async function createLiveSession(found: StoredSession, deps: SessionDeps)
         if (checked === undefined) return { status: 'resolved', replayed: true };
         await perform({ type: 'decide', ...checked }, until);
         return { status: 'resolved', replayed: false };
+      }),
+
+    preview: (preview) =>
+      command(async (until) => {
+        await actor.settled();
+        const checked = await checkPreview(actor.state, preview, deps);
+        actor.presence.heard(preview.clientId);
+        return perform({ type: 'preview', ...checked }, until);
       }),
 
     approvals: async () =>

@@ -1,6 +1,7 @@
 import type {
   Approval,
   ApprovalDecide,
+  ApprovalPreview,
   InputSend,
   InputSent,
   RememberedRule,
@@ -77,6 +78,8 @@ export interface LiveSession {
   toolResult(input: ToolResult): Promise<{ status: 'accepted'; replayed: boolean }>;
   toolProgress(input: ToolProgress): { status: 'accepted' };
   decide(input: ApprovalDecide): Promise<{ status: 'resolved'; replayed: boolean }>;
+  /** Adds to an approval what the call would change. */
+  preview(input: ApprovalPreview): Promise<{ status: 'accepted'; replayed: boolean }>;
   approvals(): Promise<Approval[]>;
   rules(): Promise<RememberedRule[]>;
   addRule(rule: Omit<RuleAdd, 'sessionId'>): Promise<RememberedRule>;

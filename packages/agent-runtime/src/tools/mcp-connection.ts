@@ -8,31 +8,22 @@ import {
   wholePart,
 } from '@codelab/protocol';
 import { type Logger, MAX_TIMER_MS } from '@codelab/service-kit';
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js';
-import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
-import { type Tool as ListedTool, ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
-import type { JsonSchemaValidator } from '@modelcontextprotocol/sdk/validation/types.js';
+import type { Client } from '@modelcontextprotocol/client';
 import { withTimeout } from '../lib/with-timeout.ts';
-import type { McpEntry, ServerConfig } from './mcp-config.ts';
+import type { McpEntry } from './mcp-config.ts';
+import { CONNECT_TIMEOUT_MS, connectMcp } from './mcp-connect.ts';
 import { fitName } from './mcp-names.ts';
 import { type McpAnswer, toToolAnswer } from './mcp-result.ts';
 import { createMcpRedactor, failureOf } from './mcp-secrets.ts';
+import { type ListedTool, type ToolWatch, watchTools } from './mcp-tool-list.ts';
 import type { SchemaChecker } from './schema-checker.ts';
 import type { Tool } from './tool-registry.ts';
 
-const CONNECT_TIMEOUT_MS = 15_000;
-const PING_EVERY_MS = 20_000;
-const PING_TIMEOUT_MS = 10_000;
+const CHECK_EVERY_MS = 20_000;
 const RESTART_MS = 500;
 const MAX_RESTART_MS = 30_000;
-const MAX_PAGES = 100;
-const MAX_LISTED = 1_000;
 const MAX_RESULT = 8 * 1024 * 1024;
 const MAX_PROGRESS = 2_000;
-/** The longest time of a timer. */
 
 /** `original`: its name at the server. */
 type McpTool = Extract<Tool, { target: 'mcp' }> & { original: string };
@@ -58,32 +49,18 @@ export function startMcpServer(entry: McpEntry, schemas: SchemaChecker, log: Log
   let isClosed = false;
   let failures = 0;
   let restart: NodeJS.Timeout | undefined;
-  let ping: NodeJS.Timeout | undefined;
+  let nextCheck: NodeJS.Timeout | undefined;
 
-  const connect = async (transport: Transport): Promise<Client> => {
-    const next = new Client(
-      { name: 'codelab-agent-runtime', version: '1.0.0' },
-      { jsonSchemaValidator: { getValidator: acceptAll } },
-    );
-    next.onerror = (error) =>
-      child.debug({ ...failureOf(error), event: 'mcp.protocol_error' }, 'the MCP server broke the protocol');
-    try {
-      await next.connect(transport, { timeout: CONNECT_TIMEOUT_MS });
-      tools = await listTools(next);
-      return next;
-    } catch (error) {
-      await next.close().catch(() => {});
-      throw error;
-    }
-  };
   const start = async (): Promise<void> => {
-    let next: Client;
+    let next: Client | undefined;
+    let watched: ToolWatch;
     try {
-      next = await connect(toTransport(config, child)).catch((error) => {
-        if (!isOlderServer(config, error)) throw error;
-        return connect(toTransport({ ...config, type: 'sse' }, child));
+      next = await connectMcp(config, child);
+      watched = await watchTools(next, async (listed) => {
+        ({ tools, unusable } = await toTools(listed));
       });
     } catch (err) {
+      await next?.close().catch(() => {});
       return again(err);
     }
     if (isClosed) return void next.close();
@@ -93,35 +70,19 @@ export function startMcpServer(entry: McpEntry, schemas: SchemaChecker, log: Log
       { tools: (tools ?? []).map((tool) => clean(tool.name)), event: 'mcp.connect' },
       'connected to the MCP server',
     );
-    let isListing = false;
-    let isStale = false;
-    next.setNotificationHandler(ToolListChangedNotificationSchema, async () => {
-      isStale = true;
-      if (isListing) return;
-      isListing = true;
-      try {
-        for (; isStale && client === next; ) {
-          isStale = false;
-          tools = await listTools(next);
-        }
-      } finally {
-        isListing = false;
-      }
-    });
-    next.onclose = () => lost(Object.assign(new Error('it closed the connection'), { code: 'CLOSED' }));
-    const watch = () => {
-      ping = setTimeout(() => {
-        next.ping({ timeout: PING_TIMEOUT_MS }).then(watch, (err) => lost(err));
-      }, PING_EVERY_MS);
-    };
-    watch();
     const lost = (err: unknown) => {
       if (client !== next) return;
       client = undefined;
-      clearTimeout(ping);
+      clearTimeout(nextCheck);
       next.close().catch(() => {});
       again(err);
     };
+    next.onclose = () => lost(Object.assign(new Error('it closed the connection'), { code: 'CLOSED' }));
+    const check = () => {
+      if (client !== next) return;
+      nextCheck = setTimeout(() => void watched.check().then(check, lost), CHECK_EVERY_MS);
+    };
+    check();
   };
   const again = (err: unknown): void => {
     if (isClosed) return;
@@ -130,19 +91,11 @@ export function startMcpServer(entry: McpEntry, schemas: SchemaChecker, log: Log
     restart = setTimeout(() => void start(), delay);
   };
 
-  const listTools = async (from: Client): Promise<McpTool[]> => {
-    const found: ListedTool[] = [];
-    let cursor: string | undefined;
-    let pages = 0;
-    do {
-      const page = await from.listTools(cursor === undefined ? {} : { cursor }, { timeout: CONNECT_TIMEOUT_MS });
-      found.push(...page.tools);
-      cursor = page.nextCursor;
-    } while (cursor !== undefined && found.length < MAX_LISTED && ++pages < MAX_PAGES);
+  const toTools = async (listed: ListedTool[]): Promise<{ tools: McpTool[]; unusable: UnusableTool[] }> => {
     const usable: McpTool[] = [];
     const skipped: UnusableTool[] = [];
     let bytes = 0;
-    for (const tool of found) {
+    for (const tool of listed) {
       const skip = (why: string) => {
         const reason = clean(why);
         skipped.push({ server: name, tool: clean(tool.name).slice(0, 200).toWellFormed(), reason });
@@ -162,6 +115,10 @@ export function startMcpServer(entry: McpEntry, schemas: SchemaChecker, log: Log
         skip(spec.error.issues.map(({ message }) => message).join('; '));
         continue;
       }
+      if (tool.name === '') {
+        skip('it has no name');
+        continue;
+      }
       if (usable.some(({ original }) => original === tool.name)) {
         skip('the server has another tool of this name');
         continue;
@@ -174,20 +131,27 @@ export function startMcpServer(entry: McpEntry, schemas: SchemaChecker, log: Log
       // Where too much is being checked, the schema is checked at the first call.
       const invalid = await schemas.validateSchema(spec.data.inputSchema).catch(() => undefined);
       if (invalid !== undefined) skip(`inputSchema ${invalid}`);
-      else usable.push({ ...spec.data, target: 'mcp', original: tool.name, call: callOf(() => tool.name) });
+      else {
+        const original = tool.name;
+        const { inputSchema } = spec.data;
+        usable.push({ ...spec.data, target: 'mcp', original, call: callOf(() => ({ original, inputSchema })) });
+      }
     }
-    unusable = skipped;
-    return usable;
+    return { tools: usable, unusable: skipped };
   };
 
   const callOf =
-    (originalName: () => string): McpTool['call'] =>
+    (toolOf: () => Pick<McpTool, 'original' | 'inputSchema'>): McpTool['call'] =>
     async (args, { signal, timeoutMs, onProgress }) => {
       if (client === undefined && tools === undefined)
         await withTimeout(Math.min(timeoutMs, CONNECT_TIMEOUT_MS), firstAttempt);
       if (client === undefined) throw new Error(`The MCP server "${name}" is not running: it is being started again.`);
       try {
-        const result = await client.callTool({ name: originalName(), arguments: args }, undefined, {
+        const { original, inputSchema } = toolOf();
+        const call = { name: original, arguments: args };
+        const result = await client.callTool(call, {
+          // Without its `outputSchema`: structured results go to the model as text, so that theirs do not matter.
+          toolDefinition: { name: original, inputSchema },
           signal,
           // The caller's clock ends it, by the signal.
           timeout: MAX_TIMER_MS,
@@ -210,51 +174,20 @@ export function startMcpServer(entry: McpEntry, schemas: SchemaChecker, log: Log
     standIn(known) {
       if (tools !== undefined) return undefined;
       // Its own name is known once the tools are.
-      const original = () => tools?.find((tool) => tool.name === known)?.original ?? known.slice(name.length + 1);
-      const spec = { name: known, description: '', inputSchema: { type: 'object' as const }, kind: 'execute' as const };
-      return { ...spec, target: 'mcp', call: callOf(original) };
+      const inputSchema = { type: 'object' as const };
+      const listed = () =>
+        tools?.find((tool) => tool.name === known) ?? { original: known.slice(name.length + 1), inputSchema };
+      return { name: known, description: '', inputSchema, kind: 'execute', target: 'mcp', call: callOf(listed) };
     },
     async close() {
       isClosed = true;
       clearTimeout(restart);
-      clearTimeout(ping);
+      clearTimeout(nextCheck);
       const last = client;
       client = undefined;
       await last?.close().catch(() => {});
     },
   };
-}
-
-/** True where a server whose kind is not said refuses streamable HTTP: then it may have SSE. https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#backwards-compatibility */
-function isOlderServer(config: ServerConfig, error: unknown): config is Extract<ServerConfig, { url: string }> {
-  return 'url' in config && config.type === undefined && [400, 404, 405].includes(Number(failureOf(error).code));
-}
-
-function toTransport(config: ServerConfig, log: Logger): Transport {
-  if ('url' in config) {
-    const url = new URL(config.url);
-    const options = { requestInit: { headers: config.headers } };
-    if (config.type === 'sse') return new SSEClientTransport(url, options);
-    // biome-ignore lint/suspicious/noExplicitAny: the package's own class does not fit its own interface under exactOptionalPropertyTypes
-    return new StreamableHTTPClientTransport(url, options) as any;
-  }
-  const { command, args, env, cwd } = config;
-  const transport = new StdioClientTransport({
-    command,
-    args,
-    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...env },
-    stderr: 'pipe',
-    ...(cwd === undefined ? {} : { cwd }),
-  });
-  transport.stderr?.on('data', (data: Buffer) =>
-    log.debug({ bytes: data.length, event: 'mcp.stderr' }, 'the MCP server wrote to stderr; its text is not logged'),
-  );
-  return transport as Transport;
-}
-
-/** Accepts structured results as they are: they go to the model as text, so their schemas do not matter. */
-function acceptAll<T>(): JsonSchemaValidator<T> {
-  return (input) => ({ valid: true, data: input as T, errorMessage: undefined });
 }
 
 /** Returns the kind of a tool by its annotations. https://modelcontextprotocol.io/specification/2025-06-18/server/tools#tool */

@@ -49,14 +49,21 @@ function decodeUrlPart(text: string): string {
   }
 }
 
-/** Returns the loggable part of an error: its name and code. Its message may quote a person or a server. */
+/** Returns the loggable part of an error: its name, and its status or innermost code. Its message may quote a person or a server. */
 export function failureOf(error: unknown): { failure: string; code?: string | number } {
-  const { name, code, cause } = error as { name?: unknown; code?: unknown; cause?: { code?: unknown } };
-  const known = [code, cause?.code].find(
-    (each) => typeof each === 'number' || /^[A-Z0-9_]{1,40}$/.test(String(each ?? '')),
-  );
+  const { name } = error as { name?: unknown };
+  const code = codeOf(error);
   return {
     failure: typeof name === 'string' && /^\w{1,40}$/.test(name) ? name : 'Error',
-    ...(known === undefined ? {} : { code: known as string | number }),
+    ...(code === undefined ? {} : { code }),
   };
+}
+
+function codeOf(error: unknown, depth = 0): string | number | undefined {
+  if (typeof error !== 'object' || error === null || depth > 5) return undefined;
+  const { status, code, cause } = error as { status?: unknown; code?: unknown; cause?: unknown };
+  if (typeof status === 'number') return status;
+  const inner = codeOf(cause, depth + 1);
+  if (inner !== undefined) return inner;
+  return typeof code === 'number' || (typeof code === 'string' && /^[A-Z0-9_]{1,40}$/.test(code)) ? code : undefined;
 }

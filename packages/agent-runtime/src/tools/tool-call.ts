@@ -109,7 +109,7 @@ function toApproval(tool: Tool, act: ToolAction, { callId, args, reason, options
       ...(resource === undefined ? [] : [{ scope: 'session' as const, resource }]),
       ...(resource === undefined || options.project === '' ? [] : [{ scope: 'project' as const, resource }]),
     ],
-    ...withChanges(tool, args),
+    ...foreseen(tool, args, options),
     createdAt: new Date(),
     deadline: new Date(Date.now() + options.approvalTimeoutMs),
   };
@@ -138,9 +138,29 @@ export interface CallPolicy {
   root?: string;
 }
 
-function withChanges(tool: Tool, args: Record<string, unknown>): Pick<Approval, 'changes'> {
-  const changes = tool.name === 'apply_patch' ? changesOf(args.patch) : undefined;
-  return changes === undefined || typeof changes === 'string' ? {} : { changes };
+/** Returns the changes of a patch; of another tool of a client's, what that must keep to when it says what would change. */
+function foreseen(
+  tool: Tool,
+  args: Record<string, unknown>,
+  { rules, project }: PrepareOptions,
+): Pick<Approval, 'changes' | 'preview'> {
+  if (tool.name === 'apply_patch') {
+    const changes = changesOf(args.patch);
+    return typeof changes === 'string' ? {} : { changes };
+  }
+  if (tool.target !== 'client') return {};
+  const policy = policyOf(tool, args, rules, project);
+  // What must not be read must not be shown as what was there before.
+  const unread = policyOf({ ...tool, name: 'read_file' }, args, rules, project);
+  const denied = [...new Set([...(policy.denied ?? []), ...(unread.denied ?? [])])];
+  const root = policy.root ?? unread.root;
+  return {
+    preview: {
+      ...(policy.paths === undefined ? {} : { paths: policy.paths }),
+      ...(denied.length === 0 ? {} : { denied }),
+      ...(root === undefined ? {} : { root }),
+    },
+  };
 }
 
 /** Returns what a call would do, for the rules; or a text for the model where that is not known. */

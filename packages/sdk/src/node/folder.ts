@@ -11,6 +11,9 @@ const SKIPPED = new Set(['.git', 'node_modules', '.hg', '.svn']);
 /** Limits the matching of one path with one rule. A path that is not matched by then is left out. */
 const RULE_WORK = 200_000;
 
+/** Fails on what is no UTF-8, and keeps a byte order mark. */
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 /** The rules for the paths of a call: a part of `ToolContext`. */
 export interface PathPolicy {
   /** The paths that the rules were checked for. Without them: those of the call's arguments. */
@@ -31,6 +34,11 @@ export interface Folder {
   locate(path: string): Promise<string>;
   /** Reads a text file. */
   read(path: string): Promise<string>;
+  /**
+   * Reads what is at a path, for a person: the text there, or why it is not shown. `name` is its path in the folder; `text` is undefined where there is no file.
+   * Throws where `read` would, but for what is no text, or too large.
+   */
+  look(path: string): Promise<{ name: string; text: string | undefined; omitted?: 'binary' | 'too_large' }>;
   /** Reads a file that `walk` has found; returns undefined where it is no text, is too large, or is a link. */
   readFound(path: string): Promise<string | undefined>;
   /** Writes a file as a whole, or not at all. */
@@ -81,6 +89,24 @@ function createFolder(root: string, names: string[], policy: PathPolicy): Folder
       const bytes = await readFile(file);
       if (bytes.includes(0)) throw new Error(`"${path}" is not a text file.`);
       return bytes.toString('utf8');
+    },
+
+    async look(path) {
+      const file = await locate(path);
+      const name = shown(root, file);
+      const info = await stat(file).catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
+        throw error;
+      });
+      if (info === undefined) return { name, text: undefined };
+      if (!info.isFile()) throw new Error(`"${path}" is no file.`);
+      if (info.size > MAX_FILE_BYTES) return { name, text: '', omitted: 'too_large' };
+      try {
+        return { name, text: strictUtf8.decode(await readFile(file)) };
+      } catch (error) {
+        if (!(error instanceof TypeError)) throw error;
+        return { name, text: '', omitted: 'binary' };
+      }
     },
 
     async readFound(path) {

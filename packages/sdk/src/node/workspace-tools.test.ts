@@ -223,3 +223,54 @@ it('has prompt_user only where somebody asks', async () => {
   const tools = workspaceTools({ folder, promptUser: async (question, choices) => `${question} ${choices}` });
   expect(await tools.prompt_user?.run({ question: 'Which?', choices: ['a', 'b'] }, context())).toBe('Which? a,b');
 });
+
+const foresee = (name: string, args: Record<string, unknown>, policy: Partial<ToolContext> = {}) =>
+  (workspaceTools({ folder })[name] as Tool).preview?.(args, { ...context(), ...policy });
+
+it('foresees what is written and deleted, and does nothing', async () => {
+  put('a', 'one\n');
+  put('binary', 'a\0b');
+  writeFileSync(join(folder, 'latin1'), Buffer.from([0xe9, 0x0a]));
+  writeFileSync(join(folder, 'large'), Buffer.alloc(4 * 1024 * 1024 + 1, 'x\n'));
+  const change = async (name: string, args: Record<string, unknown>) => (await foresee(name, args))?.[0];
+  expect(await change('write_file', { path: './a', content: 'two\n' })).toMatchObject({
+    path: 'a',
+    change: 'modify',
+    hunks: [{ lines: ['-one', '+two'] }],
+  });
+  expect(await change('write_file', { path: 'b/c', content: 'x' })).toMatchObject({ path: 'b/c', change: 'create' });
+  expect(await change('delete_file', { path: 'a' })).toMatchObject({ change: 'delete', hunks: [{ lines: ['-one'] }] });
+  expect(await foresee('delete_file', { path: 'none' })).toBeUndefined();
+  for (const [path, omitted] of [
+    ['binary', 'binary'],
+    ['latin1', 'binary'],
+    ['large', 'too_large'],
+  ] as const) {
+    expect(await change('write_file', { path, content: 'x' })).toEqual({ path, change: 'modify', hunks: [], omitted });
+    expect(await change('delete_file', { path })).toEqual({ path, change: 'delete', hunks: [], omitted });
+  }
+  expect(get('a')).toBe('one\n');
+  expect(existsSync(join(folder, 'b'))).toBe(false);
+  for (const name of ['read_file', 'apply_patch', 'run_command'])
+    expect(workspaceTools({ folder })[name]).not.toHaveProperty('preview');
+});
+
+it('foresees nothing of what the call itself must not touch', async () => {
+  writeFileSync(join(outer, 'secret'), 'secret');
+  mkdirSync(join(folder, 'secrets'));
+  put('secrets/key', 'secret');
+  symlinkSync(outer, join(folder, 'out'));
+  symlinkSync('secrets', join(folder, 'link'));
+  const policy = { paths: ['link/key', 'secrets/key'], denied: ['secrets/**'] };
+  for (const [path, given, why] of [
+    ['../secret', {}, 'outside the workspace'],
+    ['out/secret', {}, 'outside the workspace'],
+    ['link/key', {}, 'is really "secrets/key"'],
+    ['link/key', policy, 'A rule denies'],
+    ['secrets/key', policy, 'A rule denies'],
+    ['secrets', {}, 'is no file'],
+  ] as const) {
+    await expect(foresee('write_file', { path, content: 'x' }, given)).rejects.toThrow(why);
+    await expect(foresee('delete_file', { path }, given)).rejects.toThrow(why);
+  }
+});

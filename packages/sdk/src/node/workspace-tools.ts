@@ -1,7 +1,9 @@
 import { compilePathGlob, MAX_GLOB_LENGTH, standardTools } from '@codelab/protocol';
-import { type JsonSchema, type Tool, type ToolContext, tool } from '../tools.ts';
+import { type JsonSchema, type PreviewContext, type Tool, type ToolContext, tool } from '../tools.ts';
+import type { FileChange } from '../types.ts';
 import { applyTo } from './apply-patch.ts';
 import { commandEnvironment } from './command-environment.ts';
+import { fileChange } from './file-change.ts';
 import { type Folder, openFolder } from './folder.ts';
 import { runCommand } from './run-command.ts';
 import { createLineSearch } from './search.ts';
@@ -80,20 +82,40 @@ export function workspaceTools({
             promptUser(question as string, choices as string[] | undefined, context),
         }),
   };
+  /** Of `apply_patch` the service knows the changes itself. */
+  const preview: Partial<Record<string, (args: Args, context: PreviewContext) => Promise<FileChange[] | undefined>>> = {
+    write_file: async ({ path, content }, context) => [
+      await changeOf(open(context), path as string, content as string),
+    ],
+    async delete_file({ path }, context) {
+      const change = await changeOf(open(context), path as string, undefined);
+      // There is nothing to delete: the call fails.
+      return change.change === 'create' ? undefined : [change];
+    },
+  };
   return Object.fromEntries(
     Object.entries(execute).map(([name, run]) => {
       const { inputSchema, description, kind, resource, timeoutMs } = standardTools[name as keyof typeof standardTools];
       const definition = { description, kind, input: inputSchema as JsonSchema, execute: run };
+      const foresee = preview[name];
       return [
         name,
         tool<Args>({
           ...definition,
+          ...(foresee === undefined ? {} : { preview: foresee }),
           ...(resource === undefined ? {} : { resource }),
           ...(timeoutMs === undefined ? {} : { timeoutMs }),
         }),
       ];
     }),
   );
+}
+
+/** Returns what it would change to write a file, or to delete it: by the paths and rules that the call itself keeps to. */
+async function changeOf(files: Folder, path: string, after: string | undefined): Promise<FileChange> {
+  const { name, text: before, omitted } = await files.look(path);
+  const change = fileChange(name, before, after);
+  return omitted === undefined ? change : { ...change, hunks: [], omitted };
 }
 
 function toLines(text: string, start = 1, end = Number.POSITIVE_INFINITY): string {
