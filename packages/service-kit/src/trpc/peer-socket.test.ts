@@ -193,4 +193,8 @@ it('when it is closed, subscriptions end, and calls break', async () => {
   expect(subscription.messages).toEqual([{ result: { type: 'stopped' } }]);
   expect(query.broken).toHaveBeenCalledTimes(1);
   await vi.waitFor(() => expect(server.clients.size).toBe(0));
+  const late = [begin(), begin({ method: 'mutation' })];
+  await vi.waitFor(() => expect(late[0]?.messages).toEqual([{ result: { type: 'stopped' } }]));
+  expect(late[1]?.broken).toHaveBeenCalledTimes(1);
+  expect(connections).toBe(1);
 });

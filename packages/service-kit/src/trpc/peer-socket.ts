@@ -186,6 +186,10 @@ export function createPeerSocket({ url, headers, onOpen, onLost }: PeerSocketOpt
 
   return {
     begin(call) {
+      if (isClosed) {
+        queueMicrotask(() => tellClosed(call));
+        return () => {};
+      }
       const id = ++lastId;
       const input = JSON.stringify(transformer.serialize(call.input));
       const head = `{"id":${id},"method":"${call.method}","params":{"path":${JSON.stringify(call.path)},"input":${input}`;
@@ -193,7 +197,7 @@ export function createPeerSocket({ url, headers, onOpen, onLost }: PeerSocketOpt
       calls.set(id, open);
       call.onReachable(isOpen);
       if (isOpen) socket?.send(toText(open));
-      else if (socket === undefined && retry === undefined && !isClosed) connect();
+      else if (socket === undefined && retry === undefined) connect();
       return () => end(id);
     },
     close() {
@@ -201,14 +205,17 @@ export function createPeerSocket({ url, headers, onOpen, onLost }: PeerSocketOpt
       clearTimeout(retry);
       clearTimeout(unused);
       clearInterval(watch);
-      for (const [id, { call }] of [...calls]) {
-        calls.delete(id);
-        if (call.method === 'subscription') call.onMessage({ result: { type: 'stopped' } });
-        else call.onBroken();
-      }
+      const open = [...calls.values()];
+      calls.clear();
+      for (const { call } of open) tellClosed(call);
       socket?.close();
     },
   };
+}
+
+function tellClosed(call: PeerCall): void {
+  if (call.method === 'subscription') call.onMessage({ result: { type: 'stopped' } });
+  else call.onBroken();
 }
 
 function parsed(text: string): PeerMessage | undefined {

@@ -58,6 +58,7 @@ export interface RpcClientOptions {
 export function createRpcClient<R extends AnyTRPCRouter>(options: RpcClientOptions): RpcClient<R> {
   const { url, name, variable, log } = options;
   let reachable = true;
+  let isClosed = false;
   const socket = createPeerSocket({
     url: toTrpcUrl(url),
     headers: { 'x-internal-auth': options.key },
@@ -80,7 +81,7 @@ export function createRpcClient<R extends AnyTRPCRouter>(options: RpcClientOptio
     try {
       return await retry(() => run(trpc, { signal }), {
         signal,
-        delayMs: (error) => (fromRpcError(error) === undefined ? RETRY_MS : undefined),
+        delayMs: (error) => (isClosed || fromRpcError(error) !== undefined ? undefined : RETRY_MS),
       });
     } catch (error) {
       throw fromRpcError(error) ?? unreachable();
@@ -104,6 +105,9 @@ export function createRpcClient<R extends AnyTRPCRouter>(options: RpcClientOptio
         },
       ),
 
-    close: () => socket.close(),
+    close() {
+      isClosed = true;
+      socket.close();
+    },
   };
 }
