@@ -79,6 +79,7 @@ it('postgres has the user and the database of `psql -U codelab -d codelab`, and 
   expect(text('.env.example')).toContain(
     'AGENT_RUNTIME__DATABASE_URL=postgres://codelab:codelab@postgres:5432/codelab',
   );
+  expect(text('docs/troubleshooting.md')).toContain('psql postgres://codelab:codelab@localhost:5432/codelab');
 });
 
 it('llm-proxy looks for Ollama and LiteLLM where they run', () => {
