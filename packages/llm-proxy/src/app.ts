@@ -2,6 +2,7 @@ import {
   type Credentials,
   createLogger,
   createMetrics,
+  docsRoute,
   type Logger,
   openApiRoute,
   type RunningService,
@@ -147,7 +148,9 @@ export async function startLlmProxy(
       };
       app.register(openAiRoutes(endpoint));
       app.register(anthropicRoutes(endpoint));
-      app.register(openApiRoute(createDocument(env.VERSION)));
+      const document = createDocument(env.VERSION);
+      app.register(openApiRoute(document));
+      app.register(docsRoute(document));
     },
   });
   return {
