@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { newId, noUsage, type Run, type Session, type Usage } from '@codelab/protocol';
 import { createLogger } from '@codelab/service-kit';
 import { CompiledQuery, type Migration, sql } from 'kysely';
@@ -43,7 +43,7 @@ const item = (position: number, text: string): StoredItem => ({
   },
 });
 
-describe.each(stores)('%s', (_, make) => {
+describe.each(stores)('%s', (name, make) => {
   let database: TestDatabase;
   let opened: OpenDatabase;
   beforeEach(async () => {
@@ -144,6 +144,16 @@ describe.each(stores)('%s', (_, make) => {
       ]),
     ).rejects.toMatchObject({ code: 'INTERNAL' });
     expect((await store.items('s', { limit: 10 })).items).toEqual([]);
+  });
+
+  it('shows what was said to the query of docs/troubleshooting.md', async () => {
+    const store = createStore(opened, log);
+    await store.commit([store.statements.item('demo', item(1, 'Привет'))]);
+    const page = readFileSync(new URL('../../../../docs/troubleshooting.md', import.meta.url), 'utf8');
+    const program = name === 'SQLite' ? 'sqlite3' : 'psql';
+    const [, query = ''] = new RegExp(`^${program} .*"(select position[^"]+)"$`, 'm').exec(page) ?? [];
+    const { rows } = await opened.db.executeQuery<Record<string, unknown>>(CompiledQuery.raw(query));
+    expect(rows.map((row) => Object.values(row).map(String))).toEqual([['1', 'tool_call', 'Привет']]);
   });
 
   it('lets nobody else in', async () => {
