@@ -148,12 +148,14 @@ describe.each(stores)('%s', (name, make) => {
 
   it('shows what was said to the query of docs/troubleshooting.md', async () => {
     const store = createStore(opened, log);
-    await store.commit([store.statements.item('demo', item(1, 'Привет'))]);
+    const { item: called } = item(1, 'Привет');
+    const { toolCall: _, ...said } = { ...called, kind: 'user_message' as const };
+    await store.commit([store.statements.item('demo', { position: 1, item: said })]);
     const page = readFileSync(new URL('../../../../docs/troubleshooting.md', import.meta.url), 'utf8');
     const program = name === 'SQLite' ? 'sqlite3' : 'psql';
     const [, query = ''] = new RegExp(`^${program} .*"(select position[^"]+)"$`, 'm').exec(page) ?? [];
     const { rows } = await opened.db.executeQuery<Record<string, unknown>>(CompiledQuery.raw(query));
-    expect(rows.map((row) => Object.values(row).map(String))).toEqual([['1', 'tool_call', 'Привет']]);
+    expect(rows.map((row) => Object.values(row).map(String))).toEqual([['1', 'user_message', 'Привет']]);
   });
 
   it('lets nobody else in', async () => {
