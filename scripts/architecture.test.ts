@@ -33,6 +33,25 @@ describe('ARCHITECTURE.md', () => {
   });
 });
 
+describe('README.ru.md', () => {
+  const [english, russian] = [read('README.md'), read('README.ru.md')];
+  const levels = (text: string) => [...text.matchAll(/^(#+) /gm)].map(([, marks]) => marks);
+  const code = (text: string) => [...text.matchAll(/^```(\w+)$/gm)].map(([, language]) => language);
+  const rows = (text: string) => text.split('\n').filter((line) => line.startsWith('| ')).length;
+  const named = (text: string) => new Set(text.match(/\b[A-Z_]+__[A-Z_]+\b|npm (start|test|run [\w:]+)|\]\([^)]+\)/g));
+
+  it('has the sections, code and tables of README.md', () => {
+    expect(levels(russian)).toEqual(levels(english));
+    expect(code(russian)).toEqual(code(english));
+    expect(rows(russian)).toBe(rows(english));
+  });
+
+  it('names the settings, commands and documents that README.md names', () => {
+    const missing = [...named(english)].filter((each) => !named(russian).has(each) && each !== '](README.ru.md)');
+    expect(missing).toEqual([]);
+  });
+});
+
 describe('documents', () => {
   const files = [...markdownFiles()];
 

@@ -2,6 +2,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
+const LIST_WITHIN_MS = 2000;
+/** Number of models that are named where there may be many. */
+const NAMED = 3;
 const PROVIDERS = ['OPENAI', 'ANTHROPIC', 'OLLAMA', 'LITELLM'];
 
 /**
@@ -25,15 +28,31 @@ export async function hasProvider(variables, root) {
 }
 
 /**
- * @param {{ services: Array<{ name: string, port: number }>, hasProvider: boolean, platform?: NodeJS.Platform }} options
+ * Returns the models that llm-proxy has found by itself, by their full names. An empty list where it does not answer at once.
+ * @param {string} url of llm-proxy @param {string} key
+ * @returns {Promise<string[]>}
+ */
+export async function foundModels(url, key) {
+  try {
+    const response = await fetch(`${url}/v1/models`, {
+      headers: { 'x-internal-auth': key },
+      signal: AbortSignal.timeout(LIST_WITHIN_MS),
+    });
+    const { data } = await response.json();
+    return data.filter(({ provider }) => !['builtin', 'alias'].includes(provider)).map(({ id }) => id);
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * @param {{ services: Array<{ name: string, port: number }>, hasProvider: boolean, found?: string[], platform?: NodeJS.Platform }} options
  * @returns {string}
  */
-export function banner({ services, hasProvider: isConfigured, platform = process.platform }) {
+export function banner({ services, hasProvider: isConfigured, found = [], platform = process.platform }) {
   const urls = services.map(({ name, port }) => `  ${name.padEnd(14)} http://localhost:${port}`).reverse();
   const port = services.find(({ name }) => name === 'agent-runtime')?.port;
-  const model = isConfigured
-    ? ''
-    : '\nNo provider is configured: builtin/agent answers. For a real model put LLM_PROXY__OPENAI_API_KEY or LLM_PROXY__ANTHROPIC_API_KEY into .env.\n';
+  const model = isConfigured ? '' : `\nNo provider is configured: builtin/agent answers. ${howToChoose(found)}\n`;
   return `
 All three services are healthy:
 ${urls.join('\n')}
@@ -45,6 +64,17 @@ ${platform === 'win32' ? forPowerShell(port) : forShell(port)}
 or: npm run chat        Ctrl+C stops everything.
 
 `;
+}
+
+/** @param {string[]} found */
+function howToChoose(found) {
+  const [first] = found;
+  const keys = 'put LLM_PROXY__OPENAI_API_KEY or LLM_PROXY__ANTHROPIC_API_KEY into .env.';
+  if (first === undefined) return `For a real model ${keys}`;
+  const more = found.length > NAMED ? ` and ${found.length - NAMED} more` : '';
+  return `Found here: ${found.slice(0, NAMED).join(', ')}${more}.
+To have one of them answer, put LLM_PROXY__DEFAULT_MODEL=${first} into .env and start again, or name it in a call.
+For others ${keys}`;
 }
 
 /** @param {number | undefined} port */

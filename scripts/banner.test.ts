@@ -1,8 +1,10 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { banner, hasProvider } from './banner.mjs';
+import { banner, foundModels, hasProvider } from './banner.mjs';
 
 let root: string;
 beforeEach(() => {
@@ -52,10 +54,35 @@ describe('what npm start says', () => {
     expect(banner({ services, hasProvider: true })).not.toContain('No provider is configured');
   });
 
+  it('names what was found, and how to choose it', () => {
+    const found = ['ollama/qwen3:0.6b', 'ollama/a', 'ollama/b', 'litellm/c', 'litellm/d'];
+    const said = banner({ services, hasProvider: false, found });
+    expect(said).toContain('builtin/agent answers. Found here: ollama/qwen3:0.6b, ollama/a, ollama/b and 2 more.');
+    expect(said).toContain('LLM_PROXY__DEFAULT_MODEL=ollama/qwen3:0.6b into .env');
+    expect(banner({ services, hasProvider: false })).not.toContain('Found here');
+  });
+
   it('has a command for the shell that the platform has', () => {
     expect(banner({ services, hasProvider: true, platform: 'linux' })).toContain('set -a; . ./.env; set +a');
     const windows = banner({ services, hasProvider: true, platform: 'win32' });
     expect(windows).not.toContain('set -a');
     expect(windows).toContain('Invoke-RestMethod http://localhost:18001/agent/message/stream');
+  });
+});
+
+describe('what llm-proxy has found', () => {
+  it('is all but its own models and aliases, and nothing where it does not answer', async () => {
+    const data = ['builtin/agent', 'alias/x', 'ollama/qwen3:0.6b'].map((id) => ({ id, provider: id.split('/')[0] }));
+    const server = createServer((request, response) => {
+      response.statusCode = request.headers['x-internal-auth'] === 'right' ? 200 : 401;
+      response.end(JSON.stringify(response.statusCode === 200 ? { data } : { error: {} }));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    expect(await foundModels(url, 'right')).toEqual(['ollama/qwen3:0.6b']);
+    expect(await foundModels(url, 'wrong')).toEqual([]);
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    expect(await foundModels(url, 'right')).toEqual([]);
   });
 });

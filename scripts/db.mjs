@@ -40,7 +40,7 @@ export const migrations: Record<string, Migration> = {
 ${names.map((each) => `  '${each}': m${each},\n`).join('')}};
 `,
   );
-  process.stdout.write(`${file}\n`);
+  process.stdout.write(`${file}\nWrite its up and its down, then: npm run db:migrate\n`);
 } else {
   install();
   writeEnv();

@@ -247,17 +247,20 @@ async function onPostgres() {
   check(engine.exec('redis', 'redis-cli', 'ping').includes('PONG'), 'redis-cli answers');
 }
 
-copyCheckout();
-const engine = createEngine({ folder, work, say });
+/** @type {import('./docker-engines.mjs').Engine | undefined} */
+let engine;
 let failed = false;
 try {
+  copyCheckout();
+  engine = createEngine({ folder, work, say });
   engine.build();
   for (const story of [asWritten, again, manage, withoutEnvFile, hotReload, fromNothing, onPostgres]) await story();
 } catch (error) {
   failed = true;
-  process.stderr.write(`${error.message}\n${['init', ...SERVICES].map((name) => engine.logs(name)).join('\n')}\n`);
+  const logs = ['init', ...SERVICES].map((name) => engine?.logs(name) ?? '');
+  process.stderr.write(`${[error.message, ...logs].filter((text) => text !== '').join('\n')}\n`);
 } finally {
-  engine.down({ volumes: true });
+  engine?.down({ volumes: true });
   rmSync(work, { recursive: true, force: true });
 }
 say(failed ? 'docker:check failed' : 'docker:check passed');

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse as parseEnv } from 'dotenv';
@@ -64,7 +64,7 @@ it('what a container keeps is in a volume', () => {
   const mounted = Object.values(services)
     .flatMap((each) => each.volumes ?? [])
     .map((each: string) => each.split(':')[0]);
-  expect(new Set(mounted.filter((name) => name !== '.'))).toEqual(new Set(Object.keys(volumes)));
+  expect(new Set(mounted.filter((name) => !name?.startsWith('.')))).toEqual(new Set(Object.keys(volumes)));
   expect(service('postgres').volumes).toEqual(['postgres-data:/var/lib/postgresql/data']);
   expect(service('redis').volumes).toEqual(['redis-data:/data']);
 });
@@ -79,6 +79,7 @@ it('postgres has the user and the database of `psql -U codelab -d codelab`, and 
   expect(text('.env.example')).toContain(
     'AGENT_RUNTIME__DATABASE_URL=postgres://codelab:codelab@postgres:5432/codelab',
   );
+  expect(text('docs/troubleshooting.md')).toContain('psql postgres://codelab:codelab@localhost:5432/codelab');
 });
 
 it('llm-proxy looks for Ollama and LiteLLM where they run', () => {
@@ -87,6 +88,35 @@ it('llm-proxy looks for Ollama and LiteLLM where they run', () => {
     const { hostname, port } = new URL(environment[variable]);
     expect(service(hostname).ports[0], hostname).toMatch(new RegExp(`:${port}$`));
   }
+});
+
+describe('litellm-proxy', () => {
+  interface Params {
+    model: string;
+    api_key: string;
+  }
+  const { model_list: models }: { model_list: Array<{ model_name: string; litellm_params: Params }> } = parse(
+    text('litellm.config.yaml'),
+  );
+  const { command, volumes: mounts, environment } = service('litellm-proxy');
+
+  it('reads its models from a file of this folder, which it cannot write', () => {
+    const [[file = '', inside, mode] = []] = mounts.map((mount: string) => mount.split(':'));
+    expect(existsSync(join(root, file))).toBe(true);
+    expect([inside, mode]).toEqual([command[command.indexOf('--config') + 1], 'ro']);
+    expect(command).toContain(service('litellm-proxy').ports[0].split(':').at(-1));
+  });
+
+  it('serves all models of the providers whose keys .env has', () => {
+    expect(models.map(({ model_name }) => model_name)).toEqual(['openai/*', 'anthropic/*']);
+    for (const { model_name, litellm_params } of models) {
+      expect(litellm_params.model).toBe(model_name);
+      const [, variable = ''] = /^os\.environ\/(\w+)$/.exec(litellm_params.api_key) ?? [];
+      const [, setting = ''] = /^\$\{(\w+):-\}$/.exec(environment[variable]) ?? [];
+      expect(setting).toBe(`LLM_PROXY__${model_name.slice(0, -2).toUpperCase()}_API_KEY`);
+      expect(example).toHaveProperty(setting);
+    }
+  });
 });
 
 describe('with a value for everything in .env', () => {

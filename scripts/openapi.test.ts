@@ -2,11 +2,11 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, it } from 'vitest';
 // Each service has its document; what holds for all of them is said once.
 import { createDocument as ofRuntime } from '../packages/agent-runtime/src/api/openapi.ts';
-import { toPage } from '../packages/gateway/src/http/docs.ts';
 import { createDocument } from '../packages/gateway/src/http/openapi.ts';
 import { createDocument as ofProxy } from '../packages/llm-proxy/src/api/openapi.ts';
 import { contract } from '../packages/protocol/src/index.ts';
 import type { OpenApiDocument } from '../packages/service-kit/src/index.ts';
+import { toPage } from '../packages/service-kit/src/openapi/docs.ts';
 
 const documents: Array<[string, OpenApiDocument]> = [
   ['gateway', createDocument(contract, '1.0.0')],

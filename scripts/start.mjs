@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { banner, hasProvider } from './banner.mjs';
+import { banner, foundModels, hasProvider } from './banner.mjs';
 import { askToStop, onParentGone } from './commands.mjs';
 import { build, install, root, writeEnv } from './setup.mjs';
 
@@ -78,7 +78,9 @@ async function main() {
     }
   }
   const isConfigured = await hasProvider(variables, root);
-  if (!stopping) process.stdout.write(banner({ services, hasProvider: isConfigured }));
+  const key = variables.LLM_PROXY__INTERNAL_API_KEY;
+  const found = isConfigured ? [] : await foundModels(urlOf(services.find(({ name }) => name === 'llm-proxy')), key);
+  if (!stopping) process.stdout.write(banner({ services, hasProvider: isConfigured, found }));
 }
 
 /** @param {{ host: string, port: number }} service */
@@ -92,10 +94,15 @@ function isTaken({ host, port }) {
 }
 
 /** @param {{ host: string, port: number }} service */
-async function isHealthy({ host, port }) {
+function urlOf({ host, port }) {
   const name = host === '0.0.0.0' ? '127.0.0.1' : host.includes(':') ? `[${host === '::' ? '::1' : host}]` : host;
+  return `http://${name}:${port}`;
+}
+
+/** @param {{ host: string, port: number }} service */
+async function isHealthy(service) {
   try {
-    const response = await fetch(`http://${name}:${port}/health`, { signal: AbortSignal.timeout(1000) });
+    const response = await fetch(`${urlOf(service)}/health`, { signal: AbortSignal.timeout(1000) });
     return response.ok;
   } catch {
     return false;

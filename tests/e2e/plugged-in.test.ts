@@ -33,7 +33,7 @@ describe('a field that nothing is done with is refused by name', () => {
     ['PATCH', '/sessions/s1', { agent: 'ask' }, 'agent'],
     ['POST', '/sessions/s1/inputs', { inputId: 'i1', content: 'x', responseFormat: {} }, 'responseFormat'],
     ['POST', '/sessions/s1/calls/c1/result', { result: 1, decides: true }, 'decides'],
-    ['GET', '/sessions?find=x', undefined, 'find'],
+    ['GET', '/sessions?title=x', undefined, 'title'],
     ['GET', '/usage?sessionId=s1', undefined, 'sessionId'],
     ['GET', '/agents?search=x', undefined, 'search'],
     ['GET', '/sessions/s1/events?inputId=i1', undefined, 'inputId'],
@@ -92,6 +92,8 @@ describe('events', () => {
   });
 });
 
+const bearer = (key: string) => ({ search: '', headers: { authorization: `Bearer ${key}` } });
+
 describe('documents', () => {
   it.each([
     ['gateway', () => stack.gateway, keys.gateway, '/api/v1/sessions'],
@@ -105,17 +107,47 @@ describe('documents', () => {
     expect(Object.keys(((await response.json()) as { paths: object }).paths)).toContain(path);
   });
 
-  it('/docs is a page without scripts, that may load nothing', async () => {
-    const url = `${stack.gateway.url}/docs`;
-    expect((await fetch(`${url}?token=wrong`)).status).toBe(401);
-    const response = await fetch(`${url}?token=${keys.gateway}`);
+  it.each([
+    ['gateway', () => stack.gateway, '/openapi.json', () => ({ search: `?token=${keys.gateway}`, headers: {} })],
+    ['agent-runtime', () => stack.runtime, '/agent/message/stream', () => bearer(keys.runtime)],
+    ['llm-proxy', () => stack.llmProxy, '/v1/chat/completions', () => bearer(keys.llmProxy)],
+  ])('/docs of %s is a page without scripts, that may load nothing', async (_name, service, path, shown) => {
+    const url = `${service().url}/docs`;
+    expect((await fetch(url, { headers: { authorization: 'Bearer wrong' } })).status).toBe(401);
+    const { search, headers } = shown();
+    const response = await fetch(`${url}${search}`, { headers });
     expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
     const policy = response.headers.get('content-security-policy') ?? '';
     expect(policy).toContain("default-src 'none'");
     const page = await response.text();
+    expect(page).toContain(`>${path}</code>`);
     expect(page).not.toMatch(/<script|<link|<img|<iframe|@import|url\(|\son\w+=|\sstyle=/i);
     const [, style = ''] = /<style>(.*?)<\/style>/s.exec(page) ?? [];
     const hash = Buffer.from(await crypto.subtle.digest('SHA-256', Buffer.from(style))).toString('base64');
     expect(policy).toContain(`style-src 'sha256-${hash}'`);
+  });
+
+  it.each([
+    ['agent-runtime', () => stack.runtime, keys.runtime],
+    ['llm-proxy', () => stack.llmProxy, keys.llmProxy],
+  ])('of %s have a browser ask for the key, whatever the name; nothing else of it does', async (name, service, key) => {
+    const basic = (pair: string) => ({ authorization: `Basic ${Buffer.from(pair).toString('base64')}` });
+    const ask = (path: string, headers = {}) => fetch(`${service().url}${path}`, { headers });
+    for (const path of ['/docs', '/openapi.json']) {
+      for (const headers of [{}, basic('me:wrong'), basic(key), basic(':')]) {
+        const refused = await ask(path, headers);
+        expect(refused.status).toBe(401);
+        expect(refused.headers.get('www-authenticate')).toContain(`Basic realm="${name}, whose key is the password"`);
+      }
+      for (const user of ['', 'me']) expect((await ask(path, basic(`${user}:${key}`))).status).toBe(200);
+      expect((await ask(`${path}?token=${key}`)).status).toBe(401);
+    }
+    const metrics = await ask('/metrics', basic(`:${key}`));
+    expect([metrics.status, metrics.headers.get('www-authenticate')]).toEqual([401, null]);
+  });
+
+  it('of gateway have none ask: a browser shows its token in the URL', async () => {
+    const refused = await fetch(`${stack.gateway.url}/docs?token=wrong`);
+    expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([401, null]);
   });
 });

@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { BUILD_MS, freePorts, groupGone, makeCheckout, type Running, run } from '../support/checkout.ts';
 
@@ -76,5 +76,24 @@ describe('a checkout that is set up as VS Code does it before it starts a servic
       const health = await fetch(`http://127.0.0.1:${ports[name]}/health`);
       expect(await health.json()).toMatchObject({ status: 'healthy', service: name });
     },
+  );
+
+  it(
+    'a new migration is made in the folder of agent-runtime, and is named while it is not written',
+    async () => {
+      const made = npm('agent-runtime', 'run', 'db:new', '--', 'add_labels');
+      expect(await made.exited, made.lines.join('\n')).toBe(0);
+      const [file = ''] = made.lines.filter((line) => line.endsWith('_add_labels.ts'));
+      const migrated = npm('agent-runtime', 'run', 'db:migrate');
+      expect(await migrated.exited).toBe(1);
+      const said = migrated.lines.join('\n');
+      expect(said).toContain(`store/migrations/${basename(file)}: its \`up\` is not written yet.`);
+      expect(said).not.toMatch(/^ +at /m);
+      await writeFile(file, (await readFile(file, 'utf8')).replace(/throw .*;/, ''));
+      const again = npm('agent-runtime', 'run', 'db:migrate');
+      expect(await again.exited, again.lines.join('\n')).toBe(0);
+      expect(again.lines).toContain(`migrate: ${basename(file, '.ts')}`);
+    },
+    BUILD_MS,
   );
 });

@@ -3,6 +3,7 @@ import {
   createLifecycle,
   createLogger,
   createMetrics,
+  docsRoute,
   type Logger,
   openApiRoute,
   type RunningService,
@@ -97,7 +98,9 @@ export async function startAgentRuntime(
     routes: (app, makeContext) => {
       app.register(messageStreamRoute({ router, makeContext }));
       app.register(mcpRoute({ router, makeContext, version: env.VERSION }));
-      app.register(openApiRoute(createDocument(env.VERSION)));
+      const document = createDocument(env.VERSION);
+      app.register(openApiRoute(document));
+      app.register(docsRoute(document));
     },
     onTimeout: () => sessions.stop(),
   });

@@ -2,6 +2,7 @@ import { contract } from '@codelab/protocol';
 import {
   createLogger,
   createMetrics,
+  docsRoute,
   type Logger,
   openApiRoute,
   type RunningService,
@@ -11,7 +12,6 @@ import { createAuthorize, createOriginCheck, createOriginFilter } from './author
 import type { Env } from './env.ts';
 import { createGatewayMetrics } from './gateway-metrics.ts';
 import { allowOrigins } from './http/cors.ts';
-import { docsRoute } from './http/docs.ts';
 import { eventsRoute } from './http/events.ts';
 import { messageRoute } from './http/message.ts';
 import { createDocument } from './http/openapi.ts';

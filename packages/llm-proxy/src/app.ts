@@ -2,6 +2,7 @@ import {
   type Credentials,
   createLogger,
   createMetrics,
+  docsRoute,
   type Logger,
   openApiRoute,
   type RunningService,
@@ -46,19 +47,27 @@ interface Shared {
   log: Logger;
 }
 
+/** How long an answer of `builtin/agent` waits to name what was found. */
+const FOUND_WITHIN_MS = 500;
+
 function configure(config: Config, { env, httpClient, counters, clock, log }: Shared): Configured {
   const { configured, discovered } = createProviders(env, config, httpClient);
   const costOf = createPricing(config.prices);
-  return {
-    models: createModelRouter({
-      builtin: createBuiltinProvider({ delayMs: env.BUILTIN_DELAY_MS, hasProvider: configured.length > 0 }),
-      configured,
-      discovered,
-      defaultModel: env.DEFAULT_MODEL,
-      aliases: config.models,
-      now: clock.now,
-      log,
+  const models: ModelRouter = createModelRouter({
+    builtin: createBuiltinProvider({
+      delayMs: env.BUILTIN_DELAY_MS,
+      hasProvider: configured.length > 0,
+      found: () => models.found(FOUND_WITHIN_MS),
     }),
+    configured,
+    discovered,
+    defaultModel: env.DEFAULT_MODEL,
+    aliases: config.models,
+    now: clock.now,
+    log,
+  });
+  return {
+    models,
     keys: createVirtualKeys({
       internalKey: env.INTERNAL_API_KEY,
       keys: config.keys,
@@ -97,7 +106,10 @@ export async function startLlmProxy(
   const { report, beginCompletion } = createCompletionMetrics(metrics, breakers.states);
   // An in-flight stream keeps its provider when the configuration is reloaded.
   const services: CompletionServices = {
-    models: { list: () => current.models.list(), resolve: (name) => current.models.resolve(name) },
+    models: {
+      list: () => current.models.list(),
+      resolve: (name) => current.models.resolve(name),
+    },
     limits: {
       maxRetries: env.MAX_RETRIES,
       firstTokenMs: env.FIRST_TOKEN_TIMEOUT_MS,
@@ -147,7 +159,9 @@ export async function startLlmProxy(
       };
       app.register(openAiRoutes(endpoint));
       app.register(anthropicRoutes(endpoint));
-      app.register(openApiRoute(createDocument(env.VERSION)));
+      const document = createDocument(env.VERSION);
+      app.register(openApiRoute(document));
+      app.register(docsRoute(document));
     },
   });
   return {

@@ -52,7 +52,7 @@ const shape = {
     .default(8 * 1024 * 1024)
     .meta({ title: 'bytes', description: 'The largest body of `/v1/…`: images make it large.' }),
   DEFAULT_MODEL: z.string().optional().meta({
-    description: 'The model that `default` stands for.',
+    description: 'The model that `default` stands for; `ollama/<model>` where Ollama is only found.',
     fallback: 'a small model of the first provider that is configured here, else `builtin/agent`',
   }),
   CONFIG: z.string().optional().meta({

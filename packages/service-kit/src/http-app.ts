@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import {
   CodelabError,
   newId,
@@ -28,6 +28,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Lets anybody ask for a route, or who may read the metrics. @default who may use the service */
     access?: 'anybody' | 'metrics';
+    /** Has a browser ask its person for the key, where a page cannot have it in its URL. @default false */
+    asksBrowser?: boolean;
   }
 }
 
@@ -113,6 +115,8 @@ function describe(request: FastifyRequest, reply: FastifyReply): void {
 }
 
 export interface AdmissionOptions {
+  /** The service's name: browsers say who asks for a key. */
+  name: string;
   authorize: Authorize;
   authorizeMetrics: Authorize;
   doorkeeper: Doorkeeper;
@@ -122,16 +126,21 @@ export interface AdmissionOptions {
 
 /** Turns callers away before their bodies are read. Returns whether a request has been let in. */
 export function addAdmission(app: FastifyInstance, options: AdmissionOptions): (request: object) => boolean {
-  const { doorkeeper, takesTokenInUrl } = options;
+  const { name, doorkeeper, takesTokenInUrl } = options;
   const admitted = new WeakSet<object>();
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', async (request, reply) => {
     if (request.is404) throw notFound(request);
-    const { access } = request.routeOptions.config;
+    const { access, asksBrowser = false } = request.routeOptions.config;
     if (access === 'anybody') return;
-    const credentials = credentialsOf(request, takesTokenInUrl);
+    const asks = asksBrowser && !takesTokenInUrl;
+    const shown = credentialsOf(request, takesTokenInUrl);
+    const credentials = asks ? { ...shown, headers: withPassword(shown.headers) } : shown;
     const authorize = access === 'metrics' ? options.authorizeMetrics : options.authorize;
     const refusal = authorize(credentials);
-    if (refusal !== undefined) throw await doorkeeper.told(refusal, credentials, request.raw.socket.remoteAddress);
+    if (refusal !== undefined) {
+      if (asks) reply.header('www-authenticate', `Basic realm="${name}, whose key is the password", charset="UTF-8"`);
+      throw await doorkeeper.told(refusal, credentials, request.raw.socket.remoteAddress);
+    }
     admitted.add(request);
   });
   return (request) => admitted.has(request);
@@ -147,6 +156,14 @@ function credentialsOf(request: FastifyRequest, takesTokenInUrl: boolean): Crede
   const inParams = request.routeOptions.url === TRPC_ROUTE ? tokenIn(connectionParams) : undefined;
   const inUrl = takesTokenInUrl ? toToken(token) : undefined;
   return { headers: request.headers, token: inParams ?? inUrl, protocolVersion };
+}
+
+/** Shows the password that a browser has asked for as a bearer's token. https://www.rfc-editor.org/rfc/rfc7617 */
+function withPassword(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  const encoded = /^Basic +(.+)$/i.exec(headers.authorization ?? '')?.[1];
+  if (encoded === undefined) return headers;
+  const password = /^[^:]*:(.+)$/s.exec(Buffer.from(encoded, 'base64').toString('utf8'))?.[1];
+  return password === undefined ? headers : { ...headers, authorization: `Bearer ${password}` };
 }
 
 /** tRPC's subscriptions over HTTP have them as JSON in the URL. */

@@ -27,6 +27,7 @@ export { answerMessages, historyOf, readAnswer, untracked } from './legacy-answe
 export { createLifecycle, type Lifecycle } from './lifecycle.ts';
 export { createLogger, type Logger } from './logger.ts';
 export { createMetrics } from './metrics.ts';
+export { docsRoute } from './openapi/docs.ts';
 export {
   createOpenApiDocument,
   errorResponses,

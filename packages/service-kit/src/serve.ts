@@ -73,7 +73,7 @@ export async function serve(options: ServeOptions): Promise<RunningService> {
 
   options.routes?.(app, makeContext, lifecycle);
   // After the hooks of the routes, which answer preflights.
-  const isAdmitted = addAdmission(app, { authorize, authorizeMetrics, doorkeeper, takesTokenInUrl });
+  const isAdmitted = addAdmission(app, { name, authorize, authorizeMetrics, doorkeeper, takesTokenInUrl });
   app.register(trpcRoutes({ router, log, makeContext }));
 
   const metrics = options.metrics ?? createMetrics(name);

@@ -1,16 +1,40 @@
 import { SettingsError } from '@codelab/service-kit';
-import { type Kysely, type MigrationResultSet, Migrator } from 'kysely';
+import { type Kysely, type Migration, type MigrationResultSet, Migrator } from 'kysely';
 import type { OpenDatabase } from './database.ts';
-import { migrations } from './migrations/index.ts';
+import { migrations as allMigrations } from './migrations/index.ts';
 import type { Database } from './schema.ts';
 
 /** https://www.postgresql.org/docs/15/errcodes-appendix.html */
 const INVALID_SCHEMA_NAME = '3F000';
 const ATTEMPTS = 20;
+const FOLDER = 'packages/agent-runtime/src/store/migrations';
+/** Begins what a migration throws that is as `npm run db:new` made it (scripts/db.mjs). */
+const UNWRITTEN = 'Not written yet';
 
 type Opened = Pick<OpenDatabase, 'db' | 'schema'>;
+type Migrations = Record<string, Migration>;
 
-function createMigrator({ db, schema }: Opened): Migrator {
+/** Says which migration failed, by its file. */
+export class MigrationError extends Error {
+  override readonly name = 'MigrationError';
+  /** True where the migration is still as `npm run db:new` made it. */
+  readonly isUnwritten: boolean;
+
+  constructor(migration: string, direction: 'up' | 'down', cause: unknown) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const isUnwritten = why.startsWith(UNWRITTEN);
+    const file = `${FOLDER}/${migration}.ts`;
+    super(
+      isUnwritten
+        ? `${file}: its \`${direction}\` is not written yet. Write it (https://kysely.dev/docs/migrations) and try again, or delete the file and its two lines in index.ts.`
+        : `${file}: its \`${direction}\` failed: ${why}`,
+      { cause },
+    );
+    this.isUnwritten = isUnwritten;
+  }
+}
+
+function createMigrator({ db, schema }: Opened, migrations: Migrations): Migrator {
   return new Migrator({
     db,
     provider: { getMigrations: async () => migrations },
@@ -18,9 +42,12 @@ function createMigrator({ db, schema }: Opened): Migrator {
   });
 }
 
-/** Migrates the schema to the newest version. Returns the names of the migrations. Throws `SettingsError` where the schema is newer than this version. */
-export async function migrateUp(database: Opened): Promise<string[]> {
-  const migrator = createMigrator(database);
+/**
+ * Migrates the schema to the newest version. Returns the names of the migrations. Throws `SettingsError` where the schema is newer than this
+ * version, and `MigrationError` where a migration fails.
+ */
+export async function migrateUp(database: Opened, migrations: Migrations = allMigrations): Promise<string[]> {
+  const migrator = createMigrator(database, migrations);
   const unknown = (await appliedMigrations(database.db)).filter((name) => !Object.hasOwn(migrations, name));
   if (unknown.length > 0) {
     throw new SettingsError([
@@ -35,9 +62,9 @@ export async function migrateUp(database: Opened): Promise<string[]> {
   }
 }
 
-/** Reverts the last migration. Returns its name. */
-export async function migrateDown(database: Opened): Promise<string[]> {
-  return namesOf(await createMigrator(database).migrateDown());
+/** Reverts the last migration. Returns its name. Throws `MigrationError` where it fails. */
+export async function migrateDown(database: Opened, migrations: Migrations = allMigrations): Promise<string[]> {
+  return namesOf(await createMigrator(database, migrations).migrateDown());
 }
 
 async function appliedMigrations(db: Kysely<Database>): Promise<string[]> {
@@ -54,6 +81,9 @@ async function appliedMigrations(db: Kysely<Database>): Promise<string[]> {
 }
 
 function namesOf({ error, results }: MigrationResultSet): string[] {
+  const failed = results?.find(({ status }) => status === 'Error');
+  if (failed !== undefined)
+    throw new MigrationError(failed.migrationName, failed.direction === 'Up' ? 'up' : 'down', error);
   if (error !== undefined) throw error;
   return (results ?? []).map(({ migrationName }) => migrationName);
 }

@@ -1,12 +1,13 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { newId, noUsage, type Run, type Session, type Usage } from '@codelab/protocol';
 import { createLogger } from '@codelab/service-kit';
-import { CompiledQuery, sql } from 'kysely';
+import { CompiledQuery, type Migration, sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startCuttableProxy } from '../../../../tests/support/cuttable-proxy.ts';
 import { makePostgres, makeSqlite, type TestDatabase } from '../../../../tests/support/database.ts';
 import type { OpenDatabase } from './database.ts';
-import { migrateDown, migrateUp } from './migrate.ts';
+import { MigrationError, migrateDown, migrateUp } from './migrate.ts';
+import { migrations } from './migrations/index.ts';
 import { openDatabase } from './open-database.ts';
 import { createStore, type StoredItem } from './store.ts';
 
@@ -42,7 +43,7 @@ const item = (position: number, text: string): StoredItem => ({
   },
 });
 
-describe.each(stores)('%s', (_, make) => {
+describe.each(stores)('%s', (name, make) => {
   let database: TestDatabase;
   let opened: OpenDatabase;
   beforeEach(async () => {
@@ -145,6 +146,18 @@ describe.each(stores)('%s', (_, make) => {
     expect((await store.items('s', { limit: 10 })).items).toEqual([]);
   });
 
+  it('shows what was said to the query of docs/troubleshooting.md', async () => {
+    const store = createStore(opened, log);
+    const { item: called } = item(1, 'Привет');
+    const { toolCall: _, ...said } = { ...called, kind: 'user_message' as const };
+    await store.commit([store.statements.item('demo', { position: 1, item: said })]);
+    const page = readFileSync(new URL('../../../../docs/troubleshooting.md', import.meta.url), 'utf8');
+    const program = name === 'SQLite' ? 'sqlite3' : 'psql';
+    const [, query = ''] = new RegExp(`^${program} .*"(select position[^"]+)"$`, 'm').exec(page) ?? [];
+    const { rows } = await opened.db.executeQuery<Record<string, unknown>>(CompiledQuery.raw(query));
+    expect(rows.map((row) => Object.values(row).map(String))).toEqual([['1', 'user_message', 'Привет']]);
+  });
+
   it('lets nobody else in', async () => {
     await expect(openDatabase({ url: database.url, log, onTaken })).rejects.toThrow(/another (process|agent-runtime)/);
   });
@@ -158,6 +171,34 @@ describe.each(stores)('%s', (_, make) => {
     expect(await migrateUp(opened)).toEqual(['0001_sessions', '0002_events', '0003_session_list', '0004_cache_writes']);
     await sql`insert into kysely_migration (name, timestamp) values ('9999_future', '2030-01-01')`.execute(opened.db);
     await expect(migrateUp(opened)).rejects.toThrow(/newer version[\s\S]*9999_future/);
+  });
+
+  it('says which migration failed, by its file, and whether it was written at all', async () => {
+    // As scripts/db.mjs makes them.
+    const unwritten = {
+      up: () => Promise.reject(new Error('Not written yet: https://kysely.dev/docs/migrations')),
+      down: () => Promise.reject(new Error('Not written yet: take back what up does.')),
+    };
+    const broken: Migration = { ...unwritten, up: (db) => sql`drop table no_such_table`.execute(db).then(() => {}) };
+    const known = (migration: Migration) => ({ ...migrations, '0999_mine': migration });
+    const failureOf = async (done: Promise<unknown>) => {
+      const error = await done.catch((thrown: unknown) => thrown);
+      expect(error).toBeInstanceOf(MigrationError);
+      return error as MigrationError;
+    };
+    const file = 'packages/agent-runtime/src/store/migrations/0999_mine.ts';
+    const up = await failureOf(migrateUp(opened, known(unwritten)));
+    expect([up.isUnwritten, up.message]).toEqual([
+      true,
+      `${file}: its \`up\` is not written yet. Write it (https://kysely.dev/docs/migrations) and try again, or delete the file and its two lines in index.ts.`,
+    ]);
+    const other = await failureOf(migrateUp(opened, known(broken)));
+    expect(other.isUnwritten).toBe(false);
+    expect(other.message).toMatch(`${file}: its \`up\` failed: `);
+    expect(other.message).toContain('no_such_table');
+    expect(await migrateUp(opened, known({ ...unwritten, up: async () => {} }))).toEqual(['0999_mine']);
+    const down = await failureOf(migrateDown(opened, known(unwritten)));
+    expect(down.message).toContain(`${file}: its \`down\` is not written yet.`);
   });
 
   it('many commits at once are few transactions, in the order of the calls', async () => {

@@ -35,7 +35,7 @@ export interface CompletionLimits extends TimeoutLimits {
 
 /** The services that all completions share. */
 export interface CompletionServices {
-  models: ModelRouter;
+  models: Pick<ModelRouter, 'list' | 'resolve'>;
   limits: CompletionLimits;
   breakers: Breakers;
   costOf: CostOf;

@@ -7,6 +7,7 @@ import {
   noUsage,
 } from '@codelab/protocol';
 import { toAbortSignal } from '../lib/cancel-token.ts';
+import { nameSome } from '../lib/name-some.ts';
 import type { BuiltinProvider, ProviderChunk } from './provider.ts';
 
 /** Upper bound for all pauses of an answer together. */
@@ -17,6 +18,8 @@ export interface BuiltinOptions {
   delayMs: number;
   /** True if a real provider is configured; if not, `builtin/agent` explains how to configure one. */
   hasProvider: boolean;
+  /** Lists the models of providers that nobody configured and that answer here, by their full names. Does not reject. */
+  found: () => Promise<string[]>;
 }
 
 /** Creates the models that need no key: `echo` quotes the message, `agent` also calls the tools that it is told to. Both are deterministic. */
@@ -27,7 +30,7 @@ export function createBuiltinProvider(options: BuiltinOptions): BuiltinProvider 
     models: async () => ['agent', 'echo'],
     async *stream(request, signal) {
       yield { type: 'start', model: `builtin/${request.model}`, provider: 'builtin' };
-      const answer = answerOf(request, options);
+      const answer = await answerOf(request, options);
       const inputTokens = countTokens(request.messages.map((message) => textOf(message)).join(' '));
       const outputTokens = countTokens(answer.text + answer.calls.map((call) => call.arguments).join(' '));
       yield* speak(answer.text, options.delayMs, toAbortSignal(signal));
@@ -43,7 +46,7 @@ interface Answer {
   calls: Array<{ callId: string; name: string; arguments: string }>;
 }
 
-function answerOf(request: CompletionRequest, options: BuiltinOptions): Answer {
+async function answerOf(request: CompletionRequest, options: BuiltinOptions): Promise<Answer> {
   const said = lastUserText(request.messages);
   if (request.model === 'echo') return { text: `You said: ${said}`, calls: [] };
   if (request.model !== 'agent')
@@ -54,7 +57,7 @@ function answerOf(request: CompletionRequest, options: BuiltinOptions): Answer {
   return agentAnswer(request, said, options);
 }
 
-function agentAnswer(request: CompletionRequest, said: string, options: BuiltinOptions): Answer {
+async function agentAnswer(request: CompletionRequest, said: string, options: BuiltinOptions): Promise<Answer> {
   const results = trailingResults(request.messages);
   if (results.length > 0) return { text: `The tool answered: ${results.join(' ')}`, calls: [] };
 
@@ -71,12 +74,20 @@ function agentAnswer(request: CompletionRequest, said: string, options: BuiltinO
     };
   }
   if (options.hasProvider) return { text: `You said: ${said}`, calls: [] };
-  return {
-    text:
-      `You said: ${said}\n\nI am builtin/agent, a model that needs no key: no provider is configured. For real answers, put ` +
-      'LLM_PROXY__OPENAI_API_KEY=<your key> into .env and start again. I also understand: read <path>, list <path>, write <path>: <text>, run <command>.',
-    calls: [],
-  };
+  const text =
+    `You said: ${said}\n\nI am builtin/agent, a model that needs no key: no provider is configured. ${howToChoose(await options.found())} ` +
+    'I also understand: read <path>, list <path>, write <path>: <text>, run <command>.';
+  return { text, calls: [] };
+}
+
+function howToChoose(found: string[]): string {
+  const [first] = found;
+  const key = 'put LLM_PROXY__OPENAI_API_KEY=<your key> into .env and start again.';
+  if (first === undefined) return `For real answers, ${key}`;
+  return (
+    `These models were found here: ${nameSome(found)}. Choose one by its name, or put ` +
+    `LLM_PROXY__DEFAULT_MODEL=${first} into .env and start again. For OpenAI's, ${key}`
+  );
 }
 
 interface Command {

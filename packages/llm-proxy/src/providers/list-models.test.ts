@@ -25,6 +25,11 @@ it("reads the one page of OpenAI's wire, whatever the environment says of the cl
   expect(getPage).toHaveBeenCalledTimes(1);
 });
 
+it('leaves out wildcards, which LiteLLM lists: nobody can ask for one', async () => {
+  const data = ['openai/*', 'openai/gpt-x', '*'].map((id) => ({ id }));
+  expect(await listModels('openai', async () => ({ data }))).toEqual(['openai/gpt-x']);
+});
+
 it.each(['openai', 'anthropic'] as const)('%s: rejects as the request did, on whichever page', async (wire) => {
   const refused = new Error('refused');
   await expect(listModels(wire, () => Promise.reject(refused))).rejects.toBe(refused);

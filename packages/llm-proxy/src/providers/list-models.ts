@@ -31,7 +31,10 @@ export async function listModels(
   try {
     const names: string[] = [];
     for await (const { id } of await modelsOf(wire, fetch)) {
-      names.push(String(id));
+      const name = String(id);
+      // LiteLLM lists its wildcards beside the models that they stand for.
+      if (name.includes('*')) continue;
+      names.push(name);
       if (names.length === MAX_MODELS) break;
     }
     return names;

@@ -1,6 +1,6 @@
 import { CodelabError } from '@codelab/protocol';
 import { createLogger } from '@codelab/service-kit';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Config } from '../config/config.ts';
 import type { BuiltinProvider, Provider } from '../providers/provider.ts';
 import { createModelRouter } from './model-router.ts';
@@ -64,6 +64,9 @@ it('a name that nobody has is MODEL_NOT_FOUND', async () => {
     code: 'MODEL_NOT_FOUND',
     message: expect.stringContaining('LLM_PROXY__OPENAI_API_KEY'),
   });
+  await expect(make([], [ollama]).resolve('no-such-model')).rejects.toMatchObject({
+    message: expect.stringContaining('there are builtin/agent, builtin/echo, ollama/qwen3:0.6b and 1 more;'),
+  });
 });
 
 it.each(['gpt-4', 'claude-3-opus-20240229', 'o1'])(
@@ -81,6 +84,42 @@ it('the only one configured is asked for whatever has no family', async () => {
     routes: [found],
   } = await make([anthropic], [ollama]).resolve('in-house-model');
   expect(found.provider.id).toBe('anthropic');
+});
+
+describe('a name of another family, with one provider configured', () => {
+  const anthropicAlone = { ...anthropic, wire: 'anthropic' } as unknown as Provider;
+  const tagged = provider('ollama', ['gpt-oss:20b', 'qwen3:0.6b', 'a', 'b', 'c']);
+
+  it.each([
+    [anthropicAlone, 'gpt-4', 'anthropic/claude-haiku-4-5-20251001', 'claude-opus-4-5, claude-haiku-4-5-20251001.'],
+    [tagged, 'gpt-4', 'ollama/gpt-oss:20b', 'gpt-oss:20b, qwen3:0.6b, a and 2 more.'],
+    [tagged, 'claude-opus-4-5', 'ollama/gpt-oss:20b', 'gpt-oss:20b, qwen3:0.6b, a and 2 more.'],
+  ])(
+    '%#: is refused, with the names that there are, where the list is all there is',
+    async (only, name, byDefault, has) => {
+      await expect(make([only]).resolve(name)).rejects.toMatchObject({
+        code: 'MODEL_NOT_FOUND',
+        message: `There is no model "${name}": ${only.id}, the only provider configured, has ${has} "default" is ${byDefault}.`,
+      });
+    },
+  );
+
+  it.each([
+    [tagged, 'gpt-oss'],
+    [tagged, 'gpt-oss:20b'],
+    [openai, 'claude-opus-4-5'],
+    [provider('litellm', ['openai/gpt-4']), 'gpt-4'],
+    [{ ...provider('anthropic', 'gone'), wire: 'anthropic' } as unknown as Provider, 'gpt-4'],
+  ])('%#: goes there where it may be known', async (only, name) => {
+    const { routes } = await make([only]).resolve(name);
+    expect(routes).toEqual([{ provider: only, model: name }]);
+  });
+});
+
+it('what was found is named in full, and what does not answer in time is left out', async () => {
+  const slow = { ...provider('litellm', []), models: () => new Promise<string[]>(() => {}) };
+  expect(await make([], [slow, ollama]).found(20)).toEqual(['ollama/qwen3:0.6b', 'ollama/library/odd']);
+  expect(await make([openai], [provider('ollama', 'gone')]).found(20)).toEqual([]);
 });
 
 it.each([

@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CodelabError, type Model, type ModelList } from '@codelab/protocol';
 import { type Logger, toCodelabError } from '@codelab/service-kit';
 import type { Config } from '../config/config.ts';
 import { loggedOf } from '../errors/provider-error.ts';
+import { nameSome } from '../lib/name-some.ts';
 import type { Provider } from '../providers/provider.ts';
 
 const LIST_TIMEOUT_MS = 3_000;
@@ -29,6 +31,8 @@ export interface Resolved {
 
 export interface ModelRouter {
   list(): Promise<ModelList>;
+  /** Lists the full names of models that were discovered. Those that take longer than `withinMs` are left out. Does not reject. */
+  found(withinMs: number): Promise<string[]>;
   /** Returns the routes of a model or an alias. Throws `MODEL_NOT_FOUND`. */
   resolve(name: string): Promise<Resolved>;
 }
@@ -94,15 +98,37 @@ export function createModelRouter({
     return `${first.id}/${name ?? PREFERRED[0]}`;
   };
 
+  const found: ModelRouter['found'] = async (withinMs) => {
+    const late = sleep(withinMs, [], { ref: false });
+    const lists = await Promise.all(discovered.map((provider) => Promise.race([namesOf(provider), late])));
+    return discovered.flatMap(({ id }, index) => (lists[index] ?? []).map((name) => `${id}/${name}`));
+  };
+
   const find = (id: string | undefined) => providers.find((provider) => provider.id === id);
 
-  /** Finds the provider of a name without one. */
+  /** Refuses a name of another maker's family that the only provider surely does not have. Throws `MODEL_NOT_FOUND`. */
+  const refuseStranger = async (only: Provider, name: string): Promise<void> => {
+    // What others list may be incomplete: an alias of a proxy, a deployment of Azure.
+    if (only.wire !== 'anthropic' && only.id !== 'ollama') return;
+    const names = await namesOf(only);
+    // Ollama knows its models by their tags, `latest` where none is given.
+    if (names.length === 0 || names.some((known) => known === name || known.startsWith(`${name}:`))) return;
+    throw new CodelabError(
+      'MODEL_NOT_FOUND',
+      `There is no model "${name}": ${only.id}, the only provider configured, has ${nameSome(names)}. "default" is ${await defaultName()}.`,
+    );
+  };
+
+  /** Finds the provider of a name without one. Throws `MODEL_NOT_FOUND` where the only one surely does not have it. */
   const ownerOf = async (name: string): Promise<Provider | undefined> => {
     const family = FAMILIES.find(([pattern]) => pattern.test(name))?.[1];
     const known = configured.find((provider) => provider.id === family);
     if (known !== undefined) return known;
-    // With a single one configured there is no question, and its list may be incomplete.
-    if (configured.length === 1) return configured[0];
+    const [only] = configured;
+    if (only !== undefined && configured.length === 1) {
+      if (family !== undefined) await refuseStranger(only, name);
+      return only;
+    }
     const lists = await Promise.all(remotes.map(namesOf));
     return remotes.find((_, index) => lists[index]?.includes(name));
   };
@@ -117,15 +143,22 @@ export function createModelRouter({
     // The documented commands name gpt-4: with no key, builtin/agent answers and says how to add one.
     if (configured.length === 0 && FAMILIES.some(([pattern]) => pattern.test(wanted)))
       return { provider: builtin, model: 'agent' };
+    if (configured.length === 0) {
+      const names = nameSome(['builtin/agent', 'builtin/echo', ...(await found(LIST_TIMEOUT_MS))]);
+      throw new CodelabError(
+        'MODEL_NOT_FOUND',
+        `There is no model "${wanted}". With no provider configured there are ${names}; LLM_PROXY__OPENAI_API_KEY adds OpenAI's.`,
+      );
+    }
     throw new CodelabError(
       'MODEL_NOT_FOUND',
-      configured.length === 0
-        ? `There is no model "${wanted}". With no provider configured there are builtin/agent and builtin/echo; LLM_PROXY__OPENAI_API_KEY adds OpenAI's.`
-        : `No configured provider has a model "${wanted}". GET /v1/models lists those there are; write provider/model to choose.`,
+      `No configured provider has a model "${wanted}". GET /v1/models lists those there are; write provider/model to choose.`,
     );
   };
 
   return {
+    found,
+
     async list() {
       const lists = await Promise.all(providers.map(namesOf));
       const own = Object.keys(aliases).map((name): Model => ({ id: name, provider: 'alias', name }));

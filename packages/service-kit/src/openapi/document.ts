@@ -66,7 +66,9 @@ export function createOpenApiDocument(options: DocumentOptions) {
 export function openApiRoute(document: OpenApiDocument) {
   const text = JSON.stringify(document);
   return async (app: FastifyInstance) => {
-    app.get('/openapi.json', async (_request, reply) => reply.type('application/json; charset=utf-8').send(text));
+    app.get('/openapi.json', { config: { asksBrowser: true } }, async (_request, reply) =>
+      reply.type('application/json; charset=utf-8').send(text),
+    );
   };
 }
 

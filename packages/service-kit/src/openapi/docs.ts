@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { JsonSchema, OpenApiDocument, Operation } from '@codelab/service-kit';
 import type { FastifyInstance } from 'fastify';
+import type { OpenApiDocument, Operation } from './document.ts';
+import type { JsonSchema } from './json-schemas.ts';
 
 const STYLE = `
 :root{color-scheme:light dark;font:15px/1.5 system-ui,sans-serif}
@@ -24,11 +25,11 @@ const POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** Serves `/docs`: an OpenAPI document as a page to read. */
+/** Serves `/docs`, to who may use the service: an OpenAPI document as a page to read. */
 export function docsRoute(document: OpenApiDocument) {
   const page = toPage(document);
   return async (app: FastifyInstance) => {
-    app.get('/docs', async (_request, reply) => {
+    app.get('/docs', { config: { asksBrowser: true } }, async (_request, reply) => {
       reply.header('content-security-policy', POLICY);
       reply.header('referrer-policy', 'no-referrer');
       return reply.type('text/html; charset=utf-8').send(page);
@@ -60,7 +61,8 @@ export function toPage({ info, paths, components }: OpenApiDocument): string {
 </head>
 <body>
 <h1>${text(info.title)} ${text(info.version)}</h1>
-<p>${text(info.description)} The same as JSON: <code>/openapi.json</code>.</p>
+<p>${text(info.description)} The same as JSON: <a href="/openapi.json"><code>/openapi.json</code></a>.</p>
+<p>A call shows its key in the header <code>X-Internal-Auth</code>, or as <code>Authorization: Bearer</code>.</p>
 <p>${links.join(' · ')} · <a href="#schemas">schemas</a></p>
 ${groups.join('\n')}
 <h2 id="schemas">schemas</h2>
