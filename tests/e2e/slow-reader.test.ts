@@ -22,7 +22,8 @@ async function deafSocket(path: string, hello: string): Promise<Socket> {
   return socket;
 }
 
-it('slows neither the run nor another reader', async () => {
+// 40 MB through all services, to three readers: it computes for some ten seconds.
+it('slows neither the run nor another reader', { timeout: 90_000 }, async () => {
   const client = story.stack.client();
   const session = await client.sessions.create({ sessionId: 'slow-reader' });
   const subscribe = {
