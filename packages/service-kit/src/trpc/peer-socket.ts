@@ -8,6 +8,7 @@ const LONGEST_RETRY_MS = 1_000;
 const PING_MS = 10_000;
 /** Time that a socket without a call stays open. */
 const UNUSED_MS = 60_000;
+const wire = { perMessageDeflate: false, skipUTF8Validation: true, handshakeTimeout: 5_000 };
 /** UTF-16 code units of calls that are sent in one message. */
 const BATCH_LENGTH = 256 * 1024;
 
@@ -96,7 +97,7 @@ export function createPeerSocket({ url, headers, onOpen, onLost }: PeerSocketOpt
     retry = undefined;
     isPinged = false;
     heard = true;
-    const opened = new WebSocket(url, { headers, perMessageDeflate: false, skipUTF8Validation: true });
+    const opened = new WebSocket(url, { headers, ...wire });
     socket = opened;
     opened.on('open', () => {
       isOpen = true;
@@ -174,7 +175,11 @@ export function createPeerSocket({ url, headers, onOpen, onLost }: PeerSocketOpt
     if (calls.size > 0) return;
     clearTimeout(unused);
     unused = setTimeout(() => {
-      if (calls.size === 0) socket?.close();
+      if (calls.size > 0) return;
+      const closing = socket;
+      socket = undefined;
+      isOpen = false;
+      closing?.close();
     }, UNUSED_MS).unref();
   };
   const end = (id: number) => {
