@@ -5,7 +5,7 @@ import { packageCommand } from './commands.mjs';
 import { build, install, root } from './setup.mjs';
 
 /** Of `npm run chaos` without its length: what CI has the time for. */
-const CHAOS_SECONDS = '30';
+const CHAOS_SECONDS = '15';
 
 // Vite takes the path of a module for a URL.
 if (/[#%?]/.test(root)) {
