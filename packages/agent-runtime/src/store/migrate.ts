@@ -4,8 +4,8 @@ import type { OpenDatabase } from './database.ts';
 import { migrations as allMigrations } from './migrations/index.ts';
 import type { Database } from './schema.ts';
 
-/** https://www.postgresql.org/docs/15/errcodes-appendix.html */
-const INVALID_SCHEMA_NAME = '3F000';
+/** A schema, a table, a column and a catalogue's entry that are gone. https://www.postgresql.org/docs/15/errcodes-appendix.html */
+const GONE = ['3F000', '42P01', '42703', 'XX000'];
 const ATTEMPTS = 20;
 const FOLDER = 'packages/agent-runtime/src/store/migrations';
 /** Begins what a migration throws that is as `npm run db:new` made it (scripts/db.mjs). */
@@ -55,10 +55,8 @@ export async function migrateUp(database: Opened, migrations: Migrations = allMi
     ]);
   }
   for (let attempt = 1; ; attempt++) {
-    const result = await migrator.migrateToLatest().catch((error: unknown) => ({ error }));
-    // In PostgreSQL the migrator looks at all schemas, and one was dropped meanwhile.
-    if ((result.error as { code?: unknown } | undefined)?.code !== INVALID_SCHEMA_NAME || attempt === ATTEMPTS)
-      return namesOf(result);
+    const result: MigrationResultSet = await migrator.migrateToLatest().catch((error: unknown) => ({ error }));
+    if (!lostSight(result) || attempt === ATTEMPTS) return namesOf(result);
   }
 }
 
@@ -78,6 +76,12 @@ async function appliedMigrations(db: Kysely<Database>): Promise<string[]> {
     if (/no such table|does not exist/.test((error as Error).message)) return [];
     throw error;
   }
+}
+
+/** True where no migration failed: in PostgreSQL the migrator looks at the columns of all schemas, and one of them was dropped meanwhile. */
+function lostSight({ error, results }: MigrationResultSet): boolean {
+  const { code } = (error ?? {}) as { code?: string };
+  return code !== undefined && GONE.includes(code) && results?.some(({ status }) => status === 'Error') !== true;
 }
 
 function namesOf({ error, results }: MigrationResultSet): string[] {

@@ -173,6 +173,23 @@ describe.each(stores)('%s', (name, make) => {
     await expect(migrateUp(opened)).rejects.toThrow(/newer version[\s\S]*9999_future/);
   });
 
+  it.each(['3F000', '42P01', '42703', 'XX000'])(
+    'looks again where what it looked at was dropped meanwhile: %s',
+    async (code) => {
+      let queries = 0;
+      const db = opened.db.withPlugin({
+        transformQuery({ node }) {
+          // The first reads what has been applied, the second is the migrator's first look.
+          if (++queries === 2) throw Object.assign(new Error('dropped by another'), { code });
+          return node;
+        },
+        transformResult: async ({ result }) => result,
+      });
+      expect(await migrateUp({ ...opened, db })).toEqual([]);
+      expect(queries).toBeGreaterThan(2);
+    },
+  );
+
   it('says which migration failed, by its file, and whether it was written at all', async () => {
     // As scripts/db.mjs makes them.
     const unwritten = {
