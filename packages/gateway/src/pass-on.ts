@@ -2,6 +2,7 @@ import {
   type CodelabError,
   createMergeQueue,
   mergeDeltas,
+  QUEUE_BYTES,
   type SessionEvent,
   type TrackedEvent,
   waitingBytes,
@@ -11,7 +12,7 @@ import { type MessageSink, parseTail, toTail } from '@codelab/service-kit';
 /** How events wait for a slow reader. */
 export const queueing = {
   size: ({ event }: TrackedEvent) => waitingBytes(event),
-  limitBytes: 4 * 1024 * 1024,
+  limitBytes: QUEUE_BYTES,
   merge(earlier: TrackedEvent, later: TrackedEvent): TrackedEvent | undefined {
     const event = mergeDeltas(earlier.event, later.event);
     return event === undefined ? undefined : { id: later.id, event };

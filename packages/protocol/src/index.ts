@@ -104,7 +104,7 @@ export {
   Traced,
 } from './session.ts';
 export { standardTools } from './standard-tools.ts';
-export { createMergeQueue, pullFrom } from './stream-queue.ts';
+export { createMergeQueue, pullFrom, QUEUE_BYTES } from './stream-queue.ts';
 export { createSurrogateJoiner, utf8Length, wholeEnd, wholePart } from './text.ts';
 export { CHARACTERS_PER_TOKEN, estimateTextTokens, IMAGE_TOKENS } from './token-estimate.ts';
 export {

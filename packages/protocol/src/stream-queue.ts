@@ -7,6 +7,9 @@ export interface StreamQueue<T> extends AsyncIterable<T> {
   fail(error: unknown): void;
 }
 
+/** The most that waits between two services, or for a client. */
+export const QUEUE_BYTES = 4 * 1024 * 1024;
+
 export interface MergeQueueOptions<T> {
   /** Returns the size of a value, in bytes. */
   size: (value: T) => number;

@@ -5,13 +5,13 @@ import {
   type CompletionRequest,
   createMergeQueue,
   type ModelList,
+  QUEUE_BYTES,
   toWireError,
 } from '@codelab/protocol';
 import { createRpcClient, type Logger, parseTail, toCodelabError } from '@codelab/service-kit';
 
 /** A completion fails once llm-proxy is out of reach for so long. */
 const LOST_AFTER_MS = 30_000;
-const LIMIT_BYTES = 4 * 1024 * 1024;
 
 export interface LlmStreamOptions {
   signal: AbortSignal;
@@ -55,7 +55,7 @@ export function createLlmClient({ url, key, log }: LlmClientOptions): LlmClient 
     variable: 'AGENT_RUNTIME__LLM_PROXY_URL',
   });
   const stream = (request: CompletionRequest, { signal, requestId, sessionId }: LlmStreamOptions): LlmAnswer => {
-    const waiting = createMergeQueue<CompletionChunk>({ size: sizeOf, limitBytes: LIMIT_BYTES, merge: mergeTexts });
+    const waiting = createMergeQueue<CompletionChunk>({ size: sizeOf, limitBytes: QUEUE_BYTES, merge: mergeTexts });
     const over = new AbortController();
     const end = () => over.abort();
     signal.addEventListener('abort', end);

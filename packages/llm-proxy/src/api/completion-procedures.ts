@@ -7,7 +7,7 @@ import type { Deliver } from '../completion/attempt.ts';
 import { pushToPull } from '../completion/push-to-pull.ts';
 import { type CompletionServices, streamCompletion } from '../completion/stream-completion.ts';
 import { openTranslated } from '../completion/translated-attempt.ts';
-import { type CancelSignal, CancelToken } from '../lib/cancel-token.ts';
+import { type CancelSignal, linkedToken } from '../lib/cancel-token.ts';
 import type { PromptCache, ProviderChunk } from '../providers/provider.ts';
 import type { Route } from '../routing/model-router.ts';
 
@@ -78,16 +78,12 @@ export function createCompletionProcedures({ services, keys, promptCacheTtl }: C
             }
         },
         async (sink) => {
-          const cancel = new CancelToken();
-          const abort = () => cancel.abort();
-          signal?.addEventListener('abort', abort);
-          if (signal?.aborted) abort();
+          const { token, unlink } = linkedToken(signal);
           let number = 0;
           await answer((chunks) => {
             for (const chunk of chunks) sink.send(toTail(String(number++), chunk));
             return sink.isFull ? sink.drained() : undefined;
-          }, cancel);
-          signal?.removeEventListener('abort', abort);
+          }, token).finally(unlink);
         },
       );
     }),

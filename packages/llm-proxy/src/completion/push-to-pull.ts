@@ -1,4 +1,4 @@
-import { type CancelSignal, CancelToken } from '../lib/cancel-token.ts';
+import { type CancelSignal, linkedToken } from '../lib/cancel-token.ts';
 import type { Deliver } from './attempt.ts';
 
 /** Parts that may wait for a slow reader before the producer is made to wait. */
@@ -12,10 +12,7 @@ export async function* pushToPull<T>(
   produce: (deliver: Deliver<T>, cancel: CancelSignal) => Promise<void>,
   signal: CancelSignal | undefined,
 ): AsyncGenerator<T, void, undefined> {
-  const cancel = new CancelToken();
-  const abort = () => cancel.abort();
-  signal?.addEventListener('abort', abort);
-  if (signal?.aborted) abort();
+  const { token: cancel, unlink } = linkedToken(signal);
   let waiting: T[] = [];
   let isOver = false;
   let wake: (() => void) | undefined;
@@ -50,7 +47,7 @@ export async function* pushToPull<T>(
     }
     await producing;
   } finally {
-    signal?.removeEventListener('abort', abort);
+    unlink();
     cancel.abort();
     drained?.();
   }

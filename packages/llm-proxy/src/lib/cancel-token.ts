@@ -31,6 +31,15 @@ export class CancelToken implements CancelSignal {
   }
 }
 
+/** Creates a token that is aborted when `signal` is, until `unlink` is called. */
+export function linkedToken(signal: CancelSignal | undefined): { token: CancelToken; unlink(): void } {
+  const token = new CancelToken();
+  const abort = () => token.abort();
+  signal?.addEventListener('abort', abort);
+  if (signal?.aborted) abort();
+  return { token, unlink: () => signal?.removeEventListener('abort', abort) };
+}
+
 /** Converts to an `AbortSignal`, for functions that accept nothing else. */
 export function toAbortSignal(cancel: CancelSignal): AbortSignal {
   if (cancel instanceof AbortSignal) return cancel;

@@ -1,7 +1,5 @@
 import { CodelabError, fromWireError } from '../errors.ts';
-import { pullFrom, type StreamQueueOptions } from '../stream-queue.ts';
-
-const QUEUE_BYTES = 4 * 1024 * 1024;
+import { pullFrom, QUEUE_BYTES, type StreamQueueOptions } from '../stream-queue.ts';
 
 /** Has the callbacks that tRPC's client takes for a subscription. */
 export interface StreamObserver<T> {

@@ -25,12 +25,13 @@ export function createSocketBackpressure(socket: WebSocket, stallMs = STALL_MS):
     // A reader that doesn't read doesn't read the close frame either.
     setTimeout(() => socket.terminate(), 1000).unref();
   };
+  const isFull = () => socket.bufferedAmount > HIGH_WATER_BYTES;
   return {
     get isFull() {
-      return socket.bufferedAmount > HIGH_WATER_BYTES;
+      return isFull();
     },
     writable(signal) {
-      if (socket.bufferedAmount <= HIGH_WATER_BYTES) return undefined;
+      if (!isFull()) return undefined;
       return new Promise<void>((resolve, reject) => {
         let least = socket.bufferedAmount;
         let since = Date.now();

@@ -4,7 +4,7 @@ import type { AnyTRPCRouter } from '@trpc/server';
 import { observable } from '@trpc/server/observable';
 import type { PeerMessage, PeerSocket } from './peer-socket.ts';
 
-/** What a subscription's caller may say beside its input, as tRPC's `context`. */
+/** The options of a subscription beside its input, as tRPC's `context`. */
 export type PeerContext = {
   /** Takes the messages that bring data as text (`toTail`), and no `onData` is called. */
   onTail?: (tail: string) => void;

@@ -8,7 +8,7 @@ const LONGEST_RETRY_MS = 1_000;
 const PING_MS = 10_000;
 /** Time that a socket without a call stays open. */
 const UNUSED_MS = 60_000;
-const wire = { perMessageDeflate: false, skipUTF8Validation: true, handshakeTimeout: 5_000 };
+const socketOptions = { perMessageDeflate: false, skipUTF8Validation: true, handshakeTimeout: 5_000 };
 /** UTF-16 code units of calls that are sent in one message. */
 const BATCH_LENGTH = 256 * 1024;
 
@@ -97,7 +97,7 @@ export function createPeerSocket({ url, headers, onOpen, onLost }: PeerSocketOpt
     retry = undefined;
     isPinged = false;
     heard = true;
-    const opened = new WebSocket(url, { headers, ...wire });
+    const opened = new WebSocket(url, { headers, ...socketOptions });
     socket = opened;
     opened.on('open', () => {
       isOpen = true;
